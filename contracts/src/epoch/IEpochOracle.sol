@@ -1,34 +1,123 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.35;
 
-/// @title Quorum-signed epoch reports: posted, then active after a delay, or void. EIP-712 domain: name "Tandem EpochOracle", version "1".
+/// @title Quorum-signed epoch reports: posted, then active after a delay, or void.
+/// @notice EIP-712 domain: name "Tandem EpochOracle", version "1". Reports form a chain: each names the struct hash of the last
+/// posted one that is not void. Pending ones become active in order, by anyone, a fixed delay after posting; the guardian may void
+/// one, and with it its descendants. Posting the same report twice, by two keepers or after a reorganisation, changes
+/// nothing: the second call reverts [EP-2].
 interface IEpochOracle {
     /// @notice Typehash: EpochReport(uint64 epoch,uint32 attempt,bytes32 configDigest,bytes32 inputsBlock,bytes32 previousReport,bytes32 subnetsRoot,bytes32 rewardsRoot,bytes32 bundleHash,uint32 rulesVersion)
-    /// inputsBlock is the hash of the last block before the epoch's end; previousReport the EIP-712 struct hash of the last posted, not void report (zero for the first).
-    struct EpochReport { uint64 epoch; uint32 attempt; bytes32 configDigest; bytes32 inputsBlock; bytes32 previousReport; bytes32 subnetsRoot; bytes32 rewardsRoot; bytes32 bundleHash; uint32 rulesVersion; }
-    enum Status { None, Pending, Active, Void }
-    struct Stored { bytes32 reportHash; bytes32 rewardsRoot; uint64 epoch; uint32 attempt; uint64 postedAt; Status status; }
+    /// inputsBlock is the hash of the last block before the epoch's end; previousReport the EIP-712 struct hash of the last
+    /// posted, not void report (zero for the first).
+    struct EpochReport {
+        uint64 epoch;
+        uint32 attempt;
+        bytes32 configDigest;
+        bytes32 inputsBlock;
+        bytes32 previousReport;
+        bytes32 subnetsRoot;
+        bytes32 rewardsRoot;
+        bytes32 bundleHash;
+        uint32 rulesVersion;
+    }
 
-    event ReportPosted(uint64 indexed epoch, uint32 attempt, bytes32 indexed reportHash, bytes32 rewardsRoot, bytes32 subnetsRoot, bytes32 bundleHash, address poster);
+    enum Status {
+        None,
+        Pending,
+        Active,
+        Void
+    }
+
+    /// @notice The last report posted for an epoch; `reportHash` is its EIP-712 struct hash, `postedAt` seconds since 1970.
+    struct Stored {
+        bytes32 reportHash;
+        bytes32 rewardsRoot;
+        uint64 epoch;
+        uint32 attempt;
+        uint64 postedAt;
+        Status status;
+    }
+
+    event ReportPosted(
+        uint64 indexed epoch,
+        uint32 attempt,
+        bytes32 indexed reportHash,
+        bytes32 rewardsRoot,
+        bytes32 subnetsRoot,
+        bytes32 bundleHash,
+        address poster
+    );
     event ReportActivated(uint64 indexed epoch, bytes32 indexed reportHash);
     event ReportVoided(uint64 indexed epoch, bytes32 indexed reportHash, bytes32 reason);
 
-    /// @notice By anyone. epoch > last posted; epoch ended; settled(epoch); attempt, configDigest, previousReport match; exactly threshold signatures (65 bytes each, concatenated), signers strictly ascending, all in the set of the epoch's start; exact calldata length [EP-1][EP-2].
-    function post(EpochReport calldata report, bytes calldata signatures) external;
-    /// @notice By anyone, in order, activationDelay after posting.
-    function activate(uint64 epoch) external;
-    /// @notice restricted (guardian): voids a pending report and its descendants; at most three in a row without an activation between.
-    function veto(uint64 epoch, bytes32 reason) external;
+    error EpochOracle_AlreadyPosted(uint64 epoch, bytes32 reportHash);
+    error EpochOracle_NotAfterLast(uint64 epoch, uint64 last);
+    error EpochOracle_NotEnded(uint64 epoch, uint256 endsAt);
+    error EpochOracle_NotSettled(uint64 epoch, uint64 settledThrough);
+    error EpochOracle_WrongAttempt(uint32 given, uint32 expected);
+    error EpochOracle_WrongConfig(bytes32 given, bytes32 expected);
+    error EpochOracle_WrongPrevious(bytes32 given, bytes32 expected);
+    error EpochOracle_WrongLength(uint256 given, uint256 expected);
+    error EpochOracle_BadSignature(uint256 position);
+    error EpochOracle_SignersNotAscending(uint256 position);
+    error EpochOracle_NotKeeper(address signer);
+    error EpochOracle_TooManyPending(uint256 limit);
+    error EpochOracle_NotPending(uint64 epoch);
+    error EpochOracle_NotNext(uint64 epoch, uint64 next);
+    error EpochOracle_TooEarly(uint64 epoch, uint256 activeFrom);
+    error EpochOracle_VetoLimit(uint256 limit);
 
-    function hashReport(EpochReport calldata report) external view returns (bytes32 digest);   // EIP-712 digest that keepers sign
-    function structHash(EpochReport calldata report) external pure returns (bytes32);
-    function reportOf(uint64 epoch) external view returns (Stored memory);
-    function attemptOf(uint64 epoch) external view returns (uint32);
+    /// @notice By anyone, once per (epoch, attempt). The epoch is after the last posted one, has ended and is settled; attempt,
+    /// configDigest and previousReport match. `signatures` are exactly threshold many, 65 bytes each (r, s, v), concatenated, by
+    /// keepers of the set of the epoch's start, signers strictly ascending. The calldata has exactly the length that
+    /// this needs [EP-1][EP-2].
+    function post(
+        EpochReport calldata report,
+        bytes calldata signatures
+    ) external;
+
+    /// @notice By anyone, in order, activationDelay after posting: the report's rewards become claimable.
+    function activate(
+        uint64 epoch
+    ) external;
+
+    /// @notice restricted (guardian): voids a pending report and its descendants and raises their attempts; at most three in a row
+    /// without an activation between.
+    function veto(
+        uint64 epoch,
+        bytes32 reason
+    ) external;
+
+    /// @notice EIP-712 digest that keepers sign.
+    function hashReport(
+        EpochReport calldata report
+    ) external view returns (bytes32 digest);
+    function structHash(
+        EpochReport calldata report
+    ) external pure returns (bytes32);
+    function reportOf(
+        uint64 epoch
+    ) external view returns (Stored memory);
+
+    /// @notice How many reports of this epoch have been voided so far; the number that the next report must carry.
+    function attemptOf(
+        uint64 epoch
+    ) external view returns (uint32);
+
     /// @notice (any posted, epoch of the last posted not void report, its struct hash).
     function lastPosted() external view returns (bool any, uint64 epoch, bytes32 reportHash);
     function lastActive() external view returns (bool any, uint64 epoch, bytes32 reportHash);
+
+    /// @notice Epochs whose reports are pending, oldest first: the order in which they become active.
+    function pendingEpochs() external view returns (uint64[] memory);
+
+    /// @notice Seconds between posting and activation.
     function activationDelay() external view returns (uint64);
-    /// @notice Since when every ended epoch was reported and none was void (seconds; 0 before the first activation): what the launch calls clean.
+
+    /// @notice Since when every ended epoch was reported and none was void (seconds since 1970; 0 before the first activation): what
+    /// the launch calls clean. A skipped epoch moves it to the start of the next reported one, a void to the time of the
+    /// void. While an ended epoch has gone unreported for a whole epoch, it is the time of this block.
     function cleanSince() external view returns (uint64);
     // constructor(address authority, address keeperSet, address controller, address distributor, uint64 genesis, uint64 epochLength, uint64 activationDelay)
 }

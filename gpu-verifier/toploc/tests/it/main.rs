@@ -1,0 +1,6 @@
+//! Tests of the published behaviour: byte compatibility, strictness, forgeries, fuzz.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap in a helper is a failed test")]
+mod common;
+mod forgery;
+mod strict;
+mod vectors;

@@ -1,0 +1,74 @@
+//! From shares to amounts.
+
+use alloc::vec;
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+
+/// Splits `total` in proportion to `shares` so that the parts sum to exactly `total`, by largest remainder.
+///
+/// Each part is `⌊total · share / Σ shares⌋`, or one more for the parts that lost most to the floor; among equal
+/// losses the lowest index comes first. If all shares are zero, all parts are. Total and shares may be anything.
+///
+/// ```
+/// use yuma::split_exact;
+///
+/// assert_eq!(split_exact(100, &[1u64, 1, 1]), [34, 33, 33]);
+/// assert_eq!(split_exact(7, &[0u64, 3, 1]), [0, 5, 2]);
+/// assert_eq!(split_exact(7, &[0u64, 0]), [0, 0]);
+/// ```
+pub fn split_exact<S: Copy + Into<u64>>(total: u128, shares: &[S]) -> Vec<u128> {
+    let sum: u128 = shares.iter().map(|&share| u128::from(share.into())).sum();
+    if sum == 0 {
+        return vec![0; shares.len()];
+    }
+    let (mut parts, lost): (Vec<u128>, Vec<u128>) =
+        shares.iter().map(|&share| mul_div(total, share.into(), sum)).unzip();
+    // The losses sum to `left · sum` and each is below `sum`: more than `left` parts lost something.
+    let left = (total - parts.iter().sum::<u128>()) as usize;
+    if left > 0 {
+        let mut order: Vec<usize> = (0..parts.len()).collect();
+        order.select_nth_unstable_by_key(left - 1, |&index| (Reverse(lost[index]), index));
+        for &index in &order[..left] {
+            parts[index] += 1;
+        }
+    }
+    parts
+}
+
+/// Quotient and remainder of `total · share / sum`, exact for any `share <= sum < 2¹²⁶`.
+fn mul_div(total: u128, share: u64, sum: u128) -> (u128, u128) {
+    let (whole, rest) = (total / sum, total % sum);
+    let (quotient, remainder) = match rest.checked_mul(u128::from(share)) {
+        Some(product) => (product / sum, product % sum),
+        None => {
+            // The product bit by bit, reduced as it grows.
+            (0..u64::BITS).rev().fold((0, 0), |(quotient, remainder), bit| {
+                let grown = 2 * remainder + if share >> bit & 1 == 1 { rest } else { 0 };
+                (2 * quotient + grown / sum, grown % sum)
+            })
+        }
+    };
+    (whole * u128::from(share) + quotient, remainder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mul_div;
+
+    /// Both ways of multiplying agree, and undo each other at the edges of their ranges.
+    #[test]
+    fn wide_products_divide_exactly() {
+        let sum = 3u128 << 80;
+        assert_eq!(mul_div(u128::MAX, u64::MAX, sum), {
+            let (high, low) = (u128::MAX / sum, u128::MAX % sum);
+            let scaled = (low >> 64) * u128::from(u64::MAX);
+            let rest = (low & u128::from(u64::MAX)) * u128::from(u64::MAX);
+            // low · share = scaled · 2⁶⁴ + rest, and sum = 3 · 2⁸⁰: divide 2¹⁶ out of both by hand.
+            let numerator = (scaled << 48) + (rest >> 16);
+            let divisor = sum >> 16;
+            (high * u128::from(u64::MAX) + numerator / divisor, ((numerator % divisor) << 16) + (rest & 0xffff))
+        });
+        assert_eq!(mul_div(10, 3, 4), (7, 2));
+        assert_eq!(mul_div(u128::MAX, 5, 5), (u128::MAX, 0));
+    }
+}

@@ -1,0 +1,124 @@
+//! Whole epochs whose inputs and raw outputs come from the chain's own arithmetic.
+//!
+//! Lines: `S uid stake active_stake`, `W uid (target,weight)*`, `B uid (target,bond)*` before,
+//! `O uid consensus vtrust incentive dividend (Q32) server validator combined (rao) and the first four as u16`,
+//! `N uid (target,bond)*` after.
+
+use std::io::Read;
+use std::str::FromStr;
+
+use yuma::{Epoch, Hyperparameters, Neuron, Outcome, Profile, Q32, Rules};
+
+struct Vector {
+    rules: Rules,
+    bonds_moving_average: u32,
+    stake: Vec<(u128, u64)>,
+    weights: Vec<Vec<(u16, u16)>>,
+    bonds: Vec<Vec<(u16, u16)>>,
+    output: Vec<[u64; 11]>,
+    new_bonds: Vec<Vec<(u16, u16)>>,
+}
+
+fn number<T: FromStr>(text: &str) -> T {
+    text.parse().unwrap_or_else(|_| panic!("{text:?} is no number"))
+}
+
+fn parse(gz: &[u8]) -> Vector {
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(gz).read_to_string(&mut text).unwrap();
+    let header = text.lines().next().unwrap();
+    assert!(header.contains("kappa 32767 bonds_penalty 65535") && header.contains("rao 1000000000"), "{header}");
+    let after = |key: &str| header.split(key).nth(1).unwrap().split_whitespace().next().unwrap();
+    let rules = if after("mode ") == "Yuma2" { Rules::Yuma2 } else { Rules::Yuma3 };
+    let uids = text.lines().filter(|line| line.starts_with("S ")).count();
+    let mut vector = Vector {
+        rules,
+        bonds_moving_average: number(after("bma ")),
+        stake: vec![(0, 0); uids],
+        weights: vec![Vec::new(); uids],
+        bonds: vec![Vec::new(); uids],
+        output: vec![[0; 11]; uids],
+        new_bonds: vec![Vec::new(); uids],
+    };
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let mut fields = line.split_whitespace();
+        let kind = fields.next().unwrap();
+        let uid: usize = number(fields.next().unwrap());
+        let rest: Vec<&str> = fields.collect();
+        let row = || {
+            rest.iter()
+                .map(|cell| cell.split_once(',').map(|(uid, value)| (number(uid), number(value))).unwrap())
+                .collect()
+        };
+        match kind {
+            "S" => vector.stake[uid] = (number(rest[0]), number(rest[1])),
+            "W" => vector.weights[uid] = row(),
+            "B" => vector.bonds[uid] = row(),
+            "N" => vector.new_bonds[uid] = row(),
+            "O" => vector.output[uid] = std::array::from_fn(|field| number(rest[field])),
+            _ => panic!("unknown line kind {kind}"),
+        }
+    }
+    vector
+}
+
+fn run(vector: &Vector, profile: Profile) -> Outcome {
+    let neurons = (0..vector.stake.len()).map(|uid| Neuron {
+        stake: vector.stake[uid].0,
+        permit: vector.stake[uid].0 > 0,
+        last_update: 1,
+        registered: 0,
+        weights: vector.weights[uid].clone(),
+        bonds: vector.bonds[uid].clone(),
+    });
+    let epoch = Epoch { now: 2, bonds_since: 1, owner: None, neurons: neurons.collect() };
+    let params = Hyperparameters {
+        profile,
+        bonds_moving_average: vector.bonds_moving_average,
+        ..Hyperparameters::subtensor(vector.rules)
+    };
+    epoch.run(&params).unwrap()
+}
+
+fn check(gz: &[u8]) {
+    let vector = parse(gz);
+    let outcome = run(&vector, Profile::Subtensor);
+    let emission = outcome.emission(1_000_000_000);
+    for (uid, expected) in vector.output.iter().enumerate() {
+        let scores =
+            [outcome.consensus[uid], outcome.validator_trust[uid], outcome.incentive[uid], outcome.dividends[uid]];
+        let [consensus, trust, incentive, dividend] = scores.map(Q32::raw);
+        let [consensus16, trust16, incentive16, dividend16] = scores.map(|score| u64::from(score.to_u16()));
+        let paid = (emission.server[uid], emission.validator[uid], emission.combined[uid]);
+        assert_eq!(outcome.active_stake[uid].raw(), vector.stake[uid].1, "active stake of uid {uid}");
+        assert_eq!([consensus, trust, incentive, dividend], expected[..4], "scores of uid {uid}");
+        assert_eq!([paid.0, paid.1, paid.2], expected[4..7], "emission of uid {uid}");
+        assert_eq!([consensus16, incentive16, dividend16, trust16], expected[7..], "u16 scores of uid {uid}");
+        assert_eq!(outcome.bonds[uid], vector.new_bonds[uid], "bonds of uid {uid}");
+    }
+
+    let tandem = run(&vector, Profile::Tandem);
+    assert_eq!((&tandem.consensus, &tandem.rank, &tandem.bonds), (&outcome.consensus, &outcome.rank, &outcome.bonds));
+    for (exact, floored) in [(&tandem.incentive, &outcome.incentive), (&tandem.dividends, &outcome.dividends)] {
+        assert_eq!(exact.iter().copied().sum::<Q32>(), Q32::ONE);
+        assert!(exact.iter().zip(floored).all(|(exact, floored)| exact.raw() - floored.raw() <= 1));
+    }
+}
+
+/// `[YU-1]`
+#[test]
+fn yuma2_with_16_validators_equals_the_chain_to_the_bit() {
+    check(include_bytes!("../vectors/16x240-dense-uniform-yuma2.txt.gz"));
+}
+
+/// `[YU-1]`
+#[test]
+fn yuma2_with_64_validators_equals_the_chain_to_the_bit() {
+    check(include_bytes!("../vectors/64x192-dense-agree-yuma2.txt.gz"));
+}
+
+/// `[YU-1]`
+#[test]
+fn yuma3_with_64_validators_equals_the_chain_to_the_bit() {
+    check(include_bytes!("../vectors/64x192-dense-agree-yuma3.txt.gz"));
+}
