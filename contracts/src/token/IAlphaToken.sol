@@ -3,15 +3,27 @@ pragma solidity 0.8.35;
 
 import { Netuid } from "../types/Types.sol";
 
-/// @title The token of one subnet: ERC-20, permit, votes (timestamp clock), burnable; 21,000,000 minted once into the vault (AlphaPools).
+/// @title The token of one subnet
+/// @notice ERC-20 with 18 decimals, ERC-2612 permit under an EIP-712 name of its own, ERC-5805 votes on the timestamp clock,
+/// burnable by its holders. 21,000,000 are minted once, into the vault (AlphaPools); there is no mint function `[AC-2]`.
 interface IAlphaToken {
+    /// @notice The subnet that this token belongs to, for ever.
     function netuid() external view returns (Netuid);
+
     // constructor(Netuid netuid, string name, string symbol, address vault)
 }
 
-/// @title Creates alpha tokens for AlphaPools alone (kept apart for bytecode size).
+/// @title Creates alpha tokens for AlphaPools alone
+/// @notice Kept apart from the pools because a token's creation code would fill their bytecode.
 interface IAlphaFactory {
-    /// @notice Only AlphaPools. Name "Tandem Alpha <n>", symbol "a<n>"; supply goes to the caller.
-    function create(Netuid netuid) external returns (address token);
+    /// @notice Only the pools create tokens.
+    error AlphaFactory_OnlyPools(address caller);
+
+    /// @notice Only AlphaPools: create the token of subnet n, named "Tandem Alpha <n>" with symbol "a<n>"; the whole supply
+    /// goes to the caller. That a subnet gets one token only is the caller's promise.
+    function create(
+        Netuid netuid
+    ) external returns (address token);
+
     // constructor(address pools)
 }

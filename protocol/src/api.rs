@@ -1,0 +1,330 @@
+//! The JSON that travels over HTTP between keepers, workers, contributors and clients. Amounts are decimal strings in base
+//! units, hashes and addresses are 0x-hex, times are seconds. Unknown fields are refused.
+
+use alloy_primitives::{Address, B256, U256};
+use serde::{Deserialize, Serialize};
+
+use crate::jobs::Job;
+use crate::messages::{EpochReport, ResponseCommitment, RowList, SignatureBytes, Voucher, WeightsCommit};
+use crate::reveal::Reveal;
+use crate::signed::Signed;
+use crate::tree::Reward;
+
+/// Header that names the signer of a [`crate::messages::SignedRequest`].
+pub const SIGNER_HEADER: &str = "x-tandem-signer";
+/// Header with its timestamp.
+pub const TIMESTAMP_HEADER: &str = "x-tandem-timestamp";
+/// Header with its signature, 0x-hex.
+pub const SIGNATURE_HEADER: &str = "x-tandem-signature";
+/// A signed request older or newer than this many seconds is refused.
+pub const REQUEST_WINDOW: u64 = 60;
+
+/// u128 as a decimal string.
+pub mod decimal {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// Writes the number as a string.
+    pub fn serialize<S: Serializer>(value: &u128, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    /// Reads a string of decimal digits; signs, spaces and leading zeros are refused.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u128, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let canonical = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+        if !canonical {
+            return Err(D::Error::custom(format!("{text:?} is not a decimal number")));
+        }
+        text.parse().map_err(|_| D::Error::custom(format!("{text:?} is not below 2^128")))
+    }
+}
+
+/// What a keeper says about itself, `GET /v1/status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeeperStatus {
+    /// Address of the attest key.
+    pub keeper: Address,
+    /// Chain.
+    pub chain_id: u64,
+    /// EpochOracle.
+    pub oracle: Address,
+    /// Current epoch by chain time; none before genesis.
+    pub epoch: Option<u64>,
+    /// Chain time of the head.
+    pub head_time: u64,
+    /// Last epoch that this keeper attested.
+    pub last_attested: Option<u64>,
+    /// Last epoch that is posted on chain.
+    pub last_posted: Option<u64>,
+    /// Last epoch that is active on chain.
+    pub last_active: Option<u64>,
+}
+
+/// `POST /v1/jobs/lease`, signed by a validator's hotkey.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeaseRequest {
+    /// At most so many jobs (1..=64).
+    pub max_jobs: u16,
+    /// Hold the request for so many milliseconds if nothing is to do (at most 20,000).
+    #[serde(default)]
+    pub wait_ms: u64,
+}
+
+/// A leased job; `attempt` is the fencing token that `complete` and `fail` must show.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lease {
+    /// What to do.
+    pub job: Job,
+    /// The epoch's beacon.
+    pub beacon: B256,
+    /// Fencing token.
+    pub attempt: u32,
+    /// The lease ends at this time of the keeper's clock, in milliseconds since 1970.
+    pub expires_at_ms: u64,
+}
+
+/// Answer to a [`LeaseRequest`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeaseResponse {
+    /// Leased jobs, possibly none.
+    pub leases: Vec<Lease>,
+}
+
+/// `POST /v1/jobs/complete`. A late or contradicting result is kept as evidence, not applied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobResult {
+    /// Job.
+    pub job: B256,
+    /// Fencing token of the lease.
+    pub attempt: u32,
+    /// What was found.
+    pub outcome: AuditOutcome,
+}
+
+/// What one audit found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditOutcome {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Tokens of prompt and completion that were re-run.
+    pub tokens_audited: u32,
+    /// Declared speed in thousandths of an A100; zero when nothing was answered.
+    pub speed_class: u32,
+    /// Digest of the contributor's signed commitment, if there is one.
+    pub commitment: Option<B256>,
+    /// In words, for people.
+    pub detail: String,
+}
+
+/// How an audited response was judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The response is what the model computes.
+    Pass,
+    /// It is not, by a statistical check.
+    Fail,
+    /// A hard fault: bad signature, malformed proof or decoy hit; zeroes the epoch at once.
+    HardFault,
+    /// No usable answer: down, timed out, or above card price.
+    Unavailable,
+}
+
+/// `POST /v1/jobs/fail`: the worker gives a job back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobFailure {
+    /// Job.
+    pub job: B256,
+    /// Fencing token of the lease.
+    pub attempt: u32,
+    /// Why.
+    pub reason: String,
+}
+
+/// Answer to `complete` and `fail`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobReceipt {
+    /// Stored and applied.
+    Applied,
+    /// The same result was stored before.
+    Duplicate,
+    /// The lease is not current: kept as evidence.
+    Late,
+}
+
+/// Counts of one contributor's audits in an epoch as this keeper knows them, `GET /v1/epochs/{e}/audits`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditCount {
+    /// Subnet.
+    pub netuid: u16,
+    /// Contributor.
+    pub uid: u16,
+    /// Audits by verdict: pass, fail, hard fault, unavailable.
+    pub verdicts: [u32; 4],
+    /// Tokens audited.
+    pub tokens_audited: u64,
+}
+
+/// `POST /v1/commits`: answered by a [`ReceiptResponse`].
+pub type CommitRequest = Signed<WeightsCommit>;
+
+/// A keeper's receipt for a commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReceiptResponse {
+    /// Who gives the receipt.
+    pub keeper: Address,
+    /// Its signature on the [`crate::messages::CommitReceipt`].
+    pub signature: SignatureBytes,
+}
+
+/// `POST /v1/reveals` takes a [`Reveal`]; `GET /v1/epochs/{e}/reveals` lists those a keeper holds, after the deadline only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RevealList {
+    /// Ascending by (netuid, validator).
+    pub reveals: Vec<Reveal>,
+}
+
+/// `GET /v1/epochs/{e}/proposal`: the proposer's list, signed, with the rows themselves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proposal {
+    /// Who proposes.
+    pub proposer: Address,
+    /// Signed list.
+    pub list: Signed<RowList>,
+    /// The rows in the list's order: ascending by (netuid, validator).
+    pub reveals: Vec<Reveal>,
+}
+
+/// `GET /v1/epochs/{e}/attestations`: a keeper's signature on a report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attestation {
+    /// Who attests.
+    pub keeper: Address,
+    /// Report and signature.
+    pub report: Signed<EpochReport>,
+}
+
+/// `GET /v1/claims/{account}`: what an account can claim under the last active root.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimList {
+    /// Epoch whose root the proofs lead to.
+    pub epoch: u64,
+    /// That root.
+    pub root: B256,
+    /// Leaves with their proofs.
+    pub claims: Vec<ClaimProof>,
+}
+
+/// One leaf with its proof.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimProof {
+    /// Position of the leaf.
+    pub index: u64,
+    /// The leaf.
+    pub reward: Reward,
+    /// Siblings from the leaf up.
+    pub proof: Vec<B256>,
+}
+
+/// What every service answers instead of a result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiError {
+    /// Stable code, see docs/errors.md.
+    pub code: String,
+    /// What happened and what to do next.
+    pub message: String,
+}
+
+/// A voucher in JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VoucherJson {
+    /// Channel.
+    pub channel_id: U256,
+    /// Cumulative credits, base units.
+    #[serde(with = "decimal")]
+    pub amount: u128,
+    /// Model.
+    pub model: B256,
+    /// Version of the model's rate.
+    pub rate_card_version: u32,
+    /// Cumulative prompt tokens.
+    pub prompt_tokens: u64,
+    /// Cumulative completion tokens.
+    pub completion_tokens: u64,
+    /// The session key's signature.
+    pub signature: SignatureBytes,
+}
+
+impl From<&Signed<Voucher>> for VoucherJson {
+    fn from(signed: &Signed<Voucher>) -> Self {
+        let Voucher { channelId, amount, model, rateCardVersion, promptTokens, completionTokens } = &signed.message;
+        Self {
+            channel_id: *channelId,
+            amount: *amount,
+            model: *model,
+            rate_card_version: *rateCardVersion,
+            prompt_tokens: *promptTokens,
+            completion_tokens: *completionTokens,
+            signature: signed.signature,
+        }
+    }
+}
+
+impl From<&VoucherJson> for Signed<Voucher> {
+    fn from(json: &VoucherJson) -> Self {
+        Self {
+            message: Voucher {
+                channelId: json.channel_id,
+                amount: json.amount,
+                model: json.model,
+                rateCardVersion: json.rate_card_version,
+                promptTokens: json.prompt_tokens,
+                completionTokens: json.completion_tokens,
+            },
+            signature: json.signature,
+        }
+    }
+}
+
+/// The `tandem` field of a completion request. Prices are the rate card's; the voucher must cover what the channel has
+/// consumed so far plus prompt and `max_tokens` of this request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompletionPayment {
+    /// Voucher that covers this response.
+    pub voucher: VoucherJson,
+    /// The client's random name of the request, bound by the commitment.
+    pub nonce: B256,
+}
+
+/// The `tandem` field of a completion response.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompletionEvidence {
+    /// Token ids of the prompt.
+    pub prompt_tokens: Vec<u32>,
+    /// Token ids of the completion.
+    pub output_tokens: Vec<u32>,
+    /// TOPLOC proofs of the completion, base64, one per 32 tokens.
+    pub proofs: Vec<String>,
+    /// The contributor's statement, signed by its hotkey.
+    pub commitment: Signed<ResponseCommitment>,
+    /// Credits that the channel has consumed after this response, base units. May be below the voucher's amount.
+    #[serde(with = "decimal")]
+    pub consumed: u128,
+}

@@ -1,0 +1,150 @@
+//! The EIP-712 messages of Tandem.
+//!
+//! Two domains exist: the [`oracle_domain`] for everything that belongs to epochs and services, and the
+//! [`settlement_domain`] for vouchers. Both bind the chain id and the contract, so nothing signed for one network can be
+//! replayed on another.
+
+use alloy_primitives::{Address, B256, FixedBytes, keccak256};
+use alloy_sol_types::{Eip712Domain, SolValue, eip712_domain, sol};
+
+sol! {
+    /// A validator's promise of one row of weights, made before the commit deadline. `commitHash` is [`commit_hash`].
+    /// A higher `seq` replaces a lower one; two different commits with one `seq` are a fault.
+    #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    struct WeightsCommit {
+        uint16 netuid;
+        uint64 epoch;
+        address validator;
+        uint32 seq;
+        bytes32 commitHash;
+    }
+
+    /// A keeper's statement that it holds a commit, given before the commit deadline. `commit` is the struct hash of the
+    /// [`WeightsCommit`].
+    #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    struct CommitReceipt {
+        uint64 epoch;
+        bytes32 commit;
+    }
+
+    /// The list of rows that a proposer puts forward for an epoch. `rowsHash` is [`rows_hash`].
+    #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    struct RowList {
+        uint64 epoch;
+        uint32 attempt;
+        uint32 round;
+        bytes32 rowsHash;
+    }
+
+    /// What the quorum signs and the oracle stores. `inputsBlock` is the hash of the last block before the epoch's end.
+    #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    struct EpochReport {
+        uint64 epoch;
+        uint32 attempt;
+        bytes32 configDigest;
+        bytes32 inputsBlock;
+        bytes32 previousReport;
+        bytes32 subnetsRoot;
+        bytes32 rewardsRoot;
+        bytes32 bundleHash;
+        uint32 rulesVersion;
+    }
+
+    /// A payer's cumulative promise on a channel: credits (18 decimals) and tokens since the channel opened.
+    #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    struct Voucher {
+        uint256 channelId;
+        uint128 amount;
+        bytes32 model;
+        uint32 rateCardVersion;
+        uint64 promptTokens;
+        uint64 completionTokens;
+    }
+
+    /// A contributor's signed statement about one response, made before it learns what is audited.
+    /// `promptHash` and `outputHash` are [`tokens_hash`], `proofsHash` is [`proofs_hash`], `nonce` is the client's,
+    /// `seed` the sampling seed that the client chose, `speedClass` the declared speed in thousandths of an A100.
+    #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    struct ResponseCommitment {
+        address hotkey;
+        uint16 netuid;
+        uint16 uid;
+        bytes32 model;
+        bytes32 nonce;
+        bytes32 promptHash;
+        bytes32 outputHash;
+        bytes32 proofsHash;
+        uint64 seed;
+        uint32 temperatureMilli;
+        uint32 speedClass;
+    }
+
+    /// Authenticates one HTTP request of a worker or a keeper: `bodyHash` is the keccak256 of the method, a space, the
+    /// path, a newline and the body; `timestamp` is in seconds.
+    #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    struct SignedRequest {
+        address signer;
+        bytes32 bodyHash;
+        uint64 timestamp;
+    }
+}
+
+/// The domain of [`WeightsCommit`], [`CommitReceipt`], [`RowList`], [`EpochReport`], [`ResponseCommitment`] and [`SignedRequest`].
+pub fn oracle_domain(chain_id: u64, oracle: Address) -> Eip712Domain {
+    eip712_domain! { name: "Tandem EpochOracle", version: "1", chain_id: chain_id, verifying_contract: oracle, }
+}
+
+/// The domain of [`Voucher`].
+pub fn settlement_domain(chain_id: u64, settlement: Address) -> Eip712Domain {
+    eip712_domain! { name: "Tandem Settlement", version: "1", chain_id: chain_id, verifying_contract: settlement, }
+}
+
+/// `keccak256(abi.encode(chainId, oracle, netuid, epoch, validator, seq, salt, row))`: what a [`WeightsCommit`] hides.
+/// `row` is the list of (uid, weight), uids strictly ascending, as [`row_bytes`].
+#[expect(clippy::too_many_arguments, reason = "one argument per field of the commitment")]
+pub fn commit_hash(
+    chain_id: u64,
+    oracle: Address,
+    netuid: u16,
+    epoch: u64,
+    validator: Address,
+    seq: u32,
+    salt: B256,
+    row: &[(u16, u16)],
+) -> B256 {
+    let row = alloy_primitives::Bytes::from(row_bytes(row));
+    keccak256((chain_id, oracle, netuid, epoch, validator, seq, salt, row).abi_encode_params())
+}
+
+/// A row as bytes: for each entry the uid and the weight, big-endian u16 each.
+pub fn row_bytes(row: &[(u16, u16)]) -> Vec<u8> {
+    row.iter().flat_map(|(uid, weight)| [uid.to_be_bytes(), weight.to_be_bytes()].concat()).collect()
+}
+
+/// keccak256 over token ids as big-endian u32.
+pub fn tokens_hash(tokens: &[u32]) -> B256 {
+    keccak256(tokens.iter().flat_map(|token| token.to_be_bytes()).collect::<Vec<_>>())
+}
+
+/// keccak256 over the hashes of the single proofs, so that boundaries between proofs are bound too.
+pub fn proofs_hash<P: AsRef<[u8]>>(proofs: &[P]) -> B256 {
+    keccak256(proofs.iter().flat_map(|proof| keccak256(proof.as_ref()).0).collect::<Vec<_>>())
+}
+
+/// keccak256 over the struct hashes of the listed commits, in the list's order.
+pub fn rows_hash(commits: impl IntoIterator<Item = B256>) -> B256 {
+    keccak256(commits.into_iter().flat_map(|hash| hash.0).collect::<Vec<_>>())
+}
+
+/// The on-chain name of a model: keccak256 of its id.
+pub fn model_id(name: &str) -> B256 {
+    keccak256(name.as_bytes())
+}
+
+/// `keccak256(abi.encode(chainId, keeperSet, fromEpoch, keepers, threshold))`, as KeeperSet computes it.
+pub fn config_digest(chain_id: u64, keeper_set: Address, from_epoch: u64, keepers: &[Address], threshold: u16) -> B256 {
+    keccak256((chain_id, keeper_set, from_epoch, keepers.to_vec(), threshold).abi_encode_params())
+}
+
+/// A 65-byte `r ‖ s ‖ v` signature.
+pub type SignatureBytes = FixedBytes<65>;

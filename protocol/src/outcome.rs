@@ -1,0 +1,269 @@
+//! From an epoch's inputs to its outcome: the pure function that every keeper computes for itself before it signs, and
+//! that anybody can run again.
+//!
+//! Per subnet: permits are the K largest stakes as of the epoch's start; a validator without a row that counts is
+//! inactive and earns nothing; [`yuma`] turns rows, stakes and old bonds into incentives and dividends; the granted
+//! alpha and USDC are split by role ([`crate::payout`]) and then by share, exact to the unit. A side that earned nothing
+//! has its pot carried. Keepers share theirs evenly. What everybody earned is added to the cumulative rewards.
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::{Address, B256, keccak256};
+use yuma::{Epoch, Hyperparameters as YumaParameters, Neuron, Payout, Profile, Rules};
+
+use crate::bundle::{
+    BUNDLE_VERSION, CarriedPot, Carry, EpochBundle, EpochInputs, EpochOutcome, MAX_CARRY_EPOCHS, RULES_VERSION,
+    SubnetInputs, SubnetOutcome,
+};
+use crate::messages::EpochReport;
+use crate::payout::{split_alpha, split_usdc};
+use crate::tree::{Reward, RewardKind, RewardTree, TreeError, merkle_root};
+
+/// Why inputs have no outcome.
+#[derive(Debug, thiserror::Error)]
+pub enum OutcomeError {
+    /// Made for rules this program does not know.
+    #[error("rules version {0} is unknown, this program computes {RULES_VERSION}")]
+    UnknownRules(u32),
+    /// Subnets are not strictly ascending.
+    #[error("subnet {0} does not come after its predecessor")]
+    SubnetsNotAscending(u16),
+    /// Rows of a subnet are not strictly ascending by validator, or their validator holds no uid.
+    #[error("rows of subnet {netuid}: {validator} is out of order or holds no uid")]
+    Row {
+        /// Subnet.
+        netuid: u16,
+        /// Validator.
+        validator: Address,
+    },
+    /// Bonds of another number of neurons.
+    #[error("subnet {netuid} has {neurons} neurons but {rows} rows of bonds")]
+    Bonds {
+        /// Subnet.
+        netuid: u16,
+        /// Neurons.
+        neurons: usize,
+        /// Rows of bonds.
+        rows: usize,
+    },
+    /// The engine refused a subnet.
+    #[error("subnet {netuid}: {reason}")]
+    Yuma {
+        /// Subnet.
+        netuid: u16,
+        /// The engine's reason.
+        reason: yuma::Error,
+    },
+    /// A sum of rewards left the range of 128 bits.
+    #[error("rewards of {account} overflow")]
+    Overflow {
+        /// Account.
+        account: Address,
+    },
+    /// Earlier rewards are out of order.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+}
+
+/// Computes the outcome of an epoch.
+pub fn compute(inputs: &EpochInputs) -> Result<EpochOutcome, OutcomeError> {
+    if inputs.rules_version != RULES_VERSION {
+        return Err(OutcomeError::UnknownRules(inputs.rules_version));
+    }
+    if let Some(pair) = inputs.subnets.windows(2).find(|pair| pair[0].netuid >= pair[1].netuid) {
+        return Err(OutcomeError::SubnetsNotAscending(pair[1].netuid));
+    }
+    let mut ledger = Ledger::open(&inputs.rewards_before)?;
+    let mut subnets = Vec::with_capacity(inputs.subnets.len());
+    for subnet in &inputs.subnets {
+        subnets.push(compute_subnet(inputs, subnet, &mut ledger)?);
+    }
+    let leaves: Vec<B256> = subnets.iter().map(subnet_hash).collect();
+    let tree = RewardTree::new(ledger.close())?;
+    Ok(EpochOutcome {
+        subnets_root: merkle_root(&leaves),
+        rewards_root: tree.root(),
+        rewards: tree.rewards().to_vec(),
+        subnets,
+    })
+}
+
+/// Computes the outcome and puts it into a bundle with its inputs.
+pub fn bundle(inputs: EpochInputs) -> Result<EpochBundle, OutcomeError> {
+    let outcome = compute(&inputs)?;
+    Ok(EpochBundle { version: BUNDLE_VERSION, inputs, outcome })
+}
+
+/// The report that keepers sign for a bundle.
+pub fn report(bundle: &EpochBundle) -> EpochReport {
+    let EpochBundle { inputs, outcome, .. } = bundle;
+    EpochReport {
+        epoch: inputs.epoch,
+        attempt: inputs.attempt,
+        configDigest: inputs.config_digest,
+        inputsBlock: inputs.inputs_block,
+        previousReport: inputs.previous_report,
+        subnetsRoot: outcome.subnets_root,
+        rewardsRoot: outcome.rewards_root,
+        bundleHash: bundle.hash(),
+        rulesVersion: inputs.rules_version,
+    }
+}
+
+/// The hash by which a subnet's outcome is a leaf of `subnets_root`.
+pub fn subnet_hash(outcome: &SubnetOutcome) -> B256 {
+    keccak256(borsh::to_vec(outcome).expect("writing to memory cannot fail and no length exceeds u32"))
+}
+
+fn compute_subnet(
+    inputs: &EpochInputs,
+    subnet: &SubnetInputs,
+    ledger: &mut Ledger,
+) -> Result<SubnetOutcome, OutcomeError> {
+    let netuid = subnet.netuid;
+    let scores = run_yuma(inputs, subnet)?;
+    let alpha = split_alpha(subnet.alpha);
+    let usdc = split_usdc(subnet.usdc);
+
+    ledger.add(RewardKind::OwnerAlpha, netuid, subnet.owner, alpha.owner)?;
+    ledger.add(RewardKind::OwnerUsdc, netuid, subnet.owner, usdc.owner)?;
+    let keepers = yuma::split_exact(usdc.keepers, &vec![1u64; inputs.keepers.len()]);
+    for (keeper, amount) in inputs.keepers.iter().zip(keepers) {
+        ledger.add(RewardKind::KeeperUsdc, netuid, *keeper, amount)?;
+    }
+
+    let validators = Side::new(subnet.carry.validators, alpha.validators, usdc.validators)
+        .pay(|pot| scores.pay_dividends(pot), subnet.neurons.len());
+    let contributors = Side::new(subnet.carry.contributors, alpha.contributors, usdc.contributors)
+        .pay(|pot| scores.pay_incentives(pot), subnet.neurons.len());
+    for (uid, neuron) in subnet.neurons.iter().enumerate() {
+        ledger.add(RewardKind::ValidatorAlpha, netuid, neuron.owner, validators.alpha[uid])?;
+        ledger.add(RewardKind::ValidatorUsdc, netuid, neuron.owner, validators.usdc[uid])?;
+        ledger.add(RewardKind::ContributorAlpha, netuid, neuron.owner, contributors.alpha[uid])?;
+        ledger.add(RewardKind::ContributorUsdc, netuid, neuron.owner, contributors.usdc[uid])?;
+    }
+
+    let u16s = |values: &[yuma::Q32]| values.iter().map(|value| value.to_u16()).collect();
+    Ok(SubnetOutcome {
+        netuid,
+        consensus: u16s(&scores.consensus),
+        incentive: u16s(&scores.incentive),
+        dividends: u16s(&scores.dividends),
+        validator_trust: u16s(&scores.validator_trust),
+        permits: scores.permits,
+        bonds: scores.bonds,
+        contributor_alpha: contributors.alpha,
+        contributor_usdc: contributors.usdc,
+        validator_alpha: validators.alpha,
+        validator_usdc: validators.usdc,
+        carry: Carry { validators: validators.carry, contributors: contributors.carry },
+    })
+}
+
+fn run_yuma(inputs: &EpochInputs, subnet: &SubnetInputs) -> Result<yuma::Outcome, OutcomeError> {
+    let netuid = subnet.netuid;
+    if !subnet.bonds.is_empty() && subnet.bonds.len() != subnet.neurons.len() {
+        return Err(OutcomeError::Bonds { netuid, neurons: subnet.neurons.len(), rows: subnet.bonds.len() });
+    }
+    let mut rows: BTreeMap<Address, &[(u16, u16)]> = BTreeMap::new();
+    for reveal in &subnet.rows {
+        let validator = reveal.validator;
+        let known = subnet.neurons.iter().any(|neuron| neuron.hotkey == validator);
+        let ascending = rows.last_key_value().is_none_or(|(last, _)| *last < validator);
+        if !known || !ascending {
+            return Err(OutcomeError::Row { netuid, validator });
+        }
+        rows.insert(validator, &reveal.row);
+    }
+    let params = YumaParameters {
+        rules: Rules::Yuma3,
+        profile: Profile::Tandem,
+        kappa: subnet.hyperparameters.kappa,
+        bonds_moving_average: subnet.hyperparameters.bonds_moving_average,
+        bonds_penalty: subnet.hyperparameters.bonds_penalty,
+        max_validators: subnet.hyperparameters.max_validators,
+        // Whoever has no row that counts in this very epoch is inactive in it.
+        activity_cutoff: 0,
+        stake_threshold: 0,
+    };
+    let mut epoch =
+        Epoch { now: inputs.epoch_start, bonds_since: inputs.bonds_since, owner: None, neurons: Vec::new() };
+    epoch.neurons = subnet
+        .neurons
+        .iter()
+        .map(|neuron| Neuron { stake: neuron.stake, registered: neuron.registered_at, ..Neuron::default() })
+        .collect();
+    let yuma_error = |reason| OutcomeError::Yuma { netuid, reason };
+    // Stakes are those of the epoch's start, so permits need not lag an epoch behind them.
+    let permits = epoch.run(&params).map_err(yuma_error)?.permits;
+    for (uid, (neuron, input)) in epoch.neurons.iter_mut().zip(&subnet.neurons).enumerate() {
+        neuron.permit = permits[uid];
+        neuron.bonds = subnet.bonds.get(uid).cloned().unwrap_or_default();
+        if let Some(row) = rows.get(&input.hotkey) {
+            neuron.weights = row.to_vec();
+            neuron.last_update = inputs.epoch_start;
+        }
+    }
+    epoch.run(&params).map_err(yuma_error)
+}
+
+/// One side's pots, with what earlier epochs carried.
+struct Side {
+    alpha: u128,
+    usdc: u128,
+    carried: CarriedPot,
+}
+
+struct PaidSide {
+    alpha: Vec<u128>,
+    usdc: Vec<u128>,
+    carry: CarriedPot,
+}
+
+impl Side {
+    fn new(carried: CarriedPot, alpha: u128, usdc: u128) -> Self {
+        Self { alpha, usdc, carried }
+    }
+
+    fn pay(self, split: impl Fn(u128) -> Payout, neurons: usize) -> PaidSide {
+        let lapsed = self.carried.age >= MAX_CARRY_EPOCHS;
+        let carried = if lapsed { CarriedPot::default() } else { self.carried };
+        let alpha = self.alpha.saturating_add(carried.alpha);
+        let usdc = self.usdc.saturating_add(carried.usdc);
+        match (split(alpha), split(usdc)) {
+            (Payout::Paid(alpha), Payout::Paid(usdc)) => PaidSide { alpha, usdc, carry: CarriedPot::default() },
+            _ => {
+                let age = if alpha == 0 && usdc == 0 { 0 } else { carried.age + 1 };
+                PaidSide { alpha: vec![0; neurons], usdc: vec![0; neurons], carry: CarriedPot { alpha, usdc, age } }
+            }
+        }
+    }
+}
+
+/// Cumulative rewards by key.
+struct Ledger(BTreeMap<(RewardKind, u16, Address), u128>);
+
+impl Ledger {
+    fn open(rewards: &[Reward]) -> Result<Self, TreeError> {
+        if let Some(at) = rewards.windows(2).position(|pair| pair[0].key() >= pair[1].key()) {
+            return Err(TreeError::NotAscending { index: at + 1 });
+        }
+        Ok(Self(rewards.iter().map(|reward| (reward.key(), reward.cumulative)).collect()))
+    }
+
+    fn add(&mut self, kind: RewardKind, netuid: u16, account: Address, amount: u128) -> Result<(), OutcomeError> {
+        if amount == 0 {
+            return Ok(());
+        }
+        let cumulative = self.0.entry((kind, netuid, account)).or_default();
+        *cumulative = cumulative.checked_add(amount).ok_or(OutcomeError::Overflow { account })?;
+        Ok(())
+    }
+
+    fn close(self) -> Vec<Reward> {
+        self.0
+            .into_iter()
+            .map(|((kind, netuid, account), cumulative)| Reward { kind, netuid, account, cumulative })
+            .collect()
+    }
+}

@@ -1,0 +1,76 @@
+//! Signing and recovering the messages of this crate. Signatures are 65 bytes `r ‖ s ‖ v` with `v` 27 or 28 and a low `s`,
+//! the only form that OpenZeppelin's ECDSA accepts.
+
+use alloy_primitives::{Address, B256, FixedBytes, Signature};
+use alloy_signer::SignerSync;
+use alloy_signer_local::PrivateKeySigner;
+use alloy_sol_types::{Eip712Domain, SolStruct};
+use serde::{Deserialize, Serialize};
+
+use crate::messages::SignatureBytes;
+
+/// A message with its signature, as it travels and is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signed<T> {
+    /// What was signed.
+    pub message: T,
+    /// `r ‖ s ‖ v`.
+    pub signature: SignatureBytes,
+}
+
+/// Why a signature was refused.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum SignatureError {
+    /// Not a curve point, `v` not 27 or 28, or `s` in the upper half.
+    #[error("malformed signature")]
+    Malformed,
+    /// The signature is sound but somebody else's.
+    #[error("signed by {found}, expected {expected}")]
+    WrongSigner {
+        /// Who signed.
+        found: Address,
+        /// Who should have signed.
+        expected: Address,
+    },
+    /// The key refused to sign.
+    #[error("cannot sign: {0}")]
+    Signer(String),
+}
+
+impl<T: SolStruct> Signed<T> {
+    /// Signs `message` in `domain`.
+    pub fn new(message: T, domain: &Eip712Domain, key: &PrivateKeySigner) -> Result<Self, SignatureError> {
+        let signature = sign(message.eip712_signing_hash(domain), key)?;
+        Ok(Self { message, signature })
+    }
+
+    /// Who signed.
+    pub fn signer(&self, domain: &Eip712Domain) -> Result<Address, SignatureError> {
+        recover(self.message.eip712_signing_hash(domain), &self.signature)
+    }
+
+    /// Checks that `expected` signed.
+    pub fn verify(&self, domain: &Eip712Domain, expected: Address) -> Result<(), SignatureError> {
+        let found = self.signer(domain)?;
+        if found == expected { Ok(()) } else { Err(SignatureError::WrongSigner { found, expected }) }
+    }
+}
+
+/// Signs a digest.
+pub fn sign(digest: B256, key: &PrivateKeySigner) -> Result<SignatureBytes, SignatureError> {
+    let signature = key.sign_hash_sync(&digest).map_err(|error| SignatureError::Signer(error.to_string()))?;
+    Ok(FixedBytes(signature.as_bytes()))
+}
+
+/// Recovers the signer of a digest; refuses malleable and non-canonical forms.
+pub fn recover(digest: B256, signature: &SignatureBytes) -> Result<Address, SignatureError> {
+    if !matches!(signature[64], 27 | 28) {
+        return Err(SignatureError::Malformed);
+    }
+    let parsed = Signature::from_raw_array(&signature.0).map_err(|_| SignatureError::Malformed)?;
+    if parsed.normalize_s().is_some() {
+        return Err(SignatureError::Malformed);
+    }
+    parsed.recover_address_from_prehash(&digest).map_err(|_| SignatureError::Malformed)
+}

