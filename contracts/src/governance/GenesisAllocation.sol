@@ -7,14 +7,13 @@ import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
 
-/// @inheritdoc IGenesisAllocation
+/// @title Vaults of the genesis allocations. What it promises is written in IGenesisAllocation.
 contract GenesisAllocation is IGenesisAllocation {
     using SafeERC20 for IERC20;
 
     IERC20 public immutable TNDM;
     ILaunchGate public immutable GATE;
-    /// @inheritdoc IGenesisAllocation
-    uint256 public immutable immediatelyClaimable;
+    uint256 private immutable _IMMEDIATE;
 
     Allocation[] private _allocations;
     mapping(uint256 id => uint256) private _released;
@@ -35,7 +34,7 @@ contract GenesisAllocation is IGenesisAllocation {
             immediate += _vestedDown(a, 0);
             _allocations.push(a);
         }
-        immediatelyClaimable = immediate;
+        _IMMEDIATE = immediate;
     }
 
     /// @inheritdoc IGenesisAllocation
@@ -64,6 +63,11 @@ contract GenesisAllocation is IGenesisAllocation {
         uint256 id
     ) external view returns (uint256) {
         return _released[id];
+    }
+
+    /// @inheritdoc IGenesisAllocation
+    function immediatelyClaimable() external view returns (uint256) {
+        return _IMMEDIATE;
     }
 
     /// @inheritdoc IGenesisAllocation

@@ -12,11 +12,11 @@ uint256 constant BONDS_MOVING_AVERAGE_BOUND = 975_000;
 /// @title One word per set of hyperparameters, so that a checkpoint holds it.
 /// @dev Bits from the low end: kappa 16, bondsMovingAverage 32, bondsPenalty 16, maxValidators 16, maxUids 16, activityCutoff 64: 160 in all.
 library HyperparameterPacking {
-    uint256 private constant MOVING_AVERAGE_AT = 16;
-    uint256 private constant PENALTY_AT = 48;
-    uint256 private constant VALIDATORS_AT = 64;
-    uint256 private constant UIDS_AT = 80;
-    uint256 private constant CUTOFF_AT = 96;
+    uint208 private constant MOVING_AVERAGE_AT = 16;
+    uint208 private constant PENALTY_AT = 48;
+    uint208 private constant VALIDATORS_AT = 64;
+    uint208 private constant UIDS_AT = 80;
+    uint208 private constant CUTOFF_AT = 96;
 
     /// @dev Reverts with the name of the first field that is out of bounds.
     function check(

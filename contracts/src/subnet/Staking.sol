@@ -14,11 +14,19 @@ import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
 import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import { Checkpoints } from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
 
-/// @inheritdoc IStaking
+/// @title Stake, bond and virtual stake behind validators. What it promises is written in IStaking.
 contract Staking is IStaking, EpochClock, ReentrancyGuardTransient {
     using Checkpoints for Checkpoints.Trace208;
     using SafeCast for uint256;
     using SafeERC20 for IERC20;
+
+    /// @dev What is the same for every hotkey of an epoch.
+    struct Reading {
+        uint64 epoch;
+        uint256 start;
+        uint256 rootWeight;
+        uint256 virtualShare;
+    }
 
     /// @dev Owners whose validators must hold the minimum before a subnet is granted anything.
     uint256 private constant DISTINCT_OWNERS = 3;
@@ -236,8 +244,8 @@ contract Staking is IStaking, EpochClock, ReentrancyGuardTransient {
         uint256 uidPlusOne = REGISTRY.uidOf(netuid, hotkey);
         if (uidPlusOne == 0) return 0;
         (,, uint64 registeredAt) = REGISTRY.keysOf(netuid, (uidPlusOne - 1).toUint16());
-        if (registeredAt >= startOf(epoch)) return 0;
-        return _weight(netuid, hotkey, epoch, rootWeightAt(epoch), virtualShareAt(epoch));
+        Reading memory r = _reading(epoch);
+        return registeredAt < r.start ? _weight(netuid, hotkey, r) : 0;
     }
 
     /// @inheritdoc IStaking
@@ -245,14 +253,12 @@ contract Staking is IStaking, EpochClock, ReentrancyGuardTransient {
         Netuid netuid,
         uint64 epoch
     ) external view returns (uint256[] memory weights) {
-        uint256 start = startOf(epoch);
-        uint256 rootWeight = rootWeightAt(epoch);
-        uint256 virtualShare = virtualShareAt(epoch);
+        Reading memory r = _reading(epoch);
         uint16 count = REGISTRY.neuronCount(netuid);
         weights = new uint256[](count);
         for (uint16 uid = 0; uid < count; ++uid) {
             (, address hotkey, uint64 registeredAt) = REGISTRY.keysOf(netuid, uid);
-            if (registeredAt < start) weights[uid] = _weight(netuid, hotkey, epoch, rootWeight, virtualShare);
+            if (registeredAt < r.start) weights[uid] = _weight(netuid, hotkey, r);
         }
     }
 
@@ -261,9 +267,7 @@ contract Staking is IStaking, EpochClock, ReentrancyGuardTransient {
         Netuid netuid,
         uint64 epoch
     ) external view returns (bool) {
-        uint256 start = startOf(epoch);
-        uint256 rootWeight = rootWeightAt(epoch);
-        uint256 virtualShare = virtualShareAt(epoch);
+        Reading memory r = _reading(epoch);
         uint256 minimum = minimumStakeAt(netuid, epoch);
         uint16 count = REGISTRY.neuronCount(netuid);
         address[DISTINCT_OWNERS] memory owners;
@@ -271,9 +275,9 @@ contract Staking is IStaking, EpochClock, ReentrancyGuardTransient {
         for (uint16 uid = 0; uid < count; ++uid) {
             (address owner, address hotkey, uint64 registeredAt) = REGISTRY.keysOf(netuid, uid);
             // uids are given in order of time: all later ones came later still.
-            if (registeredAt >= start) break;
+            if (registeredAt >= r.start) break;
             if (owner == owners[0] || owner == owners[1]) continue;
-            if (_weight(netuid, hotkey, epoch, rootWeight, virtualShare) < minimum) continue;
+            if (_weight(netuid, hotkey, r) < minimum) continue;
             owners[found] = owner;
             if (++found == DISTINCT_OWNERS) return true;
         }
@@ -294,15 +298,22 @@ contract Staking is IStaking, EpochClock, ReentrancyGuardTransient {
     function _weight(
         Netuid netuid,
         address hotkey,
-        uint64 epoch,
-        uint256 rootWeight,
-        uint256 virtualShare
+        Reading memory r
     ) private view returns (uint256 weight) {
-        uint48 key = _key(epoch);
+        uint48 key = _key(r.epoch);
         weight = _totalStake[netuid][hotkey].upperLookupRecent(key);
-        weight += Math.mulDiv(_virtual[netuid][hotkey], virtualShare, WAD);
+        weight += Math.mulDiv(_virtual[netuid][hotkey], r.virtualShare, WAD);
         uint256 bonded = _totalBond[hotkey].upperLookupRecent(key);
-        if (bonded != 0) weight += Math.mulDiv(bonded, rootWeight, WAD * REGISTRY.subnetsOfAt(hotkey, epoch));
+        // A bond is taken only behind a registered hotkey and counts no earlier than its registration: the divisor is not zero.
+        if (bonded != 0) weight += Math.mulDiv(bonded, r.rootWeight, WAD * REGISTRY.subnetsOfAt(hotkey, r.epoch));
+    }
+
+    function _reading(
+        uint64 epoch
+    ) private view returns (Reading memory) {
+        return Reading({
+            epoch: epoch, start: startOf(epoch), rootWeight: rootWeightAt(epoch), virtualShare: virtualShareAt(epoch)
+        });
     }
 
     /// @dev Seconds between the opening of markets and the epoch's start; zero before. The opening time is set once, so that

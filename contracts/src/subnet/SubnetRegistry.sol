@@ -18,7 +18,7 @@ import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
 import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import { Checkpoints } from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
 
-/// @inheritdoc ISubnetRegistry
+/// @title Subnets and neurons. What it promises is written in ISubnetRegistry.
 contract SubnetRegistry is ISubnetRegistry, EpochClock, ReentrancyGuardTransient {
     using Checkpoints for Checkpoints.Trace160;
     using Checkpoints for Checkpoints.Trace208;
