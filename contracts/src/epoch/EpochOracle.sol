@@ -12,7 +12,8 @@ import { EIP712 } from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
 import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
-/// @title Quorum-signed epoch reports on chain. What it promises is written in IEpochOracle.
+/// @title EpochOracle
+/// @notice Promises, units and errors are documented on IEpochOracle.
 contract EpochOracle is IEpochOracle, EpochClock, EIP712, AccessManaged {
     using SafeCast for uint256;
 

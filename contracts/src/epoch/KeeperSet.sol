@@ -9,7 +9,8 @@ import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.s
 import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import { Checkpoints } from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
 
-/// @title Who may sign reports, and their bonds. What it promises is written in IKeeperSet.
+/// @title KeeperSet
+/// @notice Promises, units and errors are documented on IKeeperSet.
 contract KeeperSet is IKeeperSet, EpochClock, AccessManaged {
     using Checkpoints for Checkpoints.Trace208;
     using SafeCast for uint256;

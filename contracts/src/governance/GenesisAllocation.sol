@@ -7,7 +7,8 @@ import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
 
-/// @title Vaults of the genesis allocations. What it promises is written in IGenesisAllocation.
+/// @title GenesisAllocation
+/// @notice Promises, units and errors are documented on IGenesisAllocation (in ILaunchGate.sol).
 contract GenesisAllocation is IGenesisAllocation {
     using SafeERC20 for IERC20;
 

@@ -15,7 +15,8 @@ import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.s
 import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
 import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
-/// @title The one-way path from mesh to markets. What it promises is written in ILaunchGate.
+/// @title LaunchGate
+/// @notice Promises, units and errors are documented on ILaunchGate.
 contract LaunchGate is ILaunchGate {
     using SafeCast for uint256;
     using SafeERC20 for IERC20;

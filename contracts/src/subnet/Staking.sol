@@ -14,7 +14,8 @@ import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
 import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import { Checkpoints } from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
 
-/// @title Stake, bond and virtual stake behind validators. What it promises is written in IStaking.
+/// @title Staking
+/// @notice Promises, units and errors are documented on IStaking.
 contract Staking is IStaking, EpochClock, ReentrancyGuardTransient {
     using Checkpoints for Checkpoints.Trace208;
     using SafeCast for uint256;

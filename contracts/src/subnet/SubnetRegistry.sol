@@ -9,35 +9,25 @@ import { EpochClock } from "../types/EpochClock.sol";
 import { Netuid, Phase } from "../types/Types.sol";
 import { HyperparameterPacking } from "./HyperparameterPacking.sol";
 import { ISubnetRegistry } from "./ISubnetRegistry.sol";
-import { decayedUp } from "./PriceDecay.sol";
+import { RegistrationPrices } from "./RegistrationPrices.sol";
 import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import { ERC20Burnable } from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Burnable.sol";
 import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import { ReentrancyGuardTransient } from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
-import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
 import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import { Checkpoints } from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
 
-/// @title Subnets and neurons. What it promises is written in ISubnetRegistry.
-contract SubnetRegistry is ISubnetRegistry, EpochClock, ReentrancyGuardTransient {
+/// @title SubnetRegistry
+/// @notice Promises, units and errors are documented on ISubnetRegistry.
+contract SubnetRegistry is ISubnetRegistry, EpochClock, RegistrationPrices, ReentrancyGuardTransient {
     using Checkpoints for Checkpoints.Trace160;
     using Checkpoints for Checkpoints.Trace208;
     using HyperparameterPacking for Hyperparameters;
     using SafeCast for uint256;
     using SafeERC20 for IERC20;
 
-    /// @dev A price as of `since`; it decays from there.
-    struct Decaying {
-        uint128 price;
-        uint64 since;
-    }
-
     uint256 private constant MAX_NAME_BYTES = 32;
     uint256 private constant MAX_ENDPOINT_BYTES = 256;
-    /// @dev A registration multiplies the next lock price by 2 and the next neuron price by 126 / 100.
-    uint256 private constant LOCK_GROWTH = 2;
-    uint256 private constant NEURON_GROWTH_NUMERATOR = 126;
-    uint256 private constant NEURON_GROWTH_DENOMINATOR = 100;
     Netuid private constant UNATTRIBUTED = Netuid.wrap(0);
 
     IERC20 public immutable TNDM;
@@ -46,24 +36,15 @@ contract SubnetRegistry is ISubnetRegistry, EpochClock, ReentrancyGuardTransient
     IEmissionController public immutable CONTROLLER;
     IBurnAuction public immutable AUCTION;
     ILaunchGate public immutable GATE;
-    uint256 public immutable FIRST_LOCK;
-    uint256 public immutable FLOOR_LOCK;
-    uint256 public immutable LOCK_HALF_LIFE;
-    uint256 public immutable NEURON_FEE_USDC;
-    uint256 public immutable NEURON_PRICE_TNDM;
-    uint256 public immutable NEURON_HALF_LIFE;
     uint16 public immutable MAX_SUBNETS;
     uint208 private immutable _DEFAULTS;
 
     uint16 private _count;
-    Decaying private _lock;
     mapping(Netuid => Subnet) private _subnets;
     mapping(Netuid => address) private _offered;
     mapping(Netuid => Checkpoints.Trace160) private _owners;
     mapping(Netuid => Checkpoints.Trace208) private _hyperparameters;
     mapping(Netuid => Neuron[]) private _neurons;
-    mapping(Netuid => Decaying) private _usdcPrice;
-    mapping(Netuid => Decaying) private _tndmPrice;
     mapping(Netuid => mapping(address hotkey => uint256)) private _uidPlusOne;
     mapping(address hotkey => address) private _hotkeyOwner;
     mapping(address hotkey => Checkpoints.Trace208) private _subnetsOfHotkey;
@@ -71,12 +52,7 @@ contract SubnetRegistry is ISubnetRegistry, EpochClock, ReentrancyGuardTransient
     constructor(
         Config memory config,
         GenesisSubnet[] memory genesisSubnets
-    ) EpochClock(config.genesis, config.epochLength) {
-        if (
-            config.lockHalfLife == 0 || config.neuronHalfLife == 0 || config.firstLock < config.floorLock
-                || config.floorLock == 0 || config.firstLock > type(uint128).max
-                || config.neuronFeeUsdc > type(uint128).max || config.neuronPriceTndm > type(uint128).max
-        ) revert SubnetRegistry_BadConfig();
+    ) EpochClock(config.genesis, config.epochLength) RegistrationPrices(config) {
         config.defaults.check();
         TNDM = IERC20(config.tndm);
         USDC = IERC20(config.usdc);
@@ -84,17 +60,11 @@ contract SubnetRegistry is ISubnetRegistry, EpochClock, ReentrancyGuardTransient
         CONTROLLER = IEmissionController(config.controller);
         AUCTION = IBurnAuction(config.auction);
         GATE = ILaunchGate(config.gate);
-        FIRST_LOCK = config.firstLock;
-        FLOOR_LOCK = config.floorLock;
-        LOCK_HALF_LIFE = config.lockHalfLife;
-        NEURON_FEE_USDC = config.neuronFeeUsdc;
-        NEURON_PRICE_TNDM = config.neuronPriceTndm;
-        NEURON_HALF_LIFE = config.neuronHalfLife;
         MAX_SUBNETS = config.maxSubnets;
         _DEFAULTS = config.defaults.pack();
         if (genesisSubnets.length > config.maxSubnets) revert SubnetRegistry_TooManySubnets(config.maxSubnets);
         for (uint256 i = 0; i < genesisSubnets.length; ++i) {
-            _create(genesisSubnets[i].owner, genesisSubnets[i].name, 0, 0, 0, true);
+            _create(genesisSubnets[i].owner, genesisSubnets[i].name, 0, 0, true);
         }
     }
 
@@ -110,9 +80,8 @@ contract SubnetRegistry is ISubnetRegistry, EpochClock, ReentrancyGuardTransient
         uint256 burned = lock / 2;
         uint256 seed = lock - burned;
 
-        _lock = Decaying({ price: (lock * LOCK_GROWTH).toUint128(), since: block.timestamp.toUint64() });
-        uint64 epoch = currentEpoch();
-        netuid = _create(msg.sender, name, lock, epoch, epoch + 1, false);
+        _raiseLockPrice(lock);
+        netuid = _create(msg.sender, name, lock, currentEpoch(), false);
 
         TNDM.safeTransferFrom(msg.sender, address(this), lock);
         ERC20Burnable(address(TNDM)).burn(burned);
@@ -148,12 +117,8 @@ contract SubnetRegistry is ISubnetRegistry, EpochClock, ReentrancyGuardTransient
             Neuron({ owner: msg.sender, hotkey: hotkey, registeredAt: block.timestamp.toUint64(), endpoint: endpoint })
         );
         Checkpoints.Trace208 storage subnets = _subnetsOfHotkey[hotkey];
-        subnets.push(_key(epoch + 1), subnets.latest() + 1);
-        (markets ? _tndmPrice : _usdcPrice)[netuid] = Decaying({
-            price: Math.mulDiv(price, NEURON_GROWTH_NUMERATOR, NEURON_GROWTH_DENOMINATOR, Math.Rounding.Ceil)
-                .toUint128(),
-            since: block.timestamp.toUint64()
-        });
+        subnets.push((uint256(epoch) + 1).toUint48(), subnets.latest() + 1);
+        _raiseNeuronPrice(netuid, markets, price);
 
         if (price != 0) _collect(netuid, price, markets);
         emit NeuronRegistered(netuid, uid, msg.sender, hotkey, endpoint, price);
@@ -191,7 +156,7 @@ contract SubnetRegistry is ISubnetRegistry, EpochClock, ReentrancyGuardTransient
         Hyperparameters memory checked = params;
         checked.check();
         uint64 fromEpoch = currentEpoch() + 1;
-        _hyperparameters[netuid].push(_key(fromEpoch), checked.pack());
+        _hyperparameters[netuid].push(uint256(fromEpoch).toUint48(), checked.pack());
         emit HyperparametersScheduled(netuid, fromEpoch, checked);
     }
 
@@ -220,12 +185,7 @@ contract SubnetRegistry is ISubnetRegistry, EpochClock, ReentrancyGuardTransient
 
     /// @inheritdoc ISubnetRegistry
     function lockPrice() public view returns (uint256) {
-        Decaying memory last = _lock;
-        if (last.since == 0) {
-            uint64 opened = GATE.marketsOpenedAt();
-            last = Decaying({ price: FIRST_LOCK.toUint128(), since: opened == 0 ? block.timestamp.toUint64() : opened });
-        }
-        return Math.max(FLOOR_LOCK, decayedUp(last.price, block.timestamp - last.since, LOCK_HALF_LIFE));
+        return _lockPrice(GATE.marketsOpenedAt());
     }
 
     /// @inheritdoc ISubnetRegistry
@@ -341,7 +301,7 @@ contract SubnetRegistry is ISubnetRegistry, EpochClock, ReentrancyGuardTransient
         address hotkey,
         uint64 epoch
     ) external view returns (uint256) {
-        return _subnetsOfHotkey[hotkey].upperLookupRecent(_key(epoch));
+        return _subnetsOfHotkey[hotkey].upperLookupRecent(uint256(epoch).toUint48());
     }
 
     /// @inheritdoc ISubnetRegistry
@@ -350,17 +310,15 @@ contract SubnetRegistry is ISubnetRegistry, EpochClock, ReentrancyGuardTransient
         uint64 epoch
     ) public view returns (Hyperparameters memory) {
         _checkSubnet(netuid);
-        uint208 word = _hyperparameters[netuid].upperLookupRecent(_key(epoch));
+        uint208 word = _hyperparameters[netuid].upperLookupRecent(uint256(epoch).toUint48());
         return HyperparameterPacking.unpack(word == 0 ? _DEFAULTS : word);
     }
 
-    /// @dev `ownerFrom` is the first epoch in which the owner counts.
     function _create(
         address owner,
         string memory name,
         uint256 lock,
         uint64 epoch,
-        uint64 ownerFrom,
         bool genesis
     ) private returns (Netuid netuid) {
         if (owner == address(0)) revert SubnetRegistry_ZeroAddress();
@@ -376,7 +334,7 @@ contract SubnetRegistry is ISubnetRegistry, EpochClock, ReentrancyGuardTransient
             neuronCount: 0,
             name: name
         });
-        _owners[netuid].push(ownerFrom, uint160(owner));
+        _owners[netuid].push(genesis ? 0 : epoch + 1, uint160(owner));
     }
 
     /// @dev A hotkey has one owner in all subnets, or its bond and its name would be anybody's to use.
@@ -410,15 +368,6 @@ contract SubnetRegistry is ISubnetRegistry, EpochClock, ReentrancyGuardTransient
         POOLS.buyAndBurn(netuid, buying);
     }
 
-    function _neuronPrice(
-        Netuid netuid,
-        bool markets
-    ) private view returns (uint256) {
-        Decaying memory last = (markets ? _tndmPrice : _usdcPrice)[netuid];
-        uint256 floor = markets ? NEURON_PRICE_TNDM : NEURON_FEE_USDC;
-        return Math.max(floor, decayedUp(last.price, block.timestamp - last.since, NEURON_HALF_LIFE));
-    }
-
     function _neuron(
         Netuid netuid,
         uint16 uid
@@ -445,11 +394,5 @@ contract SubnetRegistry is ISubnetRegistry, EpochClock, ReentrancyGuardTransient
     ) private pure {
         uint256 length = bytes(endpoint).length;
         if (length > MAX_ENDPOINT_BYTES) revert SubnetRegistry_EndpointTooLong(length);
-    }
-
-    function _key(
-        uint64 epoch
-    ) private pure returns (uint48) {
-        return uint256(epoch).toUint48();
     }
 }
