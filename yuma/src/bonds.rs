@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::iter::Peekable;
 
 use crate::matrix::Rows;
-use crate::{Epoch, Hyperparameters, Q32, Rules};
+use crate::{Epoch, Hyperparameters, Neuron, Q32, Rules};
 
 /// What the bonds of an epoch are made of.
 pub(crate) struct Market<'a> {
@@ -47,14 +47,14 @@ impl Market<'_> {
 
         let mut sums = vec![0u64; columns];
         for neuron in &self.epoch.neurons {
-            for (uid, bond) in self.living_bonds(&neuron.bonds) {
+            for (uid, bond) in self.living_bonds(neuron) {
                 sums[usize::from(uid)] += u64::from(bond);
             }
         }
         let share = |(uid, bond)| (uid, Q32::ratio(u64::from(bond), sums[usize::from(uid)]));
         let mut bonds = self.moving_average(
             delta.iter().map(|row| row.iter().copied()),
-            self.epoch.neurons.iter().map(|neuron| self.living_bonds(&neuron.bonds).map(share)),
+            self.epoch.neurons.iter().map(|neuron| self.living_bonds(neuron).map(share)),
         );
         bonds.normalise_columns(columns);
         let dividends = self.earnings(&bonds);
@@ -67,7 +67,7 @@ impl Market<'_> {
         let scale = |(uid, bond)| (uid, Q32::from_u16(bond));
         let bonds = self.moving_average(
             self.weights.iter().map(|row| self.bond_weights(row)),
-            self.epoch.neurons.iter().map(|neuron| self.living_bonds(&neuron.bonds).map(scale)),
+            self.epoch.neurons.iter().map(|neuron| self.living_bonds(neuron).map(scale)),
         );
         let mut shares = bonds.clone();
         shares.normalise_columns(self.consensus.len());
@@ -85,10 +85,11 @@ impl Market<'_> {
         })
     }
 
-    /// A row of old bonds without those on uids that registered since.
-    fn living_bonds<'a>(&'a self, row: &'a [(u16, u16)]) -> impl Iterator<Item = (u16, u16)> + 'a {
-        let lives = |uid: u16| self.epoch.neurons[usize::from(uid)].registered < self.epoch.bonds_since;
-        row.iter().copied().filter(move |&(uid, _)| lives(uid))
+    /// A validator's old bonds but for those that a former holder of either uid had.
+    fn living_bonds<'a>(&'a self, neuron: &'a Neuron) -> impl Iterator<Item = (u16, u16)> + 'a {
+        let lives = |neuron: &Neuron| neuron.registered < self.epoch.bonds_since;
+        let row = if lives(neuron) { neuron.bonds.as_slice() } else { &[] };
+        row.iter().copied().filter(move |&(uid, _)| lives(&self.epoch.neurons[usize::from(uid)]))
     }
 
     /// `α·new + (1 − α)·old` cell by cell; a bond without a new weight decays, a bond of 0 is left out.

@@ -74,11 +74,12 @@ pub struct Neuron {
     /// Stake in the token's base units. Only ratios matter: it is normalised exactly, `⌊stake · 2³² / total⌋`, which
     /// needs the total over all uids to stay below 2⁹⁶ (79 billion tokens of 18 decimals).
     pub stake: u128,
-    /// Whether the previous epoch granted a permit.
+    /// Whether the previous epoch granted the present holder of the uid a permit.
     pub permit: bool,
     /// Tick at which the weights were set (or committed, where they are committed first).
     pub last_update: u64,
-    /// Tick at which the present holder of the uid registered. Weights and bonds that are not newer do not reach it.
+    /// Tick at which the present holder of the uid registered. Weights that are not newer do not count for it, and
+    /// bonds of or on a former holder end.
     pub registered: u64,
     /// Weights on other uids, of any scale: the row is normalised.
     pub weights: Vec<(u16, u16)>,
@@ -91,8 +92,8 @@ pub struct Neuron {
 pub struct Epoch {
     /// Tick of this epoch, against which activity is measured.
     pub now: u64,
-    /// Bonds on uids that registered at this tick or later are dropped. On Subtensor one block after the previous
-    /// epoch's; where epochs read their inputs as of a boundary, the previous boundary.
+    /// Bonds of and on uids that registered at this tick or later are dropped. On Subtensor one block after the
+    /// previous epoch's; where epochs read their inputs as of a boundary, the previous boundary.
     pub bonds_since: u64,
     /// The subnet owner's uid: always permitted, never below the stake threshold, and may weigh itself.
     pub owner: Option<u16>,

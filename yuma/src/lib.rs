@@ -33,9 +33,9 @@
 //! assert!(outcome.clipped[3] > Q32::ZERO);
 //! assert_eq!(outcome.incentive.iter().copied().sum::<Q32>(), Q32::ONE);
 //!
-//! // A pot of 1,000 base units leaves nothing over.
-//! let Payout::Paid(amounts) = outcome.pay_incentives(1_000) else { unreachable!("somebody earned") };
-//! assert_eq!(amounts, [0, 0, 687, 313]);
+//! // A pot of 1,001 base units leaves nothing over.
+//! let Payout::Paid(amounts) = outcome.pay_incentives(1_001) else { unreachable!("somebody earned") };
+//! assert_eq!(amounts, [0, 0, 688, 313]);
 //! # Ok::<(), yuma::Error>(())
 //! ```
 //!
@@ -50,7 +50,7 @@
 //!    are left out. What remains of a row is normalised.
 //! 6. *Consensus* `C` by [`weighted_median`]; clipped weights `W̄ = min(W, C)`; validator trust `Σ_j W̄`; rank
 //!    `R = Σ_i S·W̄`; incentive `I = R / ΣR`.
-//! 7. *Bonds* on uids that registered since the last epoch are dropped; the others grow by `W + penalty·(W̄ − W)` as
+//! 7. *Bonds* of and on uids that registered since the last epoch are dropped; the others grow by `W + penalty·(W̄ − W)` as
 //!    [`Rules`] say, by a moving average with `α = 1 − bonds_moving_average`. Bonds of uids without a next permit end.
 //! 8. *Dividends* are what bonds earn of the incentives, as shares.
 //!

@@ -3,6 +3,7 @@ pragma solidity 0.8.35;
 
 /// @title EpochClock
 /// @notice Time as the suite counts it: epoch `e` covers `[GENESIS + e·LENGTH, GENESIS + (e+1)·LENGTH)`, both immutable.
+/// What happens before genesis counts as epoch 0, so that a network can be set up before it starts.
 abstract contract EpochClock {
     /// @notice Start of epoch 0, seconds since 1970.
     uint64 public immutable GENESIS;
@@ -10,7 +11,6 @@ abstract contract EpochClock {
     uint64 public immutable LENGTH;
 
     error EpochClock_ZeroLength();
-    error EpochClock_BeforeGenesis(uint256 timestamp, uint256 genesis);
 
     constructor(uint64 genesis, uint64 length) {
         if (length == 0) revert EpochClock_ZeroLength();
@@ -18,9 +18,9 @@ abstract contract EpochClock {
         LENGTH = length;
     }
 
-    /// @notice The epoch that `timestamp` falls into; reverts before genesis.
+    /// @notice The epoch that `timestamp` falls into; 0 before genesis.
     function epochAt(uint256 timestamp) public view returns (uint64) {
-        if (timestamp < GENESIS) revert EpochClock_BeforeGenesis(timestamp, GENESIS);
+        if (timestamp < GENESIS) return 0;
         return uint64((timestamp - GENESIS) / LENGTH);
     }
 
