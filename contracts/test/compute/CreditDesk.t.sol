@@ -4,7 +4,6 @@ pragma solidity 0.8.35;
 import { CreditDesk } from "../../src/compute/CreditDesk.sol";
 import { ICreditDesk } from "../../src/compute/ICreditDesk.sol";
 import { ITestUSDC } from "../../src/local/ITestUSDC.sol";
-import { EpochClock } from "../../src/types/EpochClock.sol";
 import { Netuid } from "../../src/types/Types.sol";
 import { MarginSink, SeriesTest } from "../support/SeriesTest.sol";
 import { IAccessManaged } from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
@@ -231,11 +230,13 @@ contract CreditDeskTest is SeriesTest {
         vm.stopPrank();
     }
 
-    function test_creditsAreSoldBeforeGenesisAtTheFirstPrice() public {
-        vm.warp(GENESIS - 1);
-        buyCredits(payer, 1e18);
-        vm.expectRevert(abi.encodeWithSelector(EpochClock.EpochClock_BeforeGenesis.selector, GENESIS - 1, GENESIS));
+    function test_aPriceSetBeforeGenesisHoldsFromEpochOne() public {
+        vm.warp(GENESIS - 5);
         desk.setPrice(2 * PRICE);
+        buyCredits(payer, 1e18);
+        vm.assertEq(desk.price(), PRICE);
+        vm.warp(GENESIS + LENGTH);
+        vm.assertEq(desk.price(), 2 * PRICE);
     }
 
     function test_aDeskIsBornWithinItsImmutableBounds() public {

@@ -3,7 +3,6 @@ pragma solidity 0.8.35;
 
 import { IRateCard } from "../../src/compute/IRateCard.sol";
 import { RateCard } from "../../src/compute/RateCard.sol";
-import { EpochClock } from "../../src/types/EpochClock.sol";
 import { Test } from "../support/Test.sol";
 import { AccessManager } from "@openzeppelin/contracts/access/manager/AccessManager.sol";
 import { IAccessManaged } from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
@@ -37,13 +36,13 @@ contract RateCardTest is Test {
         vm.assertEq(card.cost(model, 1, 1_000_000, 1_000_000), 3e18, "old versions never change");
     }
 
-    function test_aFirstVersionCanBePublishedBeforeGenesisALaterOneCannot() public {
+    function test_beforeGenesisAFirstVersionServesAtOnceAndALaterOneFromEpochOne() public {
         vm.warp(GENESIS - 100);
         card = new RateCard(address(new AccessManager(address(this))), GENESIS, LENGTH);
         (bytes32 model,) = card.publish("m", 1e18, 2e18);
-        vm.assertEq(card.rateOf(model, 1).effectiveFrom, GENESIS - 100);
-        vm.expectRevert(abi.encodeWithSelector(EpochClock.EpochClock_BeforeGenesis.selector, GENESIS - 100, GENESIS));
         card.publish("m", 1e18, 2e18);
+        vm.assertEq(card.rateOf(model, 1).effectiveFrom, GENESIS - 100);
+        vm.assertEq(card.rateOf(model, 2).effectiveFrom, GENESIS + LENGTH);
     }
 
     function test_unknownVersionsRevert() public {
