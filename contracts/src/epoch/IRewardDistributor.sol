@@ -3,41 +3,128 @@ pragma solidity 0.8.35;
 
 import { Netuid, RewardKind } from "../types/Types.sol";
 
-/// @title Cumulative Merkle claims against on-chain budgets [EP-3]; also the USDC incentive pots.
+/// @title Cumulative Merkle claims against on-chain budgets, and the USDC incentive pots
+/// @notice A reward root says what each account has earned in total; a budget, granted on chain epoch by epoch, says what
+/// can be paid at all. What it promises: per (netuid, kind) never more is claimed than was granted, whatever a root says
+/// [EP-3]; nothing granted or contributed is ever lost for want of a report [EP-4]; claiming carries no pause and no role [GV-2].
+///
 /// Leaf: keccak256(bytes.concat(keccak256(abi.encode(uint256 index, uint8 kind, uint16 netuid, address account, uint256 cumulative)))).
-/// Node: keccak256(left ‖ right), position-bound: the tree has 2^proof.length leaves, unused ones zero; leaf i sits where npm SimpleMerkleTree (sortLeaves: false) puts value i,
-/// so at each level the node is the LEFT child where the index bit is 1 and the RIGHT child where it is 0.
+/// Node: keccak256(left ‖ right), position-bound: the tree has 2^proof.length leaves, unused ones zero; leaf i sits where npm
+/// SimpleMerkleTree (sortLeaves: false) puts value i, so at each level the node is the LEFT child where the index bit is 1
+/// and the RIGHT child where it is 0.
+///
+/// Amounts of alpha kinds have 18 decimals and are paid out of the AlphaPools vault; USDC kinds have 6 and are paid from here.
 interface IRewardDistributor {
-    struct Claim { uint256 index; RewardKind kind; Netuid netuid; address account; uint256 cumulative; }
-    struct Budget { uint128 granted; uint128 claimed; }
+    struct Claim {
+        uint256 index;
+        RewardKind kind;
+        Netuid netuid;
+        address account;
+        uint256 cumulative;
+    }
+
+    struct Budget {
+        uint128 granted;
+        uint128 claimed;
+    }
 
     event Contributed(Netuid indexed netuid, uint64 indexed epoch, address indexed from, uint256 usdc);
     event BudgetGranted(uint64 indexed epoch, Netuid indexed netuid, uint256 alpha, uint256 usdc);
     event PotCarried(uint64 indexed epoch, Netuid indexed netuid, uint256 usdc);
     event RootActivated(uint64 indexed epoch, bytes32 root);
-    event Claimed(Netuid indexed netuid, RewardKind indexed kind, address indexed account, address to, uint256 amount, uint256 cumulativePaid);
+    event Claimed(
+        Netuid indexed netuid,
+        RewardKind indexed kind,
+        address indexed account,
+        address to,
+        uint256 amount,
+        uint256 cumulativePaid
+    );
     event ClaimSkipped(uint256 indexed position, bytes reason);
     event PayoutChanged(address indexed account, address to);
 
-    /// @notice By anyone: USDC (pulled) for the participants of a subnet; counts in the epoch of this block.
-    function contribute(Netuid netuid, uint256 usdc) external;
-    /// @notice Only the controller: grants the pot of `epoch` (carried to the next when not eligible) and `alphaOut`, split by role; returns the USDC granted.
-    /// alpha: 18/41/41 owner/validators/contributors; USDC: 18/39/39/4 with keepers; rounding dust to contributors.
-    function closeEpoch(uint64 epoch, Netuid netuid, bool eligible, uint256 alphaOut) external returns (uint256 usdcGranted);
-    /// @notice Only the oracle: a report became active. The last two roots are valid.
-    function activateRoot(uint64 epoch, bytes32 root) external;
-    /// @notice By anyone for anyone; pays min(cumulative − paid, budget left) to the account's payout address; never reverts for an empty budget.
-    function claim(Claim calldata c, bytes32[] calldata proof) external returns (uint256 amount);
-    /// @notice A failing claim is skipped with an event.
-    function claimBatch(Claim[] calldata cs, bytes32[][] calldata proofs) external returns (uint256 paidCount);
-    function setPayout(address to) external;
+    error RewardDistributor_OnlyController(address caller);
+    error RewardDistributor_OnlyOracle(address caller);
+    /// @notice Netuid zero names no subnet.
+    error RewardDistributor_NoSubnet();
+    /// @notice The proof leads to neither of the two valid roots.
+    error RewardDistributor_InvalidProof();
+    /// @notice A batch needs one proof per claim.
+    error RewardDistributor_LengthMismatch(uint256 claims, uint256 proofs);
 
-    function payoutOf(address account) external view returns (address);
-    function budgetOf(Netuid netuid, RewardKind kind) external view returns (Budget memory);
-    function paidTo(Netuid netuid, RewardKind kind, address account) external view returns (uint256);
-    /// @notice Number of distinct active epochs in which this account was paid as a contributor (the launch counts verified contributors by it).
-    function verifiedEpochs(address account) external view returns (uint32);
-    function potOf(uint64 epoch, Netuid netuid) external view returns (uint256);
+    /// @notice Adds USDC, pulled from the caller, to a subnet's pot; it counts in the epoch of this block. Zero is ignored.
+    /// By anyone. Money for a subnet that does not exist yet waits for it.
+    function contribute(
+        Netuid netuid,
+        uint256 usdc
+    ) external;
+
+    /// @notice Only the controller, once per subnet and epoch, in order: grants what the pot holds as of the end of `epoch`
+    /// (all of it stays for the next one when not `eligible`) and `alphaOut`, split by role.
+    /// Alpha: 18/41/41 owner/validators/contributors; USDC: 18/39/39/4 with keepers; rounding dust to contributors.
+    /// @return usdcGranted USDC that left the pot for the budgets.
+    function closeEpoch(
+        uint64 epoch,
+        Netuid netuid,
+        bool eligible,
+        uint256 alphaOut
+    ) external returns (uint256 usdcGranted);
+
+    /// @notice Only the oracle: a report became active. The last two roots are valid.
+    function activateRoot(
+        uint64 epoch,
+        bytes32 root
+    ) external;
+
+    /// @notice Pays min(cumulative − paid, budget left) to the account's payout address; zero, without an event, where
+    /// nothing is due or the budget is empty. By anyone, for anyone. Reverts for a proof that no valid root confirms.
+    function claim(
+        Claim calldata c,
+        bytes32[] calldata proof
+    ) external returns (uint256 amount);
+
+    /// @notice As `claim` for each; one that fails is skipped with an event and can be tried again.
+    /// @return paidCount claims that paid more than zero.
+    function claimBatch(
+        Claim[] calldata cs,
+        bytes32[][] calldata proofs
+    ) external returns (uint256 paidCount);
+
+    /// @notice From now on the caller's claims are paid to `to`; zero means the account itself.
+    function setPayout(
+        address to
+    ) external;
+
+    /// @notice Where claims of `account` are paid to.
+    function payoutOf(
+        address account
+    ) external view returns (address);
+
+    function budgetOf(
+        Netuid netuid,
+        RewardKind kind
+    ) external view returns (Budget memory);
+
+    function paidTo(
+        Netuid netuid,
+        RewardKind kind,
+        address account
+    ) external view returns (uint256);
+
+    /// @notice Number of distinct active epochs in which this account was paid as a contributor (the launch counts verified
+    /// contributors by it): a claim counts for the epoch of the root that confirms it, epochs ascending.
+    function verifiedEpochs(
+        address account
+    ) external view returns (uint32);
+
+    /// @notice USDC contributed to the subnet until the end of `epoch`, what was carried included, and not granted yet.
+    function potOf(
+        uint64 epoch,
+        Netuid netuid
+    ) external view returns (uint256);
+
+    /// @notice The two valid roots and the epoch of the current one; zero before they exist.
     function roots() external view returns (bytes32 current, bytes32 previous, uint64 epoch);
+
     // constructor(address usdc, address pools, address controller, address oracle, uint64 genesis, uint64 epochLength)
 }

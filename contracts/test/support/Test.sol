@@ -2,7 +2,6 @@
 pragma solidity 0.8.35;
 
 /// @notice The part of forge's cheat codes that this suite's tests use.
-// forge-lint: disable-next-line(interface-naming)
 interface Vm {
     struct Log {
         bytes32[] topics;
@@ -68,7 +67,6 @@ interface Vm {
 
 /// @notice Base of all forge tests: the cheat codes, deterministic actors and bounded fuzz inputs.
 abstract contract Test {
-    // forge-lint: disable-next-line(screaming-snake-case-const)
     Vm internal constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
 
     /// @dev A labelled account that owns nothing.
