@@ -14,6 +14,8 @@ interface Vm {
         bytes4[] selectors;
     }
 
+    // One line per cheat code reads as a table.
+    // forgefmt: disable-start
     function addr(uint256 privateKey) external pure returns (address);
     function assertApproxEqAbs(uint256 left, uint256 right, uint256 maxDelta) external pure;
     function assertApproxEqAbs(uint256 left, uint256 right, uint256 maxDelta, string calldata err) external pure;
@@ -51,6 +53,7 @@ interface Vm {
     function expectRevert(bytes4 revertData) external;
     function expectRevert(bytes calldata revertData) external;
     function expectPartialRevert(bytes4 revertData) external;
+    function getNonce(address account) external view returns (uint64);
     function getRecordedLogs() external returns (Log[] memory);
     function label(address account, string calldata name) external;
     function prank(address sender) external;
@@ -63,6 +66,7 @@ interface Vm {
     function stopPrank() external;
     function toString(uint256 value) external pure returns (string memory);
     function warp(uint256 newTimestamp) external;
+    // forgefmt: disable-end
 }
 
 /// @notice Base of all forge tests: the cheat codes, deterministic actors and bounded fuzz inputs.
@@ -70,19 +74,27 @@ abstract contract Test {
     Vm internal constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
 
     /// @dev A labelled account that owns nothing.
-    function makeActor(string memory name) internal returns (address actor) {
+    function makeActor(
+        string memory name
+    ) internal returns (address actor) {
         (actor,) = makeActorAndKey(name);
     }
 
     /// @dev A labelled account with its private key.
-    function makeActorAndKey(string memory name) internal returns (address actor, uint256 privateKey) {
+    function makeActorAndKey(
+        string memory name
+    ) internal returns (address actor, uint256 privateKey) {
         privateKey = uint256(keccak256(bytes(name)));
         actor = vm.addr(privateKey);
         vm.label(actor, name);
     }
 
     /// @dev Folds a fuzz input into `[min, max]`; keeps values that already lie there.
-    function bound(uint256 x, uint256 min, uint256 max) internal pure returns (uint256) {
+    function bound(
+        uint256 x,
+        uint256 min,
+        uint256 max
+    ) internal pure returns (uint256) {
         vm.assertLe(min, max, "bound: min > max");
         if (x >= min && x <= max) return x;
         uint256 span = max - min;
