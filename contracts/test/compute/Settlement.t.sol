@@ -252,11 +252,16 @@ contract SettlementTest is SeriesTest {
 
     function test_tokensNeverFall() public {
         uint256 id = openChannel(40e18);
-        settleUpTo(id, 10e18);
-        ISettlement.Voucher memory voucher = voucherFor(id, 11e18);
+        ISettlement.Voucher memory voucher = voucherFor(id, 10e18);
+        voucher.promptTokens = 7;
+        settlement.settle(voucher, signVoucher(voucher, sessionSecret));
+        bytes memory reason = abi.encodeWithSelector(ISettlement.Settlement_TokensDecreased.selector, id);
+        voucher = voucherFor(id, 11e18);
+        voucher.promptTokens = 6;
+        _refused(voucher, sessionSecret, reason);
         voucher.completionTokens = 4_999_999;
         voucher.promptTokens = 90 * MILLION;
-        _refused(voucher, sessionSecret, abi.encodeWithSelector(ISettlement.Settlement_TokensDecreased.selector, id));
+        _refused(voucher, sessionSecret, reason);
     }
 
     function test_aRateThatIsUnknownOrNotYetEffectiveIsRefused() public {
