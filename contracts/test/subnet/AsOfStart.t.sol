@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.35;
+
+import { ISubnetRegistry } from "../../src/subnet/ISubnetRegistry.sol";
+import { Netuid } from "../../src/types/Types.sol";
+import { SuiteTest } from "../support/Suite.sol";
+import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+
+/// @notice [SN-2] What an epoch reads is fixed when the epoch begins, whatever anybody does afterwards.
+contract AsOfStartTest is SuiteTest {
+    uint256 private constant STEPS = 24;
+    uint256 private constant ACTIONS = 10;
+
+    /// @dev What was read of an epoch on its first step.
+    mapping(uint64 epoch => bytes32) private _read;
+    uint64 private _firstRead;
+    uint256 private _newcomers;
+    uint256 private _acted;
+
+    function setUp() public override {
+        super.setUp();
+        runEpoch(500e18);
+        runEpoch(500e18);
+        runEpoch(0);
+        openMarkets();
+        for (uint256 n = 0; n < VALIDATORS; ++n) {
+            (address owner,) = validator(n);
+            vm.startPrank(ecosystem);
+            tndm.approve(address(pools), 1000e18);
+            uint256 alpha = pools.buy(TEXT, 1000e18, 0, block.timestamp);
+            IERC20(pools.alphaOf(TEXT)).transfer(owner, alpha);
+            tndm.transfer(owner, 10_000e18);
+            vm.stopPrank();
+            vm.startPrank(owner);
+            IERC20(pools.alphaOf(TEXT)).approve(address(staking), type(uint256).max);
+            tndm.approve(address(staking), type(uint256).max);
+            tndm.approve(address(registry), type(uint256).max);
+            vm.stopPrank();
+        }
+        _firstRead = oracle.currentEpoch();
+    }
+
+    /// @dev Each run is a long one: eight in the quick profile, the profile's own number in `deep`.
+    /// forge-config: default.fuzz.runs = 8
+    function testFuzz_no_sequence_of_calls_changes_what_an_epoch_that_has_begun_reads(
+        uint256 seed
+    ) public {
+        for (uint256 step = 0; step < STEPS; ++step) {
+            uint256 random = uint256(keccak256(abi.encode(seed, step)));
+            uint64 epoch = oracle.currentEpoch();
+            if (_read[epoch] == 0) _read[epoch] = readingOf(epoch);
+            act(random);
+            for (uint64 e = _firstRead; e <= epoch; ++e) {
+                if (_read[e] != 0) vm.assertEq(readingOf(e), _read[e], "an epoch that has begun changed");
+            }
+            vm.warp(block.timestamp + bound(random >> 128, 0, LENGTH));
+        }
+        vm.assertGt(_acted, STEPS / 3, "most steps must do something");
+    }
+
+    /// @dev One random action; those that the rules refuse at the moment are part of the game.
+    function act(
+        uint256 random
+    ) private {
+        (address owner, address hotkey) = validator(random % VALIDATORS);
+        uint256 amount = bound(random >> 64, 1, 500e18);
+        address target = address(staking);
+        address caller = owner;
+        bytes memory data;
+        uint256 action = (random >> 8) % ACTIONS;
+        if (action == 0) data = abi.encodeCall(staking.stake, (TEXT, hotkey, amount));
+        else if (action == 1) data = abi.encodeCall(staking.unstake, (TEXT, hotkey, amount));
+        else if (action == 2) data = abi.encodeCall(staking.bond, (hotkey, amount));
+        else if (action == 3) data = abi.encodeCall(staking.unbond, (hotkey, amount));
+        else if (action == 4) data = abi.encodeCall(staking.sampleCirculation, (TEXT));
+        else target = address(registry);
+        if (action == 5) {
+            data = abi.encodeCall(registry.registerNeuron, (MEME, hotkey, "", type(uint256).max));
+        } else if (action == 6) {
+            address newcomer = vm.addr(9000 + ++_newcomers);
+            data = abi.encodeCall(registry.registerNeuron, (TEXT, newcomer, "", type(uint256).max));
+        } else if (action == 7) {
+            ISubnetRegistry.Hyperparameters memory params = hyperparameters();
+            params.kappa = uint16(bound(amount, 1, 65_535));
+            data = abi.encodeCall(registry.setHyperparameters, (TEXT, params));
+            caller = registry.ownerOfSubnet(TEXT);
+        } else if (action == 8) {
+            data = abi.encodeCall(registry.transferSubnet, (TEXT, owner));
+            caller = registry.ownerOfSubnet(TEXT);
+        } else if (action == 9) {
+            data = abi.encodeCall(registry.acceptSubnet, (TEXT));
+            caller = registry.offeredTo(TEXT);
+        }
+        vm.prank(caller);
+        (bool ok,) = target.call(data);
+        if (ok) ++_acted;
+    }
+
+    function readingOf(
+        uint64 epoch
+    ) private returns (bytes32 digest) {
+        for (uint256 n = 0; n < VALIDATORS; ++n) {
+            (, address hotkey) = validator(n);
+            digest = keccak256(
+                abi.encode(
+                    digest,
+                    staking.weightAt(TEXT, hotkey, epoch),
+                    staking.weightAt(MEME, hotkey, epoch),
+                    registry.subnetsOfAt(hotkey, epoch)
+                )
+            );
+        }
+        uint256[] memory weights = staking.weightsAt(TEXT, epoch);
+        for (uint256 uid = 0; uid < weights.length; ++uid) {
+            // Later uids weigh nothing in this epoch: they do not change the reading.
+            if (weights[uid] != 0) digest = keccak256(abi.encode(digest, uid, weights[uid]));
+        }
+        return keccak256(
+            abi.encode(
+                digest,
+                staking.eligibleAt(TEXT, epoch),
+                staking.eligibleAt(MEME, epoch),
+                staking.minimumStakeAt(TEXT, epoch),
+                registry.hyperparametersAt(TEXT, epoch),
+                registry.ownerOfSubnetAt(TEXT, epoch),
+                keeperSet.configDigestAt(epoch)
+            )
+        );
+    }
+
+    /// @dev Settling asks for every subnet: the widest walk, to a third owner who is not there, must stay affordable.
+    function test_the_walk_over_a_full_subnet_without_a_third_owner_stays_under_5_million_gas() public {
+        address crowd = makeActor("crowd");
+        vm.startPrank(ecosystem);
+        tndm.transfer(crowd, 1_000_000e18);
+        vm.stopPrank();
+        vm.prank(crowd);
+        tndm.approve(address(registry), type(uint256).max);
+        for (uint256 n = 0; n < 256; ++n) {
+            vm.warp(block.timestamp + 500);
+            vm.prank(crowd);
+            registry.registerNeuron(MEME, vm.addr(20_000 + n), "", type(uint256).max);
+        }
+        uint64 epoch = oracle.currentEpoch() + 1;
+        uint256 before = gasleft();
+        vm.assertFalse(staking.eligibleAt(MEME, epoch));
+        vm.assertLt(before - gasleft(), 5_000_000);
+    }
+}
