@@ -38,6 +38,9 @@ contract AlphaPools is IAlphaPools, EpochPrices, ReentrancyGuardTransient {
 
     /// @dev A pool is born with at most 10 % of the supply.
     uint256 private constant MAX_SEED = MAX_SUPPLY / 10;
+    /// @dev A pool is poured into only while its price is within this factor of the reference: at the defaults a pour at a
+    /// price pushed by √2 of the reserves or less loses under 0.7 of the fees that pushing it there and back costs.
+    uint256 private constant MAX_POUR_DEVIATION = 2;
 
     IERC20 public immutable TNDM;
     IAlphaFactory public immutable FACTORY;
@@ -144,6 +147,7 @@ contract AlphaPools is IAlphaPools, EpochPrices, ReentrancyGuardTransient {
         uint256 tndmIn
     ) external nonReentrant returns (uint256 alphaBurned) {
         if (msg.sender != REGISTRY) revert AlphaPools_OnlyRegistry(msg.sender);
+        if (tndmIn == 0) return 0;
         State storage s = _enter(netuid);
         alphaBurned = _buy(netuid, s, tndmIn);
         TNDM.safeTransferFrom(msg.sender, address(this), tndmIn);
@@ -404,7 +408,7 @@ contract AlphaPools is IAlphaPools, EpochPrices, ReentrancyGuardTransient {
         State storage s
     ) private view returns (uint256 tndm, uint256 alpha) {
         uint64 epoch = currentEpoch();
-        if (s.pending == 0 || epoch == s.pourEpoch) return (0, 0);
+        if (s.pending == 0 || epoch == s.pourEpoch || _isPushed(netuid, s)) return (0, 0);
         tndm = Math.min(s.pending, Math.mulDiv(s.tndm, POUR_CAP, WAD));
         alpha = Math.mulDiv(tndm, s.alpha, s.tndm);
         uint256 limit = _injectableDown(netuid, s.issued, epoch);
@@ -413,6 +417,18 @@ contract AlphaPools is IAlphaPools, EpochPrices, ReentrancyGuardTransient {
             tndm = Math.mulDiv(limit, s.tndm, s.alpha);
         }
         if (tndm == 0 || alpha == 0) return (0, 0);
+    }
+
+    /// @dev Liquidity added at a pushed price pays whoever pushed it once the price returns. What must be held for an epoch to
+    /// count is the reference: the last TWAP, before there is one the EMA.
+    function _isPushed(
+        Netuid netuid,
+        State storage s
+    ) private view returns (bool) {
+        Average storage average = _averageOf(netuid);
+        uint256 anchor = average.twap == 0 ? average.ema : average.twap;
+        uint256 price = ConstantProduct.price(s.tndm, s.alpha);
+        return price > MAX_POUR_DEVIATION * anchor || MAX_POUR_DEVIATION * price < anchor;
     }
 
     /// @dev The schedule of one epoch, and room for the budgets of all epochs that may still be granted one as of a past
