@@ -115,7 +115,7 @@ interface IAlphaPools {
     ) external returns (uint256 alphaBurned);
 
     /// @notice Moves emission into the pool: min(pending, pourCap of the pool's TNDM) with alpha at the current ratio, once
-    /// per pool and epoch, no catch-up, and only while the price is within a factor of two of the last TWAP (before the first: the
+    /// per pool and epoch, no catch-up, and only while the price is within a factor of 1.5 of the last TWAP (before the first: the
     /// EMA), so that pushing the price, pouring and pushing it back costs more than it brings [AM-2]. If the alpha schedule caps the alpha side, TNDM is cut in the same ratio. By anyone
     /// and by an epoch's first swap; gives zeros where there is nothing to do.
     function pour(

@@ -343,7 +343,7 @@ contract RewardDistributorTest is EconomyWorld {
         uint256 index
     ) private pure returns (bytes32[] memory proof) {
         uint256 depth;
-        while ((2 << depth) - 1 < tree.length) {
+        while (2 ** (depth + 1) - 1 < tree.length) {
             ++depth;
         }
         proof = new bytes32[](depth);

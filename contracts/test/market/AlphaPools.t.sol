@@ -168,6 +168,7 @@ contract AlphaPoolsTest is EconomyWorld {
     /// does not wait it brings less than the fees cost.
     function testFuzz_pushingThePriceAroundAPourLosesMoney(
         uint256 push,
+        uint256 drift,
         bool down
     ) public {
         one = registry.add(0);
@@ -177,6 +178,11 @@ contract AlphaPoolsTest is EconomyWorld {
         vm.warp(pools.endOf(0));
         vm.prank(address(controller));
         pools.closeEpoch(one, 0);
+        // Others have moved the fair price since, as far as the band goes.
+        vm.startPrank(treasury);
+        tndm.approve(address(pools), type(uint256).max);
+        pools.buy(one, bound(drift, 1, 1500e18), 0, block.timestamp);
+        vm.stopPrank();
         uint256 before = tndm.balanceOf(trader);
         if (down) {
             uint256 got = _sell(one, bound(push, 1e15, held));
@@ -208,8 +214,7 @@ contract AlphaPoolsTest is EconomyWorld {
     function test_theScheduleCutsBothSidesOfAPour() public {
         Netuid two = registry.add(0);
         _createPool(two, SEED, 0.01e18); // 500,000 alpha: 1 % of it is beyond 150 alpha an hour
-        vm.prank(treasury);
-        tndm.transfer(address(pools), 50e18);
+        _give(address(pools), 50e18);
         vm.prank(address(controller));
         pools.addPending(two, 50e18);
         _toEpoch(1);
@@ -248,8 +253,7 @@ contract AlphaPoolsTest is EconomyWorld {
     }
 
     function test_registrationsBuyAlphaAndBurnIt() public {
-        vm.prank(treasury);
-        tndm.transfer(address(registry), 100e18);
+        _give(address(registry), 100e18);
         vm.startPrank(address(registry));
         tndm.approve(address(pools), 100e18);
         uint256 quoted = pools.quoteBuy(one, 100e18);
@@ -378,8 +382,7 @@ contract AlphaPoolsTest is EconomyWorld {
     function _givePending(
         uint256 amount
     ) private {
-        vm.prank(treasury);
-        tndm.transfer(address(pools), amount);
+        _give(address(pools), amount);
         vm.prank(address(controller));
         pools.addPending(one, amount);
     }

@@ -224,7 +224,7 @@ contract BurnAuctionTest is EconomyWorld {
         vm.startPrank(guardian);
         uint256 latest = block.timestamp + 7 days;
         vm.expectRevert(abi.encodeWithSelector(IBurnAuction.BurnAuction_StopTooLong.selector, latest + 1, latest));
-        auction.stop(uint64(latest + 1));
+        auction.stop(uint64(block.timestamp + 7 days + 1));
         uint64 until = uint64(block.timestamp + 1 hours);
         auction.stop(until);
         vm.stopPrank();
@@ -255,11 +255,11 @@ contract BurnAuctionTest is EconomyWorld {
         halfLife = bound(halfLife, 1, 30 days);
         a = bound(a, 0, 1000 days);
         b = bound(b, a, 2000 days);
-        uint256 early = DutchDecay.priceUp(start, floor, a, halfLife);
-        uint256 late = DutchDecay.priceUp(start, floor, b, halfLife);
+        uint256 early = DutchDecay.decayed(start, floor, a, halfLife);
+        uint256 late = DutchDecay.decayed(start, floor, b, halfLife);
         vm.assertLe(late, early);
         vm.assertGe(late, floor);
-        vm.assertEq(DutchDecay.priceUp(start, floor, 0, halfLife), start);
+        vm.assertEq(DutchDecay.decayed(start, floor, 0, halfLife), start);
     }
 
     function test_configurationsThatCannotSellAreRefused() public {

@@ -111,8 +111,8 @@ abstract contract EconomyWorld is Test {
         mints[1] = ITandemToken.Mint({ to: treasury, amount: TREASURY });
         tndm = new TandemToken(mints, new address[](0));
 
+        _give(trader, 1_000_000e18);
         vm.startPrank(treasury);
-        tndm.transfer(trader, 1_000_000e18);
         tndm.approve(address(controller), type(uint256).max);
         tndm.approve(address(auction), type(uint256).max);
         vm.stopPrank();
@@ -199,8 +199,7 @@ abstract contract EconomyWorld is Test {
         uint256 seed,
         uint256 price
     ) internal returns (address token) {
-        vm.prank(treasury);
-        tndm.transfer(address(gate), seed);
+        _give(address(gate), seed);
         vm.startPrank(address(gate));
         tndm.approve(address(pools), seed);
         token = pools.create(netuid, seed, price);
@@ -212,6 +211,15 @@ abstract contract EconomyWorld is Test {
         for (uint16 n = 1; n <= registry.subnetCount(); ++n) {
             _createPool(Netuid.wrap(n), SEED, PRICE);
         }
+    }
+
+    /// @dev TNDM of the treasury.
+    function _give(
+        address to,
+        uint256 amount
+    ) internal {
+        vm.prank(treasury);
+        vm.assertTrue(tndm.transfer(to, amount));
     }
 
     function _toEpoch(
