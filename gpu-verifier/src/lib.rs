@@ -1,1 +1,39 @@
-//! Verifier.
+//! Verified inference: run a language model, commit to its hidden states, and check what others committed to.
+//!
+//! From the bottom up:
+//! - [`model`] reads `config.json`, safetensors and `tokenizer.json`, and trusts none of them.
+//! - [`backend`] turns tokens into hidden states and logits; the CPU one is exact: same bits whatever the machine, the
+//!   number of threads or the way tokens are batched.
+//! - [`sampling`] draws the next token with a counter-based generator, so that a verifier can draw it again.
+//! - [`generate`] decodes and proves; [`verify`] re-runs one prefill and measures; [`verdict`] judges measurements.
+//! - [`testmodel`] writes small models with seeded random weights.
+//!
+//! ```
+//! use tandem_verifier::{backend, generate, model::ModelFiles, testmodel, verdict, verify};
+//!
+//! # let dir = std::env::temp_dir().join(format!("tandem-verifier-doc-{}", std::process::id()));
+//! testmodel::write(&dir, 1, testmodel::Size::Full)?;
+//! let files = ModelFiles::open(&dir)?;
+//! let backend = backend::open(&files, &backend::Options::default())?;
+//! let tokenizer = files.tokenizer()?;
+//!
+//! let prompt = tokenizer.encode("Once upon a time")?;
+//! let request = generate::Request { prompt, max_tokens: 40, seed: 7, temperature: 1.0 };
+//! let answer = generate::run(backend.as_ref(), &request)?;
+//!
+//! let claim = verify::Claim { request: &request, output: &answer.output, proofs: &answer.proofs };
+//! let features = verify::verify_response(backend.as_ref(), &claim)?;
+//! assert_eq!(verdict::Policy::default().judge(&features), verdict::ResponseVerdict::Pass);
+//! # std::fs::remove_dir_all(&dir)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod backend;
+pub mod commitment;
+pub mod generate;
+pub mod model;
+pub mod numeric;
+pub mod sampling;
+pub mod testmodel;
+pub mod verdict;
+pub mod verify;

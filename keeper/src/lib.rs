@@ -1,1 +1,1 @@
-//! Keeper.
+//! The Tandem keeper.

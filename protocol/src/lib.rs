@@ -7,6 +7,7 @@
 //! * [`clock`]: epochs and the deadlines inside one;
 //! * [`jobs`]: which audits a validator owes in an epoch, a pure function of the beacon;
 //! * [`reveal`]: revealed rows of weights and the rules by which one counts;
+//! * [`payment`]: what a client signs and a contributor accepts for a response, and [`evidence`], what it gets in return;
 //! * [`tree`]: the cumulative reward tree whose root goes on chain;
 //! * [`bundle`]: all inputs and outputs of an epoch in a canonical encoding, content-addressed;
 //! * [`outcome`]: the pure function from inputs to outcome that keepers sign and anybody can replay;
@@ -23,9 +24,11 @@
 pub mod api;
 pub mod bundle;
 pub mod clock;
+pub mod evidence;
 pub mod jobs;
 pub mod messages;
 pub mod outcome;
+pub mod payment;
 pub mod payout;
 pub mod reveal;
 pub mod signed;

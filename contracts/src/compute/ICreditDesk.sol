@@ -123,8 +123,7 @@ interface ICreditDesk {
         Netuid netuid
     ) external;
 
-    /// @notice `restricted` (price setter): from the next epoch's start on; replaces a change that has not begun. Reverts before
-    /// genesis.
+    /// @notice `restricted` (price setter): from the next epoch's start on; replaces a change that has not begun.
     function setPrice(
         uint256 newPrice
     ) external;

@@ -40,7 +40,6 @@ interface IRateCard {
     /// @param completionPerMillion Credits (18 decimals) per million completion tokens.
     /// @return model `keccak256(bytes(modelId))`.
     /// @return version The number of this version.
-    /// @dev Second and later versions revert before genesis, when no epoch has begun.
     function publish(
         string calldata modelId,
         uint128 promptPerMillion,

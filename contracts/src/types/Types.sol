@@ -6,15 +6,23 @@ type Netuid is uint16;
 
 using { equals as ==, differs as !=, isZero } for Netuid global;
 
-function equals(Netuid a, Netuid b) pure returns (bool) {
+function equals(
+    Netuid a,
+    Netuid b
+) pure returns (bool) {
     return Netuid.unwrap(a) == Netuid.unwrap(b);
 }
 
-function differs(Netuid a, Netuid b) pure returns (bool) {
+function differs(
+    Netuid a,
+    Netuid b
+) pure returns (bool) {
     return Netuid.unwrap(a) != Netuid.unwrap(b);
 }
 
-function isZero(Netuid a) pure returns (bool) {
+function isZero(
+    Netuid a
+) pure returns (bool) {
     return Netuid.unwrap(a) == 0;
 }
 

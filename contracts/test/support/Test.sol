@@ -2,7 +2,6 @@
 pragma solidity 0.8.35;
 
 /// @notice The part of forge's cheat codes that this suite's tests use.
-// forge-lint: disable-next-line(interface-naming)
 interface Vm {
     struct Log {
         bytes32[] topics;
@@ -15,191 +14,64 @@ interface Vm {
         bytes4[] selectors;
     }
 
-    function addr(
-        uint256 privateKey
-    ) external pure returns (address);
-    function assertApproxEqAbs(
-        uint256 left,
-        uint256 right,
-        uint256 maxDelta
-    ) external pure;
-    function assertApproxEqAbs(
-        uint256 left,
-        uint256 right,
-        uint256 maxDelta,
-        string calldata err
-    ) external pure;
-    function assertEq(
-        address left,
-        address right
-    ) external pure;
-    function assertEq(
-        address left,
-        address right,
-        string calldata err
-    ) external pure;
-    function assertEq(
-        bool left,
-        bool right
-    ) external pure;
-    function assertEq(
-        bytes32 left,
-        bytes32 right
-    ) external pure;
-    function assertEq(
-        bytes32 left,
-        bytes32 right,
-        string calldata err
-    ) external pure;
-    function assertEq(
-        bytes calldata left,
-        bytes calldata right
-    ) external pure;
-    function assertEq(
-        string calldata left,
-        string calldata right
-    ) external pure;
-    function assertEq(
-        uint256 left,
-        uint256 right
-    ) external pure;
-    function assertEq(
-        uint256 left,
-        uint256 right,
-        string calldata err
-    ) external pure;
-    function assertFalse(
-        bool condition
-    ) external pure;
-    function assertFalse(
-        bool condition,
-        string calldata err
-    ) external pure;
-    function assertGe(
-        uint256 left,
-        uint256 right
-    ) external pure;
-    function assertGe(
-        uint256 left,
-        uint256 right,
-        string calldata err
-    ) external pure;
-    function assertGt(
-        uint256 left,
-        uint256 right
-    ) external pure;
-    function assertGt(
-        uint256 left,
-        uint256 right,
-        string calldata err
-    ) external pure;
-    function assertLe(
-        uint256 left,
-        uint256 right
-    ) external pure;
-    function assertLe(
-        uint256 left,
-        uint256 right,
-        string calldata err
-    ) external pure;
-    function assertLt(
-        uint256 left,
-        uint256 right
-    ) external pure;
-    function assertLt(
-        uint256 left,
-        uint256 right,
-        string calldata err
-    ) external pure;
-    function assertNotEq(
-        address left,
-        address right
-    ) external pure;
-    function assertNotEq(
-        bytes32 left,
-        bytes32 right
-    ) external pure;
-    function assertNotEq(
-        uint256 left,
-        uint256 right
-    ) external pure;
-    function assertTrue(
-        bool condition
-    ) external pure;
-    function assertTrue(
-        bool condition,
-        string calldata err
-    ) external pure;
-    function assume(
-        bool condition
-    ) external pure;
-    function chainId(
-        uint256 newChainId
-    ) external;
-    function computeCreateAddress(
-        address deployer,
-        uint256 nonce
-    ) external pure returns (address);
-    function deal(
-        address who,
-        uint256 newBalance
-    ) external;
-    function etch(
-        address target,
-        bytes calldata code
-    ) external;
+    // One line per cheat code reads as a table.
+    // forgefmt: disable-start
+    function addr(uint256 privateKey) external pure returns (address);
+    function assertApproxEqAbs(uint256 left, uint256 right, uint256 maxDelta) external pure;
+    function assertApproxEqAbs(uint256 left, uint256 right, uint256 maxDelta, string calldata err) external pure;
+    function assertEq(address left, address right) external pure;
+    function assertEq(address left, address right, string calldata err) external pure;
+    function assertEq(bool left, bool right) external pure;
+    function assertEq(bytes32 left, bytes32 right) external pure;
+    function assertEq(bytes32 left, bytes32 right, string calldata err) external pure;
+    function assertEq(bytes calldata left, bytes calldata right) external pure;
+    function assertEq(string calldata left, string calldata right) external pure;
+    function assertEq(uint256 left, uint256 right) external pure;
+    function assertEq(uint256 left, uint256 right, string calldata err) external pure;
+    function assertFalse(bool condition) external pure;
+    function assertFalse(bool condition, string calldata err) external pure;
+    function assertGe(uint256 left, uint256 right) external pure;
+    function assertGe(uint256 left, uint256 right, string calldata err) external pure;
+    function assertGt(uint256 left, uint256 right) external pure;
+    function assertGt(uint256 left, uint256 right, string calldata err) external pure;
+    function assertLe(uint256 left, uint256 right) external pure;
+    function assertLe(uint256 left, uint256 right, string calldata err) external pure;
+    function assertLt(uint256 left, uint256 right) external pure;
+    function assertLt(uint256 left, uint256 right, string calldata err) external pure;
+    function assertNotEq(address left, address right) external pure;
+    function assertNotEq(bytes32 left, bytes32 right) external pure;
+    function assertNotEq(uint256 left, uint256 right) external pure;
+    function assertTrue(bool condition) external pure;
+    function assertTrue(bool condition, string calldata err) external pure;
+    function assume(bool condition) external pure;
+    function chainId(uint256 newChainId) external;
+    function computeCreateAddress(address deployer, uint256 nonce) external pure returns (address);
+    function deal(address who, uint256 newBalance) external;
+    function etch(address target, bytes calldata code) external;
     function expectEmit() external;
-    function expectEmit(
-        address emitter
-    ) external;
+    function expectEmit(address emitter) external;
     function expectRevert() external;
-    function expectRevert(
-        bytes4 revertData
-    ) external;
-    function expectRevert(
-        bytes calldata revertData
-    ) external;
-    function expectPartialRevert(
-        bytes4 revertData
-    ) external;
-    function getNonce(
-        address account
-    ) external view returns (uint64);
+    function expectRevert(bytes4 revertData) external;
+    function expectRevert(bytes calldata revertData) external;
+    function expectPartialRevert(bytes4 revertData) external;
+    function getNonce(address account) external view returns (uint64);
     function getRecordedLogs() external returns (Log[] memory);
-    function label(
-        address account,
-        string calldata name
-    ) external;
-    function prank(
-        address sender
-    ) external;
+    function label(address account, string calldata name) external;
+    function prank(address sender) external;
     function recordLogs() external;
-    function revertToState(
-        uint256 id
-    ) external returns (bool);
-    function roll(
-        uint256 newHeight
-    ) external;
-    function sign(
-        uint256 privateKey,
-        bytes32 digest
-    ) external pure returns (uint8 v, bytes32 r, bytes32 s);
+    function revertToState(uint256 id) external returns (bool);
+    function roll(uint256 newHeight) external;
+    function sign(uint256 privateKey, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
     function snapshotState() external returns (uint256);
-    function startPrank(
-        address sender
-    ) external;
+    function startPrank(address sender) external;
     function stopPrank() external;
-    function toString(
-        uint256 value
-    ) external pure returns (string memory);
-    function warp(
-        uint256 newTimestamp
-    ) external;
+    function toString(uint256 value) external pure returns (string memory);
+    function warp(uint256 newTimestamp) external;
+    // forgefmt: disable-end
 }
 
 /// @notice Base of all forge tests: the cheat codes, deterministic actors and bounded fuzz inputs.
 abstract contract Test {
-    // forge-lint: disable-next-line(screaming-snake-case-const)
     Vm internal constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
 
     /// @dev A labelled account that owns nothing.

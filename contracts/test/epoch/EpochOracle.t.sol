@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.35;
+
+import { EpochOracle } from "../../src/epoch/EpochOracle.sol";
+import { IEpochOracle } from "../../src/epoch/IEpochOracle.sol";
+import { KeeperSet } from "../../src/epoch/KeeperSet.sol";
+import { ControllerStand, DistributorStand } from "../support/Neighbours.sol";
+import { Test } from "../support/Test.sol";
+import { AccessManager } from "@openzeppelin/contracts/access/manager/AccessManager.sol";
+import { IAccessManaged } from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
+
+contract EpochOracleTest is Test {
+    uint64 private constant GENESIS = 1_000_000;
+    uint64 private constant LENGTH = 100;
+    uint64 private constant DELAY = 30;
+    uint256 private constant THRESHOLD = 3;
+    bytes32 private constant REASON = "wrong";
+
+    AccessManager private manager;
+    KeeperSet private keeperSet;
+    ControllerStand private controller;
+    DistributorStand private distributor;
+    EpochOracle private oracle;
+    /// @dev Private keys of four keepers, by ascending address.
+    uint256[] private keys;
+
+    function setUp() public {
+        vm.warp(GENESIS);
+        manager = new AccessManager(address(this));
+        controller = new ControllerStand();
+        distributor = new DistributorStand();
+        keys = [uint256(11), 12, 13, 14];
+        sortKeys();
+        address[] memory keepers = new address[](keys.length);
+        for (uint256 i = 0; i < keys.length; ++i) {
+            keepers[i] = vm.addr(keys[i]);
+        }
+        keeperSet = new KeeperSet(
+            address(manager), makeActor("usdc"), keepers, uint16(THRESHOLD), false, 500, GENESIS, LENGTH
+        );
+        oracle = new EpochOracle(
+            address(manager), address(keeperSet), address(controller), address(distributor), GENESIS, LENGTH, DELAY
+        );
+        controller.setSettledThrough(1000);
+    }
+
+    function sortKeys() private {
+        for (uint256 i = 0; i < keys.length; ++i) {
+            for (uint256 j = i + 1; j < keys.length; ++j) {
+                if (vm.addr(keys[j]) < vm.addr(keys[i])) (keys[i], keys[j]) = (keys[j], keys[i]);
+            }
+        }
+    }
+
+    /// @dev The report that is due for `epoch`.
+    function reportFor(
+        uint64 epoch
+    ) private view returns (IEpochOracle.EpochReport memory r) {
+        (,, bytes32 previous) = oracle.lastPosted();
+        r = IEpochOracle.EpochReport({
+            epoch: epoch,
+            attempt: oracle.attemptOf(epoch),
+            configDigest: keeperSet.configDigestAt(epoch),
+            inputsBlock: keccak256("block"),
+            previousReport: previous,
+            subnetsRoot: keccak256("subnets"),
+            rewardsRoot: keccak256(abi.encode("rewards", epoch)),
+            bundleHash: keccak256("bundle"),
+            rulesVersion: 1
+        });
+    }
+
+    function sign(
+        IEpochOracle.EpochReport memory r,
+        uint256 key
+    ) private view returns (bytes memory) {
+        (uint8 v, bytes32 rr, bytes32 s) = vm.sign(key, oracle.hashReport(r));
+        return abi.encodePacked(rr, s, v);
+    }
+
+    function quorum(
+        IEpochOracle.EpochReport memory r
+    ) private view returns (bytes memory) {
+        return bytes.concat(sign(r, keys[0]), sign(r, keys[1]), sign(r, keys[3]));
+    }
+
+    function post(
+        uint64 epoch
+    ) private returns (IEpochOracle.EpochReport memory r) {
+        r = reportFor(epoch);
+        oracle.post(r, quorum(r));
+    }
+
+    function refuses(
+        IEpochOracle.EpochReport memory r,
+        bytes memory reason
+    ) private {
+        bytes memory signatures = quorum(r);
+        vm.expectRevert(reason);
+        oracle.post(r, signatures);
+    }
+
+    function endEpoch(
+        uint64 epoch
+    ) private {
+        vm.warp(GENESIS + uint256(epoch + 1) * LENGTH);
+    }
+
+    function activate(
+        uint64 epoch
+    ) private {
+        vm.warp(oracle.reportOf(epoch).postedAt + DELAY);
+        oracle.activate(epoch);
+    }
+
+    function test_a_quorums_report_is_posted_and_becomes_active_after_the_delay() public {
+        endEpoch(0);
+        IEpochOracle.EpochReport memory r = post(0);
+        (bool any, uint64 epoch, bytes32 hash) = oracle.lastPosted();
+        vm.assertTrue(any);
+        vm.assertEq(epoch, 0);
+        vm.assertEq(hash, oracle.structHash(r));
+        (any,,) = oracle.lastActive();
+        vm.assertFalse(any);
+        uint256 activeFrom = block.timestamp + DELAY;
+        vm.warp(activeFrom - 1);
+        vm.expectRevert(abi.encodeWithSelector(IEpochOracle.EpochOracle_TooEarly.selector, uint64(0), activeFrom));
+        oracle.activate(0);
+        vm.warp(activeFrom);
+        vm.prank(makeActor("anyone"));
+        oracle.activate(0);
+        vm.assertEq(distributor.lastRoot(), r.rewardsRoot);
+        (any, epoch, hash) = oracle.lastActive();
+        vm.assertTrue(any && epoch == 0 && hash == oracle.structHash(r));
+        vm.assertTrue(oracle.reportOf(0).status == IEpochOracle.Status.Active);
+    }
+
+    /// @dev Written out here once more, so that a slip in the contract's type string shows.
+    function test_the_digest_is_that_of_eip_712() public view {
+        IEpochOracle.EpochReport memory r = reportFor(5);
+        bytes32 typeHash = keccak256(
+            "EpochReport(uint64 epoch,uint32 attempt,bytes32 configDigest,bytes32 inputsBlock,bytes32 previousReport,bytes32 subnetsRoot,bytes32 rewardsRoot,bytes32 bundleHash,uint32 rulesVersion)"
+        );
+        bytes memory head = abi.encode(typeHash, r.epoch, r.attempt, r.configDigest, r.inputsBlock);
+        bytes memory tail = abi.encode(r.previousReport, r.subnetsRoot, r.rewardsRoot, r.bundleHash, r.rulesVersion);
+        bytes32 structHash = keccak256(bytes.concat(head, tail));
+        bytes32 domain = keccak256(
+            abi.encode(
+                keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"),
+                keccak256("Tandem EpochOracle"),
+                keccak256("1"),
+                block.chainid,
+                address(oracle)
+            )
+        );
+        vm.assertEq(oracle.structHash(r), structHash);
+        vm.assertEq(oracle.hashReport(r), keccak256(abi.encodePacked(hex"1901", domain, structHash)));
+    }
+
+    /// @dev [EP-2]
+    function test_posting_twice_reverts_and_changes_nothing() public {
+        endEpoch(0);
+        IEpochOracle.EpochReport memory r = reportFor(0);
+        bytes memory signatures = quorum(r);
+        oracle.post(r, signatures);
+        uint64 postedAt = oracle.reportOf(0).postedAt;
+        vm.warp(block.timestamp + 5);
+        vm.expectRevert(
+            abi.encodeWithSelector(IEpochOracle.EpochOracle_AlreadyPosted.selector, uint64(0), oracle.structHash(r))
+        );
+        oracle.post(r, signatures);
+        vm.assertEq(oracle.reportOf(0).postedAt, postedAt);
+        r.bundleHash = keccak256("another");
+        refuses(r, abi.encodeWithSelector(IEpochOracle.EpochOracle_NotAfterLast.selector, uint64(0), uint64(0)));
+    }
+
+    function test_a_report_waits_for_the_epochs_end_and_settlement() public {
+        vm.warp(GENESIS + LENGTH - 1);
+        refuses(
+            reportFor(0),
+            abi.encodeWithSelector(IEpochOracle.EpochOracle_NotEnded.selector, uint64(0), GENESIS + LENGTH)
+        );
+        vm.warp(GENESIS + 3 * LENGTH);
+        controller.setSettledThrough(2);
+        refuses(
+            reportFor(2), abi.encodeWithSelector(IEpochOracle.EpochOracle_NotSettled.selector, uint64(2), uint64(2))
+        );
+        post(1);
+    }
+
+    function test_attempt_config_and_previous_report_must_match() public {
+        endEpoch(0);
+        IEpochOracle.EpochReport memory r = reportFor(0);
+        r.attempt = 1;
+        refuses(r, abi.encodeWithSelector(IEpochOracle.EpochOracle_WrongAttempt.selector, uint32(1), uint32(0)));
+        r = reportFor(0);
+        bytes32 digest = r.configDigest;
+        r.configDigest = bytes32(uint256(1));
+        refuses(r, abi.encodeWithSelector(IEpochOracle.EpochOracle_WrongConfig.selector, bytes32(uint256(1)), digest));
+        r = reportFor(0);
+        r.previousReport = bytes32(uint256(1));
+        refuses(
+            r, abi.encodeWithSelector(IEpochOracle.EpochOracle_WrongPrevious.selector, bytes32(uint256(1)), bytes32(0))
+        );
+    }
+
+    /// @dev [EP-1]
+    function test_signatures_are_exactly_the_threshold_ascending_and_by_keepers() public {
+        endEpoch(0);
+        IEpochOracle.EpochReport memory r = reportFor(0);
+        bytes memory two = bytes.concat(sign(r, keys[0]), sign(r, keys[1]));
+        bytes memory four = bytes.concat(quorum(r), sign(r, keys[3]));
+        bytes memory twice = bytes.concat(two, sign(r, keys[1]));
+        bytes memory backwards = bytes.concat(sign(r, keys[1]), sign(r, keys[0]), sign(r, keys[3]));
+        bytes memory broken = bytes.concat(two, new bytes(65));
+        IEpochOracle.EpochReport memory other = reportFor(0);
+        other.rewardsRoot = bytes32(0);
+        bytes memory otherReport = quorum(other);
+        bytes4 wrongLength = IEpochOracle.EpochOracle_WrongLength.selector;
+        vm.expectRevert(abi.encodeWithSelector(wrongLength, 130, 195));
+        oracle.post(r, two);
+        vm.expectRevert(abi.encodeWithSelector(wrongLength, 260, 195));
+        oracle.post(r, four);
+        vm.expectRevert(abi.encodeWithSelector(IEpochOracle.EpochOracle_SignersNotAscending.selector, 2));
+        oracle.post(r, twice);
+        vm.expectRevert(abi.encodeWithSelector(IEpochOracle.EpochOracle_SignersNotAscending.selector, 1));
+        oracle.post(r, backwards);
+        vm.expectRevert(abi.encodeWithSelector(IEpochOracle.EpochOracle_BadSignature.selector, 2));
+        oracle.post(r, broken);
+        // Signatures of another report recover to strangers, in whatever order.
+        (bool ok,) = address(oracle).call(abi.encodeCall(IEpochOracle.post, (r, otherReport)));
+        vm.assertFalse(ok);
+        oracle.post(r, quorum(r));
+    }
+
+    function testFuzz_a_stranger_among_the_signers_is_refused(
+        uint256 seed
+    ) public {
+        uint256 key = bound(seed, 1, type(uint128).max);
+        address stranger = vm.addr(key);
+        vm.assume(!keeperSet.isKeeperAt(0, stranger) && stranger > vm.addr(keys[1]));
+        endEpoch(0);
+        IEpochOracle.EpochReport memory r = reportFor(0);
+        bytes memory signatures = bytes.concat(sign(r, keys[0]), sign(r, keys[1]), sign(r, key));
+        vm.expectRevert(abi.encodeWithSelector(IEpochOracle.EpochOracle_NotKeeper.selector, stranger));
+        oracle.post(r, signatures);
+    }
+
+    /// @dev [EP-1] Bytes beyond the signatures would cost every reader of the chain.
+    function test_calldata_has_exactly_the_length_that_the_threshold_needs() public {
+        endEpoch(0);
+        IEpochOracle.EpochReport memory r = reportFor(0);
+        bytes memory data = abi.encodeCall(IEpochOracle.post, (r, quorum(r)));
+        (bool ok, bytes memory reason) = address(oracle).call(bytes.concat(data, hex"00"));
+        vm.assertFalse(ok);
+        vm.assertEq(
+            reason, abi.encodeWithSelector(IEpochOracle.EpochOracle_WrongLength.selector, data.length + 1, data.length)
+        );
+        (ok,) = address(oracle).call(data);
+        vm.assertTrue(ok);
+    }
+
+    function test_reports_activate_in_order() public {
+        endEpoch(1);
+        post(0);
+        post(1);
+        vm.warp(block.timestamp + DELAY);
+        vm.expectRevert(abi.encodeWithSelector(IEpochOracle.EpochOracle_NotNext.selector, uint64(1), uint64(0)));
+        oracle.activate(1);
+        vm.assertEq(oracle.pendingEpochs().length, 2);
+        oracle.activate(0);
+        oracle.activate(1);
+        vm.assertEq(oracle.pendingEpochs().length, 0);
+        vm.assertEq(distributor.lastEpoch(), 1);
+        vm.expectRevert(abi.encodeWithSelector(IEpochOracle.EpochOracle_NotPending.selector, uint64(1)));
+        oracle.activate(1);
+        vm.expectRevert(abi.encodeWithSelector(IEpochOracle.EpochOracle_NotPending.selector, uint64(2)));
+        oracle.activate(2);
+    }
+
+    function test_a_veto_voids_the_report_and_its_descendants_and_raises_their_attempts() public {
+        endEpoch(2);
+        IEpochOracle.EpochReport memory first = post(0);
+        post(1);
+        post(2);
+        oracle.veto(1, REASON);
+        (, uint64 epoch, bytes32 hash) = oracle.lastPosted();
+        vm.assertEq(epoch, 0);
+        vm.assertEq(hash, oracle.structHash(first));
+        vm.assertTrue(oracle.reportOf(1).status == IEpochOracle.Status.Void);
+        vm.assertTrue(oracle.reportOf(2).status == IEpochOracle.Status.Void);
+        vm.assertEq(oracle.attemptOf(0), 0);
+        vm.assertEq(oracle.attemptOf(1), 1);
+        vm.assertEq(oracle.attemptOf(2), 1);
+        vm.expectRevert(abi.encodeWithSelector(IEpochOracle.EpochOracle_NotPending.selector, uint64(1)));
+        oracle.activate(1);
+        IEpochOracle.EpochReport memory again = post(1);
+        vm.assertEq(again.attempt, 1);
+        vm.assertEq(again.previousReport, oracle.structHash(first));
+        post(2);
+        activate(0);
+        activate(1);
+        activate(2);
+        vm.assertEq(distributor.activations(), 3);
+    }
+
+    function test_only_the_guardian_vetoes_pending_reports_and_at_most_three_in_a_row() public {
+        endEpoch(0);
+        post(0);
+        address stranger = makeActor("stranger");
+        vm.expectRevert(abi.encodeWithSelector(IAccessManaged.AccessManagedUnauthorized.selector, stranger));
+        vm.prank(stranger);
+        oracle.veto(0, REASON);
+        for (uint256 i = 0; i < 3; ++i) {
+            oracle.veto(0, REASON);
+            post(0);
+        }
+        vm.expectRevert(abi.encodeWithSelector(IEpochOracle.EpochOracle_VetoLimit.selector, 3));
+        oracle.veto(0, REASON);
+        activate(0);
+        vm.expectRevert(abi.encodeWithSelector(IEpochOracle.EpochOracle_NotPending.selector, uint64(0)));
+        oracle.veto(0, REASON);
+        endEpoch(1);
+        post(1);
+        oracle.veto(1, REASON);
+    }
+
+    function test_a_changed_keeper_set_signs_from_its_first_epoch_on() public {
+        address[] memory four = new address[](4);
+        uint256[] memory newKeys = new uint256[](4);
+        for (uint256 i = 0; i < 4; ++i) {
+            newKeys[i] = keys[i];
+            four[i] = vm.addr(keys[i]);
+        }
+        four[2] = address(uint160(vm.addr(keys[3])) - 1);
+        vm.assume(four[2] > four[1]);
+        keeperSet.schedule(four, 3);
+        endEpoch(1);
+        IEpochOracle.EpochReport memory r = reportFor(0);
+        oracle.post(r, bytes.concat(sign(r, keys[0]), sign(r, keys[1]), sign(r, keys[2])));
+        r = reportFor(1);
+        bytes memory old = bytes.concat(sign(r, keys[0]), sign(r, keys[1]), sign(r, keys[2]));
+        vm.expectRevert(abi.encodeWithSelector(IEpochOracle.EpochOracle_NotKeeper.selector, vm.addr(keys[2])));
+        oracle.post(r, old);
+        oracle.post(r, quorum(r));
+    }
+
+    /// @dev [GV-1]
+    function test_clean_days_start_with_the_first_active_epoch_and_again_after_a_gap() public {
+        vm.assertEq(oracle.cleanSince(), 0);
+        endEpoch(2);
+        post(2);
+        activate(2);
+        vm.assertEq(oracle.cleanSince(), GENESIS + 2 * LENGTH);
+        endEpoch(3);
+        post(3);
+        activate(3);
+        vm.assertEq(oracle.cleanSince(), GENESIS + 2 * LENGTH);
+        endEpoch(5);
+        vm.assertEq(oracle.cleanSince(), block.timestamp, "epoch 4 is late");
+        post(5);
+        activate(5);
+        vm.assertEq(oracle.cleanSince(), GENESIS + 5 * LENGTH, "epoch 4 was skipped");
+    }
+
+    /// @dev [GV-1]
+    function test_a_void_report_ends_the_run_of_clean_days() public {
+        endEpoch(0);
+        post(0);
+        activate(0);
+        endEpoch(1);
+        post(1);
+        oracle.veto(1, REASON);
+        uint256 voidAt = block.timestamp;
+        vm.assertEq(oracle.cleanSince(), voidAt);
+        post(1);
+        activate(1);
+        vm.assertEq(oracle.cleanSince(), voidAt);
+    }
+}

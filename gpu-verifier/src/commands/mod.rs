@@ -1,0 +1,82 @@
+//! The command line: one file per command. Every command prints JSON (or what its help says) on standard output, and
+//! exits with 0 if all is well, 1 if something was checked and found wrong, 2 if the input was unusable.
+
+mod generate;
+mod model;
+mod toploc;
+mod verify;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
+use tandem_verifier::backend::{self, Backend};
+use tandem_verifier::model::ModelFiles;
+
+/// Exit code when something was checked and found wrong.
+pub(crate) const FOUND_WRONG: u8 = 1;
+/// Exit code when nothing could be checked.
+pub(crate) const BAD_INPUT: u8 = 2;
+
+/// Verified inference for Tandem.
+#[derive(Parser)]
+#[command(version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Inspect models, or write small ones for tests.
+    #[command(subcommand)]
+    Model(model::Command),
+    /// Answer a prompt, with proofs.
+    Generate(generate::Command),
+    /// Check an answer that `generate` printed.
+    Verify(verify::Command),
+    /// Build or verify proofs of raw activations.
+    #[command(subcommand)]
+    Toploc(toploc::Command),
+}
+
+impl Cli {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Model(command) => command.run(),
+            Command::Generate(command) => command.run(),
+            Command::Verify(command) => command.run(),
+            Command::Toploc(command) => command.run(),
+        }
+    }
+}
+
+/// Which model, and how to run it.
+#[derive(Args)]
+struct ModelArgs {
+    /// Folder with config.json, safetensors and tokenizer.json.
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// Threads of one forward pass; results do not depend on it.
+    #[arg(long, default_value_t = 1, env = "TANDEM_VERIFIER_THREADS")]
+    threads: usize,
+}
+
+impl ModelArgs {
+    fn open(&self) -> anyhow::Result<(ModelFiles, Arc<dyn Backend>)> {
+        let context = || format!("cannot load the model in {}", self.model.display());
+        let files = ModelFiles::open(&self.model).with_context(context)?;
+        let options = backend::Options { threads: self.threads };
+        let backend = backend::open(&files, &options).with_context(context)?;
+        Ok((files, backend))
+    }
+}
+
+/// Prints one JSON object on a line of its own.
+fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string(value)?);
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! A model's files: `config.json`, safetensors weights, `tokenizer.json`. They come from strangers; every error names
+//! the file, and the tensor or field in it, that is wrong.
+
+mod config;
+mod text;
+mod weights;
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+use thiserror::Error;
+
+pub use config::{Architecture, ModelConfig};
+pub use text::Text;
+pub use weights::Weights;
+
+/// Why a model cannot be used.
+#[derive(Debug, Error)]
+pub enum ModelError {
+    /// A file is missing or unreadable.
+    #[error("cannot read {}: {error}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// `config.json` is not what it should be, or asks for something that is not supported.
+    #[error("{}: {reason}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// The field and what is wrong with it.
+        reason: String,
+    },
+    /// An architecture that nobody implemented here.
+    #[error("{}: unknown architecture {name:?}, supported: {supported}", path.display(), supported = Architecture::SUPPORTED)]
+    Architecture {
+        /// The file.
+        path: PathBuf,
+        /// The architecture asked for.
+        name: String,
+    },
+    /// A weights file or its index is broken.
+    #[error("{}: {reason}", path.display())]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A tensor is missing or not what the configuration says.
+    #[error("tensor {name}: {reason}")]
+    Tensor {
+        /// The tensor.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// `tokenizer.json` is broken or does not fit the model.
+    #[error("{}: {reason}", path.display())]
+    Tokenizer {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl ModelError {
+    pub(crate) fn tensor(name: &str, reason: impl Into<String>) -> Self {
+        Self::Tensor { name: name.to_owned(), reason: reason.into() }
+    }
+}
+
+/// A model's folder with its configuration parsed and its weights mapped into memory.
+#[derive(Debug)]
+pub struct ModelFiles {
+    dir: PathBuf,
+    config: ModelConfig,
+    weights: Weights,
+}
+
+impl ModelFiles {
+    /// Opens the folder of a model as it lies on the hub.
+    ///
+    /// # Errors
+    /// [`ModelError`] where `config.json` or the weights are missing, broken or unsupported. Tensors are checked when
+    /// a backend takes them, the tokenizer when [`tokenizer`](Self::tokenizer) is called.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self, ModelError> {
+        let dir = dir.as_ref().to_owned();
+        let config = ModelConfig::read(&dir.join("config.json"))?;
+        let weights = Weights::open(&dir)?;
+        Ok(Self { dir, config, weights })
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The tensors.
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// Reads `tokenizer.json`.
+    ///
+    /// # Errors
+    /// [`ModelError`] when it is missing, broken, or has tokens that the model does not.
+    pub fn tokenizer(&self) -> Result<Text, ModelError> {
+        Text::read(&self.dir.join("tokenizer.json"), self.config.vocab_size)
+    }
+
+    /// SHA-256 over name, length and content of `config.json`, `tokenizer.json` and all weights files, in the order of
+    /// their names: what two parties compare to know that they run the same model.
+    ///
+    /// # Errors
+    /// [`ModelError::Read`].
+    pub fn digest(&self) -> Result<[u8; 32], ModelError> {
+        let mut paths = vec![self.dir.join("config.json"), self.dir.join("tokenizer.json")];
+        paths.extend(self.weights.files().map(Path::to_owned));
+        paths.sort();
+        let mut hash = Sha256::new();
+        for path in paths {
+            let failed = |error| ModelError::Read { path: path.clone(), error };
+            let mut file = std::fs::File::open(&path).map_err(failed)?;
+            let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+            hash.update((name.len() as u64).to_le_bytes());
+            hash.update(name);
+            hash.update(file.metadata().map_err(failed)?.len().to_le_bytes());
+            std::io::copy(&mut file, &mut hash).map_err(failed)?;
+        }
+        Ok(hash.finalize().into())
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ModelError> {
+    std::fs::read(path).map_err(|error| ModelError::Read { path: path.to_owned(), error })
+}
+
+/// Reads a JSON file of bounded size: configuration files are small, and a stranger may send one that is not.
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path, limit: u64) -> Result<Result<T, String>, ModelError> {
+    let failed = |error| ModelError::Read { path: path.to_owned(), error };
+    let mut text = Vec::new();
+    std::fs::File::open(path).map_err(failed)?.take(limit + 1).read_to_end(&mut text).map_err(failed)?;
+    if text.len() as u64 > limit {
+        return Ok(Err(format!("larger than {limit} bytes")));
+    }
+    Ok(serde_json::from_slice(&text).map_err(|error| error.to_string()))
+}

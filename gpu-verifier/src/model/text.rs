@@ -1,0 +1,39 @@
+//! `tokenizer.json`.
+
+use std::path::Path;
+
+use tokenizers::Tokenizer;
+
+use super::{ModelError, read};
+
+/// Turns text into tokens and back.
+#[derive(Debug)]
+pub struct Text(Tokenizer);
+
+impl Text {
+    pub(super) fn read(path: &Path, vocab_size: usize) -> Result<Self, ModelError> {
+        let wrong = |reason: String| ModelError::Tokenizer { path: path.to_owned(), reason };
+        let tokenizer = Tokenizer::from_bytes(read(path)?).map_err(|error| wrong(error.to_string()))?;
+        match tokenizer.get_vocab(true).into_iter().find(|&(_, id)| id as usize >= vocab_size) {
+            Some((token, id)) => Err(wrong(format!("token {token:?} is {id}, the model knows {vocab_size}"))),
+            None => Ok(Self(tokenizer)),
+        }
+    }
+
+    /// Tokens of a prompt, with what the tokenizer puts in front of it (usually one token that begins a text).
+    ///
+    /// # Errors
+    /// The tokenizer's own message; tokenizers that cover all bytes have none.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>, tokenizers::Error> {
+        Ok(self.0.encode(text, true)?.get_ids().to_vec())
+    }
+
+    /// Text of an answer, special tokens left out. Bytes that are not UTF-8 become replacement characters: what is
+    /// committed and checked are tokens, not text.
+    ///
+    /// # Errors
+    /// The tokenizer's own message.
+    pub fn decode(&self, tokens: &[u32]) -> Result<String, tokenizers::Error> {
+        self.0.decode(tokens, true)
+    }
+}

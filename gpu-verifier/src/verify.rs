@@ -1,0 +1,194 @@
+//! Re-running a response with one prefill and measuring how well it agrees. Judging is [`verdict`](crate::verdict)'s.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use toploc::{BlockReport, Proof};
+
+use crate::backend::{Backend, BackendError};
+use crate::commitment::{CommittedRows, PARAMS};
+use crate::generate::{GenerateError, Request};
+
+/// Rows whose logits are held at a time.
+const LOGIT_ROWS: usize = 16;
+
+/// Largest margin that one token contributes: one absurd token shall not hide in, or drown, an average.
+pub const MARGIN_CAP: f32 = 20.0;
+
+/// What a contributor says it answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim<'a> {
+    /// What was asked; chosen by the verifier and therefore trusted.
+    pub request: &'a Request,
+    /// Tokens answered.
+    pub output: &'a [u32],
+    /// Proofs in base64.
+    pub proofs: &'a [String],
+}
+
+/// Why a response could not be checked. None of these says anything about the contributor.
+#[derive(Clone, Debug, Error, PartialEq)]
+pub enum VerifyError {
+    /// The request itself cannot be served.
+    #[error("the request is unusable: {0}")]
+    Request(#[from] GenerateError),
+    /// The verifier's backend failed.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    /// The verifier's own hidden states are unusable.
+    #[error("the verifier's own hidden states: {0}")]
+    Activations(#[from] toploc::ActivationError),
+}
+
+/// A response that no honest implementation could have sent.
+#[derive(Clone, Debug, Error, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Malformed {
+    /// No tokens.
+    #[error("the output is empty")]
+    Empty,
+    /// More tokens than were asked for, or than the model has positions.
+    #[error("{tokens} tokens, at most {limit} possible")]
+    TooMany {
+        /// Tokens answered.
+        tokens: usize,
+        /// Tokens possible.
+        limit: usize,
+    },
+    /// A token that the model does not have.
+    #[error("unknown token {token}")]
+    Token {
+        /// The token.
+        token: u32,
+    },
+    /// Too few or too many proofs, or one that does not parse.
+    #[error("{reason}")]
+    Proof {
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// How an answer ended, as far as its tokens show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Termination {
+    /// With a token that ends an answer, and none before it.
+    Stop,
+    /// At the greatest possible length.
+    Length,
+    /// Before the model wanted to end and before the limit.
+    Early,
+    /// After a token that ends an answer.
+    Late,
+}
+
+/// How well the tokens agree with the verifier's draw.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SamplingReport {
+    /// Tokens compared: all of the output.
+    pub tokens: usize,
+    /// Tokens that are exactly the verifier's draw.
+    pub agreeing: usize,
+    /// Mean margin, each capped at [`MARGIN_CAP`], in units of logits.
+    pub mean_margin: f64,
+    /// Largest capped margin.
+    pub max_margin: f64,
+}
+
+/// All that was measured of one response.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ResponseFeatures {
+    /// Tokens in the output.
+    pub tokens: usize,
+    /// Set when the response is malformed; then nothing was re-run, and the rest is empty.
+    pub malformed: Option<Malformed>,
+    /// How the answer ended.
+    pub termination: Option<Termination>,
+    /// Comparison of hidden states, one per block.
+    pub blocks: Vec<BlockReport>,
+    /// Comparison of tokens.
+    pub sampling: Option<SamplingReport>,
+}
+
+/// Checks a response: form first, which is cheap, then one prefill over prompt and output.
+///
+/// # Errors
+/// [`VerifyError`] for faults on the verifier's side only; faults of the response are in the features.
+pub fn verify_response(backend: &dyn Backend, claim: &Claim<'_>) -> Result<ResponseFeatures, VerifyError> {
+    let config = backend.config();
+    let sampler = claim.request.check(config.max_positions)?;
+    let mut features = ResponseFeatures {
+        tokens: claim.output.len(),
+        malformed: None,
+        termination: None,
+        blocks: Vec::new(),
+        sampling: None,
+    };
+    let limit = claim.request.longest_output(config.max_positions);
+    let proofs = match check_form(claim, limit, config.vocab_size) {
+        Ok(proofs) => proofs,
+        Err(fault) => return Ok(ResponseFeatures { malformed: Some(fault), ..features }),
+    };
+
+    let prompt = claim.request.prompt.len();
+    let fed = claim.output.len() - 1;
+    let sequence: Vec<u32> = claim.request.prompt.iter().chain(&claim.output[..fed]).copied().collect();
+    let mut rows = CommittedRows::new(prompt, config.hidden_size);
+    rows.absorb(&backend.prefill(&sequence)?);
+
+    match toploc::verify(rows.activations()?, &proofs, PARAMS) {
+        Ok(blocks) => features.blocks = blocks,
+        Err(toploc::VerifyError::Activations(error)) => return Err(error.into()),
+        Err(fault) => features.malformed = Some(Malformed::Proof { reason: fault.to_string() }),
+    }
+    features.termination = Some(termination(claim.output, limit, |token| config.is_eos(token)));
+
+    let mut margins = Vec::with_capacity(claim.output.len());
+    for (rows, outputs) in rows.bits().chunks(LOGIT_ROWS * config.hidden_size).zip(claim.output.chunks(LOGIT_ROWS)) {
+        let logits = backend.logits(rows)?;
+        for (logits, &token) in logits.chunks_exact(config.vocab_size).zip(outputs) {
+            let position = (prompt + margins.len()) as u32;
+            margins.push(sampler.margin(position, logits, token).min(MARGIN_CAP));
+        }
+    }
+    features.sampling = Some(SamplingReport {
+        tokens: margins.len(),
+        agreeing: margins.iter().filter(|&&m| m == 0.0).count(),
+        mean_margin: margins.iter().map(|&m| f64::from(m)).sum::<f64>() / margins.len() as f64,
+        max_margin: margins.iter().map(|&m| f64::from(m)).fold(0.0, f64::max),
+    });
+    Ok(features)
+}
+
+/// What can be refused without running the model. The work is bounded by the verifier's own limits.
+fn check_form(claim: &Claim<'_>, limit: usize, vocab: usize) -> Result<Vec<Proof>, Malformed> {
+    let tokens = claim.output.len();
+    if tokens == 0 {
+        return Err(Malformed::Empty);
+    }
+    if tokens > limit {
+        return Err(Malformed::TooMany { tokens, limit });
+    }
+    if let Some(&token) = claim.output.iter().find(|&&token| token as usize >= vocab) {
+        return Err(Malformed::Token { token });
+    }
+    let expected = PARAMS.proof_count(tokens);
+    if claim.proofs.len() != expected {
+        let reason = format!("{expected} proofs expected, {} given", claim.proofs.len());
+        return Err(Malformed::Proof { reason });
+    }
+    let parse = |(index, text): (usize, &String)| {
+        Proof::parse_base64(text, PARAMS.topk)
+            .map_err(|error| Malformed::Proof { reason: format!("proof {index}: {error}") })
+    };
+    claim.proofs.iter().enumerate().map(parse).collect()
+}
+
+fn termination(output: &[u32], limit: usize, is_eos: impl Fn(u32) -> bool) -> Termination {
+    match output.iter().position(|&token| is_eos(token)) {
+        Some(at) if at + 1 < output.len() => Termination::Late,
+        Some(_) => Termination::Stop,
+        None if output.len() == limit => Termination::Length,
+        None => Termination::Early,
+    }
+}

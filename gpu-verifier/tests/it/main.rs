@@ -1,0 +1,9 @@
+//! Tests of verified inference: exact arithmetic, honest and dishonest responses, hostile files, the command line.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap in a helper is a failed test")]
+
+mod arithmetic;
+mod cheats;
+mod command_line;
+mod common;
+mod files;
+mod reference;
