@@ -12,14 +12,19 @@ abstract contract EpochClock {
 
     error EpochClock_ZeroLength();
 
-    constructor(uint64 genesis, uint64 length) {
+    constructor(
+        uint64 genesis,
+        uint64 length
+    ) {
         if (length == 0) revert EpochClock_ZeroLength();
         GENESIS = genesis;
         LENGTH = length;
     }
 
     /// @notice The epoch that `timestamp` falls into; 0 before genesis.
-    function epochAt(uint256 timestamp) public view returns (uint64) {
+    function epochAt(
+        uint256 timestamp
+    ) public view returns (uint64) {
         if (timestamp < GENESIS) return 0;
         return uint64((timestamp - GENESIS) / LENGTH);
     }
@@ -30,12 +35,16 @@ abstract contract EpochClock {
     }
 
     /// @notice First second of `epoch`.
-    function startOf(uint64 epoch) public view returns (uint256) {
+    function startOf(
+        uint64 epoch
+    ) public view returns (uint256) {
         return uint256(GENESIS) + uint256(epoch) * LENGTH;
     }
 
     /// @notice First second after `epoch`.
-    function endOf(uint64 epoch) public view returns (uint256) {
+    function endOf(
+        uint64 epoch
+    ) public view returns (uint256) {
         return startOf(epoch + 1);
     }
 }
