@@ -180,19 +180,19 @@ contract EmissionController is IEmissionController, EpochClock, ReentrancyGuardT
         emit BurnCredited(netuid, epoch, burned, uint8(source));
     }
 
-    /// @dev One visit to one subnet, and what follows when it was the last of its pass.
+    /// @dev One visit to one subnet, and what follows when it was the last of its pass; an epoch without subnets is one step.
     function _step(
         Closing memory c
     ) private {
-        if (c.netuid == 0) _begin(c);
-        if (_takesPart(c.netuid, c.epoch)) {
-            Netuid netuid = Netuid.wrap(c.netuid);
-            if (c.pass == Pass.Weigh) _weigh(c, netuid);
-            else if (c.pass == Pass.Share) _share(c, netuid);
-            else _pay(c, netuid);
-            ++c.netuid;
+        if (c.netuid == 0) {
+            _begin(c);
+            if (!_takesPart(c.netuid, c.epoch)) return _finish(c);
         }
-        if (_takesPart(c.netuid, c.epoch)) return;
+        Netuid netuid = Netuid.wrap(c.netuid);
+        if (c.pass == Pass.Weigh) _weigh(c, netuid);
+        else if (c.pass == Pass.Share) _share(c, netuid);
+        else _pay(c, netuid);
+        if (_takesPart(++c.netuid, c.epoch)) return;
 
         c.netuid = 1;
         if (c.pass == Pass.Pay) _finish(c);

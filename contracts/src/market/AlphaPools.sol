@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.35;
 
-import { MAX_SUPPLY, halvedPerEpochDown } from "../emission/Halving.sol";
+import { MAX_SUPPLY } from "../emission/Halving.sol";
 import { IAlphaFactory } from "../token/IAlphaToken.sol";
 import { EpochClock } from "../types/EpochClock.sol";
 import { Netuid, WAD } from "../types/Types.sol";
 import { ConstantProduct } from "./ConstantProduct.sol";
 import { EpochPrices } from "./EpochPrices.sol";
 import { IAlphaPools } from "./IAlphaPools.sol";
+import { PoolReserves } from "./PoolReserves.sol";
 import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import { ERC20Burnable } from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Burnable.sol";
 import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
@@ -19,54 +20,35 @@ import { Checkpoints } from "@openzeppelin/contracts/utils/structs/Checkpoints.s
 
 /// @title AlphaPools
 /// @notice See {IAlphaPools}.
-contract AlphaPools is IAlphaPools, EpochPrices, ReentrancyGuardTransient {
+contract AlphaPools is PoolReserves, ReentrancyGuardTransient {
     using SafeCast for uint256;
     using SafeERC20 for IERC20;
     using Checkpoints for Checkpoints.Trace208;
 
-    struct State {
-        uint128 tndm;
-        uint128 alpha;
-        uint128 burnable;
-        uint64 flushEpoch;
-        uint128 pending;
-        uint64 pourEpoch;
-        uint64 createdEpoch;
-        uint128 issued;
-        address token;
-    }
-
     /// @dev A pool is born with at most 10 % of the supply.
     uint256 private constant MAX_SEED = MAX_SUPPLY / 10;
-
-    IERC20 public immutable TNDM;
     IAlphaFactory public immutable FACTORY;
     address public immutable REGISTRY;
     address public immutable GATE;
     address public immutable CONTROLLER;
     address public immutable DISTRIBUTOR;
     uint256 public immutable FEE_RATE;
-    uint256 public immutable POUR_CAP;
-    uint256 public immutable ALPHA_PER_DAY;
 
     Netuid[] private _netuids;
-    mapping(Netuid => State) private _states;
-    /// @dev Seed and injected alpha by the epoch it was moved in, cumulative.
-    mapping(Netuid => Checkpoints.Trace208) private _injected;
 
     constructor(
         Config memory config
-    ) EpochClock(config.genesis, config.epochLength) EpochPrices(config.emaRate, config.emaHalfAge) {
-        if (config.feeRate >= WAD || config.emaRate > WAD || config.pourCap > WAD) revert AlphaPools_BadConfig();
-        TNDM = IERC20(config.tndm);
+    )
+        EpochClock(config.genesis, config.epochLength)
+        EpochPrices(config.emaRate, config.emaHalfAge)
+        PoolReserves(config)
+    {
         FACTORY = IAlphaFactory(config.factory);
         REGISTRY = config.registry;
         GATE = config.gate;
         CONTROLLER = config.controller;
         DISTRIBUTOR = config.distributor;
         FEE_RATE = config.feeRate;
-        POUR_CAP = config.pourCap;
-        ALPHA_PER_DAY = config.alphaPerDay;
     }
 
     /// @inheritdoc IAlphaPools
@@ -144,6 +126,7 @@ contract AlphaPools is IAlphaPools, EpochPrices, ReentrancyGuardTransient {
         uint256 tndmIn
     ) external nonReentrant returns (uint256 alphaBurned) {
         if (msg.sender != REGISTRY) revert AlphaPools_OnlyRegistry(msg.sender);
+        if (tndmIn == 0) return 0;
         State storage s = _enter(netuid);
         alphaBurned = _buy(netuid, s, tndmIn);
         TNDM.safeTransferFrom(msg.sender, address(this), tndmIn);
@@ -155,7 +138,7 @@ contract AlphaPools is IAlphaPools, EpochPrices, ReentrancyGuardTransient {
         Netuid netuid
     ) external nonReentrant returns (uint256 tndm, uint256 alpha) {
         State storage s = _known(netuid);
-        _observe(netuid, ConstantProduct.price(s.tndm, s.alpha));
+        _observe(netuid, _spot(s));
         return _pour(netuid, s);
     }
 
@@ -197,7 +180,7 @@ contract AlphaPools is IAlphaPools, EpochPrices, ReentrancyGuardTransient {
         uint64 expected = _averageOf(netuid).nextEpoch;
         if (epoch != expected) revert AlphaPools_WrongEpoch(epoch, expected);
         if (block.timestamp < endOf(epoch)) revert AlphaPools_EpochNotEnded(epoch);
-        (twap, ema) = _closePrices(netuid, ConstantProduct.price(s.tndm, s.alpha), s.createdEpoch);
+        (twap, ema) = _closePrices(netuid, _spot(s), s.createdEpoch);
         emit EmaUpdated(netuid, epoch, twap, ema);
     }
 
@@ -267,8 +250,7 @@ contract AlphaPools is IAlphaPools, EpochPrices, ReentrancyGuardTransient {
     function spotPrice(
         Netuid netuid
     ) external view returns (uint256) {
-        State storage s = _known(netuid);
-        return ConstantProduct.price(s.tndm, s.alpha);
+        return _spot(_known(netuid));
     }
 
     /// @inheritdoc IAlphaPools
@@ -328,7 +310,7 @@ contract AlphaPools is IAlphaPools, EpochPrices, ReentrancyGuardTransient {
         Netuid netuid
     ) private returns (State storage s) {
         s = _known(netuid);
-        _observe(netuid, ConstantProduct.price(s.tndm, s.alpha));
+        _observe(netuid, _spot(s));
         _flush(netuid, s);
         _pour(netuid, s);
     }
@@ -348,83 +330,7 @@ contract AlphaPools is IAlphaPools, EpochPrices, ReentrancyGuardTransient {
         emit Swapped(netuid, msg.sender, true, tndmIn, alphaOut, fee);
     }
 
-    function _flush(
-        Netuid netuid,
-        State storage s
-    ) private returns (uint256 burned) {
-        uint64 epoch = currentEpoch();
-        if (epoch == s.flushEpoch || s.burnable == 0) return 0;
-        burned = s.burnable;
-        s.burnable = 0;
-        s.flushEpoch = epoch;
-        emit FeesBurned(netuid, burned);
-        ERC20Burnable(address(TNDM)).burn(burned);
-    }
-
-    function _pour(
-        Netuid netuid,
-        State storage s
-    ) private returns (uint256 tndm, uint256 alpha) {
-        (tndm, alpha) = _pourableDown(netuid, s);
-        if (tndm == 0) return (0, 0);
-        uint64 epoch = currentEpoch();
-        s.tndm += tndm.toUint128();
-        s.alpha += alpha.toUint128();
-        s.pending -= tndm.toUint128();
-        s.issued += alpha.toUint128();
-        s.pourEpoch = epoch;
-        Checkpoints.Trace208 storage injected = _injected[netuid];
-        injected.push(uint256(epoch).toUint48(), (injected.latest() + alpha).toUint208());
-        emit Poured(netuid, tndm, alpha);
-    }
-
     function _requireController() private view {
         if (msg.sender != CONTROLLER) revert AlphaPools_OnlyController(msg.sender);
-    }
-
-    function _known(
-        Netuid netuid
-    ) private view returns (State storage s) {
-        s = _states[netuid];
-        if (s.token == address(0)) revert AlphaPools_UnknownPool(netuid);
-    }
-
-    function _reservesAfterPour(
-        Netuid netuid
-    ) private view returns (uint256 tndm, uint256 alpha) {
-        State storage s = _known(netuid);
-        (tndm, alpha) = _pourableDown(netuid, s);
-        tndm += s.tndm;
-        alpha += s.alpha;
-    }
-
-    /// @dev Both sides or none: one without the other would move the price.
-    function _pourableDown(
-        Netuid netuid,
-        State storage s
-    ) private view returns (uint256 tndm, uint256 alpha) {
-        uint64 epoch = currentEpoch();
-        if (s.pending == 0 || epoch == s.pourEpoch) return (0, 0);
-        tndm = Math.min(s.pending, Math.mulDiv(s.tndm, POUR_CAP, WAD));
-        alpha = Math.mulDiv(tndm, s.alpha, s.tndm);
-        uint256 limit = _injectableDown(netuid, s.issued, epoch);
-        if (alpha > limit) {
-            alpha = limit;
-            tndm = Math.mulDiv(limit, s.tndm, s.alpha);
-        }
-        if (tndm == 0 || alpha == 0) return (0, 0);
-    }
-
-    /// @dev The schedule of one epoch, and room for the budgets of all epochs that may still be granted one as of a past
-    /// boundary: so a late closing never meets an emptied vault, and what it grants does not depend on being late [EM-2].
-    function _injectableDown(
-        Netuid netuid,
-        uint256 issued,
-        uint64 epoch
-    ) private view returns (uint256) {
-        uint256 scheduled = halvedPerEpochDown(ALPHA_PER_DAY, LENGTH, MAX_SUPPLY, issued);
-        uint256 open = epoch + 1 - _averageOf(netuid).nextEpoch;
-        uint256 kept = open * Math.mulDiv(ALPHA_PER_DAY, LENGTH, 1 days);
-        return Math.min(scheduled, Math.saturatingSub(MAX_SUPPLY - issued, kept));
     }
 }

@@ -271,7 +271,7 @@ contract BurnAuction is IBurnAuction, AccessManaged, ReentrancyGuardTransient {
     function _price(
         Lot storage lot
     ) private view returns (uint256) {
-        return DutchDecay.priceUp(lot.startPrice, lot.floorPrice, block.timestamp - lot.startedAt, HALF_LIFE);
+        return DutchDecay.decayed(lot.startPrice, lot.floorPrice, block.timestamp - lot.startedAt, HALF_LIFE);
     }
 
     function _costUp(

@@ -10,7 +10,7 @@ library DutchDecay {
 
     /// @notice `start` halved every `halfLife` seconds, in a straight line within a half-life, never below `floor`. Never
     /// rises with `elapsed`, and has no jump: at the end of a half-life the line ends at half its start.
-    function priceUp(
+    function decayed(
         uint256 start,
         uint256 floor,
         uint256 elapsed,

@@ -107,14 +107,16 @@ interface IAlphaPools {
         uint256 alphaIn
     ) external view returns (uint256 tndmOut);
 
-    /// @notice Only the registry: buy alpha with pulled TNDM and burn it (half of a neuron's registration price).
+    /// @notice Only the registry: buy alpha with pulled TNDM and burn it (half of a neuron's registration
+    /// price). Zero is ignored.
     function buyAndBurn(
         Netuid netuid,
         uint256 tndmIn
     ) external returns (uint256 alphaBurned);
 
     /// @notice Moves emission into the pool: min(pending, pourCap of the pool's TNDM) with alpha at the current ratio, once
-    /// per pool and epoch, no catch-up. If the alpha schedule caps the alpha side, TNDM is cut in the same ratio. By anyone
+    /// per pool and epoch, no catch-up, and only while the price is within a factor of 1.5 of the last TWAP (before the first: the
+    /// EMA), so that pushing the price, pouring and pushing it back costs more than it brings [AM-2]. If the alpha schedule caps the alpha side, TNDM is cut in the same ratio. By anyone
     /// and by an epoch's first swap; gives zeros where there is nothing to do.
     function pour(
         Netuid netuid
