@@ -1,5 +1,6 @@
 //! The JSON that travels over HTTP between keepers, workers, contributors and clients. Amounts are decimal strings in base
-//! units, hashes and addresses are 0x-hex, times are seconds. Unknown fields are refused.
+//! units, hashes and addresses are 0x-hex, times are seconds. Unknown fields are refused, but in what a service says about
+//! itself ([`KeeperStatus`], [`ApiError`]): later versions may say more.
 
 use alloy_primitives::{Address, B256, U256};
 use serde::{Deserialize, Serialize};
@@ -30,12 +31,32 @@ pub mod decimal {
 
     /// Reads a string of decimal digits; signs, spaces and leading zeros are refused.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u128, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let canonical = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
-        if !canonical {
-            return Err(D::Error::custom(format!("{text:?} is not a decimal number")));
+        parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+
+    /// The number, if `text` is the one way of writing it.
+    pub(super) fn parse(text: &str) -> Result<u128, String> {
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if !digits || (text != "0" && text.starts_with('0')) {
+            return Err(format!("{text:?} is not a decimal number"));
         }
-        text.parse().map_err(|_| D::Error::custom(format!("{text:?} is not below 2^128")))
+        text.parse().map_err(|_| format!("{text:?} is not below 2^128"))
+    }
+}
+
+/// A list of u128 as decimal strings.
+pub mod decimals {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// Writes each number as a string.
+    pub fn serialize<S: Serializer>(values: &[u128], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(values.iter().map(u128::to_string))
+    }
+
+    /// Reads strings as [`super::decimal::deserialize`] does.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u128>, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        texts.iter().map(|text| super::decimal::parse(text).map_err(D::Error::custom)).collect()
     }
 }
 
@@ -145,6 +166,24 @@ pub struct JobFailure {
     pub attempt: u32,
     /// Why.
     pub reason: String,
+}
+
+/// `POST /v1/jobs/extend`: the worker needs longer; answered by a [`LeaseExtended`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobExtension {
+    /// Job.
+    pub job: B256,
+    /// Fencing token of the lease.
+    pub attempt: u32,
+}
+
+/// The lease goes on until then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeaseExtended {
+    /// Time of the keeper's clock, in milliseconds since 1970.
+    pub expires_at_ms: u64,
 }
 
 /// Answer to `complete` and `fail`.

@@ -104,7 +104,7 @@ pub struct SubnetInputs {
     pub hyperparameters: Hyperparameters,
     /// Neurons by uid.
     pub neurons: Vec<NeuronInput>,
-    /// Bonds that the previous bundle left, sparse rows by uid.
+    /// Bonds that the previous bundle left, sparse rows by uid; uids that came since have none, listed or not.
     pub bonds: Vec<Vec<(u16, u16)>>,
     /// Rows that count, ascending by validator.
     pub rows: Vec<Reveal>,
@@ -154,7 +154,8 @@ pub struct CarriedPot {
     pub age: u16,
 }
 
-/// After so many epochs a carried pot lapses; it stays in the contract's budget.
+/// A carried pot can be paid for so many epochs after the first that it was carried from. What is then still unpaid lapses
+/// as a whole, with what later epochs added to it; it stays in the contract's budget.
 pub const MAX_CARRY_EPOCHS: u16 = 24;
 
 /// Everything that follows from the inputs.
@@ -190,12 +191,16 @@ pub struct SubnetOutcome {
     /// Bonds after the epoch, sparse rows.
     pub bonds: Vec<Vec<(u16, u16)>>,
     /// Alpha earned in this epoch by each uid as contributor, base units.
+    #[serde(with = "crate::api::decimals")]
     pub contributor_alpha: Vec<u128>,
     /// USDC earned in this epoch by each uid as contributor, base units.
+    #[serde(with = "crate::api::decimals")]
     pub contributor_usdc: Vec<u128>,
-    /// Alpha earned by each uid as validator.
+    /// Alpha earned in this epoch by each uid as validator, base units.
+    #[serde(with = "crate::api::decimals")]
     pub validator_alpha: Vec<u128>,
-    /// USDC earned by each uid as validator.
+    /// USDC earned in this epoch by each uid as validator, base units.
+    #[serde(with = "crate::api::decimals")]
     pub validator_usdc: Vec<u128>,
     /// What is carried on.
     pub carry: Carry,

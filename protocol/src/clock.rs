@@ -4,9 +4,26 @@ use serde::{Deserialize, Serialize};
 
 /// Epoch `e` covers `[genesis + e·length, genesis + (e+1)·length)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
 pub struct EpochClock {
     genesis: u64,
     length: u64,
+}
+
+/// A clock as it is read, before its length is known not to be zero.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unchecked {
+    genesis: u64,
+    length: u64,
+}
+
+impl TryFrom<Unchecked> for EpochClock {
+    type Error = &'static str;
+
+    fn try_from(Unchecked { genesis, length }: Unchecked) -> Result<Self, Self::Error> {
+        Self::new(genesis, length).ok_or("an epoch cannot last zero seconds")
+    }
 }
 
 impl EpochClock {
@@ -25,7 +42,7 @@ impl EpochClock {
         self.length
     }
 
-    /// The epoch that `timestamp` falls into, `None` before genesis.
+    /// The epoch that `timestamp` falls into, `None` before genesis (which contracts count as epoch 0).
     pub const fn epoch_at(&self, timestamp: u64) -> Option<u64> {
         match timestamp.checked_sub(self.genesis) {
             Some(since) => Some(since / self.length),

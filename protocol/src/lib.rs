@@ -10,7 +10,8 @@
 //! * [`payment`]: what a client signs and a contributor accepts for a response, and [`evidence`], what it gets in return;
 //! * [`tree`]: the cumulative reward tree whose root goes on chain;
 //! * [`bundle`]: all inputs and outputs of an epoch in a canonical encoding, content-addressed;
-//! * [`outcome`]: the pure function from inputs to outcome that keepers sign and anybody can replay;
+//! * [`outcome`]: the pure function from inputs to outcome that keepers sign and anybody can replay, with [`payout`], the split
+//!   by roles;
 //! * [`api`]: the JSON that keepers, workers and contributors exchange over HTTP.
 //!
 //! ```

@@ -11,6 +11,7 @@ sol! {
     /// A validator's promise of one row of weights, made before the commit deadline. `commitHash` is [`commit_hash`].
     /// A higher `seq` replaces a lower one; two different commits with one `seq` are a fault.
     #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
     struct WeightsCommit {
         uint16 netuid;
         uint64 epoch;
@@ -22,6 +23,7 @@ sol! {
     /// A keeper's statement that it holds a commit, given before the commit deadline. `commit` is the struct hash of the
     /// [`WeightsCommit`].
     #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
     struct CommitReceipt {
         uint64 epoch;
         bytes32 commit;
@@ -29,6 +31,7 @@ sol! {
 
     /// The list of rows that a proposer puts forward for an epoch. `rowsHash` is [`rows_hash`].
     #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
     struct RowList {
         uint64 epoch;
         uint32 attempt;
@@ -38,6 +41,7 @@ sol! {
 
     /// What the quorum signs and the oracle stores. `inputsBlock` is the hash of the last block before the epoch's end.
     #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
     struct EpochReport {
         uint64 epoch;
         uint32 attempt;
@@ -52,8 +56,10 @@ sol! {
 
     /// A payer's cumulative promise on a channel: credits (18 decimals) and tokens since the channel opened.
     #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
     struct Voucher {
         uint256 channelId;
+        #[serde(with = "crate::api::decimal")]
         uint128 amount;
         bytes32 model;
         uint32 rateCardVersion;
@@ -65,6 +71,7 @@ sol! {
     /// `promptHash` and `outputHash` are [`tokens_hash`], `proofsHash` is [`proofs_hash`], `nonce` is the client's,
     /// `seed` the sampling seed that the client chose, `speedClass` the declared speed in thousandths of an A100.
     #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
     struct ResponseCommitment {
         address hotkey;
         uint16 netuid;
@@ -79,9 +86,9 @@ sol! {
         uint32 speedClass;
     }
 
-    /// Authenticates one HTTP request of a worker or a keeper: `bodyHash` is the keccak256 of the method, a space, the
-    /// path, a newline and the body; `timestamp` is in seconds.
+    /// Authenticates one HTTP request of a worker or a keeper: `bodyHash` is [`request_hash`], `timestamp` is in seconds.
     #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
     struct SignedRequest {
         address signer;
         bytes32 bodyHash;
@@ -134,6 +141,11 @@ pub fn proofs_hash<P: AsRef<[u8]>>(proofs: &[P]) -> B256 {
 /// keccak256 over the struct hashes of the listed commits, in the list's order.
 pub fn rows_hash(commits: impl IntoIterator<Item = B256>) -> B256 {
     keccak256(commits.into_iter().flat_map(|hash| hash.0).collect::<Vec<_>>())
+}
+
+/// keccak256 of the method in capitals, a space, the path (with the query, if there is one), a newline and the body.
+pub fn request_hash(method: &str, path: &str, body: &[u8]) -> B256 {
+    keccak256([method.as_bytes(), b" ", path.as_bytes(), b"\n", body].concat())
 }
 
 /// The on-chain name of a model: keccak256 of its id.

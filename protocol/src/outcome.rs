@@ -28,15 +28,16 @@ pub enum OutcomeError {
     /// Subnets are not strictly ascending.
     #[error("subnet {0} does not come after its predecessor")]
     SubnetsNotAscending(u16),
-    /// Rows of a subnet are not strictly ascending by validator, or their validator holds no uid.
-    #[error("rows of subnet {netuid}: {validator} is out of order or holds no uid")]
+    /// A row was made for another subnet or epoch, does not come after its predecessor by validator, or its validator
+    /// holds no uid.
+    #[error("rows of subnet {netuid}: {validator}'s is another subnet's or epoch's, out of order, or without a uid")]
     Row {
         /// Subnet.
         netuid: u16,
         /// Validator.
         validator: Address,
     },
-    /// Bonds of another number of neurons.
+    /// Bonds of more neurons than there are.
     #[error("subnet {netuid} has {neurons} neurons but {rows} rows of bonds")]
     Bonds {
         /// Subnet.
@@ -53,6 +54,12 @@ pub enum OutcomeError {
         netuid: u16,
         /// The engine's reason.
         reason: yuma::Error,
+    },
+    /// What is carried and what is granted leave the range of 128 bits together.
+    #[error("pots of subnet {netuid} overflow")]
+    Pot {
+        /// Subnet.
+        netuid: u16,
     },
     /// A sum of rewards left the range of 128 bits.
     #[error("rewards of {account} overflow")]
@@ -132,10 +139,13 @@ fn compute_subnet(
         ledger.add(RewardKind::KeeperUsdc, netuid, *keeper, amount)?;
     }
 
-    let validators = Side::new(subnet.carry.validators, alpha.validators, usdc.validators)
-        .pay(|pot| scores.pay_dividends(pot), subnet.neurons.len());
-    let contributors = Side::new(subnet.carry.contributors, alpha.contributors, usdc.contributors)
-        .pay(|pot| scores.pay_incentives(pot), subnet.neurons.len());
+    let overflow = || OutcomeError::Pot { netuid };
+    let validators = Side { alpha: alpha.validators, usdc: usdc.validators, carried: subnet.carry.validators }
+        .pay(|pot| scores.pay_dividends(pot), subnet.neurons.len())
+        .ok_or_else(overflow)?;
+    let contributors = Side { alpha: alpha.contributors, usdc: usdc.contributors, carried: subnet.carry.contributors }
+        .pay(|pot| scores.pay_incentives(pot), subnet.neurons.len())
+        .ok_or_else(overflow)?;
     for (uid, neuron) in subnet.neurons.iter().enumerate() {
         ledger.add(RewardKind::ValidatorAlpha, netuid, neuron.owner, validators.alpha[uid])?;
         ledger.add(RewardKind::ValidatorUsdc, netuid, neuron.owner, validators.usdc[uid])?;
@@ -162,15 +172,17 @@ fn compute_subnet(
 
 fn run_yuma(inputs: &EpochInputs, subnet: &SubnetInputs) -> Result<yuma::Outcome, OutcomeError> {
     let netuid = subnet.netuid;
-    if !subnet.bonds.is_empty() && subnet.bonds.len() != subnet.neurons.len() {
+    if subnet.bonds.len() > subnet.neurons.len() {
         return Err(OutcomeError::Bonds { netuid, neurons: subnet.neurons.len(), rows: subnet.bonds.len() });
     }
     let mut rows: BTreeMap<Address, &[(u16, u16)]> = BTreeMap::new();
     for reveal in &subnet.rows {
         let validator = reveal.validator;
+        // A validator has the same hotkey in several subnets: its signature alone does not tell where a row belongs.
+        let here = reveal.netuid == netuid && reveal.epoch == inputs.epoch;
         let known = subnet.neurons.iter().any(|neuron| neuron.hotkey == validator);
         let ascending = rows.last_key_value().is_none_or(|(last, _)| *last < validator);
-        if !known || !ascending {
+        if !here || !known || !ascending {
             return Err(OutcomeError::Row { netuid, validator });
         }
         rows.insert(validator, &reveal.row);
@@ -186,8 +198,9 @@ fn run_yuma(inputs: &EpochInputs, subnet: &SubnetInputs) -> Result<yuma::Outcome
         activity_cutoff: 0,
         stake_threshold: 0,
     };
-    let mut epoch =
-        Epoch { now: inputs.epoch_start, bonds_since: inputs.bonds_since, owner: None, neurons: Vec::new() };
+    // Above the zero that stands for "never updated".
+    let now = inputs.epoch_start.max(1);
+    let mut epoch = Epoch { now, bonds_since: inputs.bonds_since, owner: None, neurons: Vec::new() };
     epoch.neurons = subnet
         .neurons
         .iter()
@@ -201,13 +214,13 @@ fn run_yuma(inputs: &EpochInputs, subnet: &SubnetInputs) -> Result<yuma::Outcome
         neuron.bonds = subnet.bonds.get(uid).cloned().unwrap_or_default();
         if let Some(row) = rows.get(&input.hotkey) {
             neuron.weights = row.to_vec();
-            neuron.last_update = inputs.epoch_start;
+            neuron.last_update = now;
         }
     }
     epoch.run(&params).map_err(yuma_error)
 }
 
-/// One side's pots, with what earlier epochs carried.
+/// One side's pots of this epoch, and what earlier epochs carried.
 struct Side {
     alpha: u128,
     usdc: u128,
@@ -221,22 +234,35 @@ struct PaidSide {
 }
 
 impl Side {
-    fn new(carried: CarriedPot, alpha: u128, usdc: u128) -> Self {
-        Self { alpha, usdc, carried }
-    }
-
-    fn pay(self, split: impl Fn(u128) -> Payout, neurons: usize) -> PaidSide {
-        let lapsed = self.carried.age >= MAX_CARRY_EPOCHS;
-        let carried = if lapsed { CarriedPot::default() } else { self.carried };
-        let alpha = self.alpha.saturating_add(carried.alpha);
-        let usdc = self.usdc.saturating_add(carried.usdc);
-        match (split(alpha), split(usdc)) {
-            (Payout::Paid(alpha), Payout::Paid(usdc)) => PaidSide { alpha, usdc, carry: CarriedPot::default() },
+    /// Pays all of it or carries all of it; `None` if a sum overflows.
+    fn pay(self, split: impl Fn(u128) -> Payout, neurons: usize) -> Option<PaidSide> {
+        let fresh = CarriedPot { alpha: self.alpha, usdc: self.usdc, age: 0 };
+        let carried = if self.carried.age > MAX_CARRY_EPOCHS { CarriedPot::default() } else { self.carried };
+        let pot = fresh.merge(carried)?;
+        match (split(pot.alpha), split(pot.usdc)) {
+            (Payout::Paid(alpha), Payout::Paid(usdc)) => Some(PaidSide { alpha, usdc, carry: CarriedPot::default() }),
             _ => {
-                let age = if alpha == 0 && usdc == 0 { 0 } else { carried.age + 1 };
-                PaidSide { alpha: vec![0; neurons], usdc: vec![0; neurons], carry: CarriedPot { alpha, usdc, age } }
+                // This was the last epoch in which what has been carried for so long could be paid.
+                let kept = if carried.age == MAX_CARRY_EPOCHS { fresh } else { pot };
+                let carry = if kept.alpha == 0 && kept.usdc == 0 {
+                    CarriedPot::default()
+                } else {
+                    CarriedPot { age: kept.age + 1, ..kept }
+                };
+                Some(PaidSide { alpha: vec![0; neurons], usdc: vec![0; neurons], carry })
             }
         }
+    }
+}
+
+impl CarriedPot {
+    /// Both pots in one, as old as the older.
+    fn merge(self, other: Self) -> Option<Self> {
+        Some(Self {
+            alpha: self.alpha.checked_add(other.alpha)?,
+            usdc: self.usdc.checked_add(other.usdc)?,
+            age: self.age.max(other.age),
+        })
     }
 }
 

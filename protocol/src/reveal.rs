@@ -98,7 +98,8 @@ impl Reveal {
         }
     }
 
-    /// Checks form, signature and receipts; whether the validator holds a permit is Yuma's to decide.
+    /// Checks form, signature and receipts; whether the validator holds a permit is Yuma's to decide. `rules` are those of the
+    /// subnet that the reveal names: which one that is, the caller looks up.
     pub fn check(&self, rules: &RevealRules<'_>) -> Result<(), RowFault> {
         if self.epoch != rules.epoch {
             return Err(RowFault::WrongEpoch { found: self.epoch, expected: rules.epoch });

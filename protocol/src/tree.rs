@@ -4,8 +4,9 @@
 //! A leaf's hash is `keccak256(keccak256(abi.encode(index, kind, netuid, account, cumulative)))`, a node's is
 //! `keccak256(left ‖ right)` without sorting, so a proof is bound to its position. The leaves are filled up with zero
 //! hashes to a power of two: then position and depth follow from the index and the proof's length alone, absence is
-//! shown by two neighbours, and the tree is the one that npm `@openzeppelin/merkle-tree` builds as
-//! `SimpleMerkleTree.of(leaves, { sortLeaves: false, nodeHash: (a, b) => keccak256(a ‖ b) })`.
+//! shown by two neighbours, and the tree is the one that npm `@openzeppelin/merkle-tree` builds and validates as
+//! `SimpleMerkleTree.of(leaves, { sortLeaves: false, nodeHash: (a, b) => keccak256(a ‖ b) })`. That library folds proofs
+//! without looking at positions, so its `verify` cannot check this tree's; [`root_from_proof`] and the contract can.
 
 use alloy_primitives::{Address, B256, U256, keccak256};
 use alloy_sol_types::SolValue;

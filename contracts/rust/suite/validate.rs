@@ -1,0 +1,337 @@
+//! What a genesis configuration must satisfy before anything is sent.
+
+use std::{collections::BTreeSet, fmt};
+
+use alloy::primitives::{Address, U256, uint};
+
+use super::{
+    config::{Genesis, GenesisConfig},
+    units::{Alpha, Fraction, Seconds, Tndm, UsdcPerCredit},
+};
+
+/// A configuration that cannot be read or used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// Not TOML, an unknown or missing key, or a value of another unit; says where.
+    #[error("the genesis configuration cannot be read: {0}")]
+    Syntax(String),
+    /// Readable, but against the rules; all violations at once.
+    #[error("the genesis configuration is not valid:{}", list(.0))]
+    Invalid(Vec<Violation>),
+}
+
+/// One rule that a configuration breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The key, as written in TOML: `credits.buyback_share`.
+    pub key: String,
+    /// What it should be.
+    pub reason: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.key, self.reason)
+    }
+}
+
+fn list(violations: &[Violation]) -> String {
+    violations.iter().map(|violation| format!("\n  {violation}")).collect()
+}
+
+/// Supply of TNDM and of each alpha token, base units.
+pub(super) const SUPPLY: U256 = uint!(21_000_000_000000000000000000_U256);
+/// The half of it that is there to be emitted; the halvings are counted on it.
+pub(super) const EMISSION_VAULT: U256 = uint!(10_500_000_000000000000000000_U256);
+const ONE: Fraction = Fraction::ONE;
+/// Most keepers that a set may have.
+const MAX_KEEPERS: usize = 31;
+
+struct Rules(Vec<Violation>);
+
+impl Rules {
+    fn require(&mut self, holds: bool, key: impl Into<String>, reason: impl Into<String>) {
+        if !holds {
+            self.0.push(Violation { key: key.into(), reason: reason.into() });
+        }
+    }
+
+    fn positive(&mut self, key: &str, value: U256) {
+        self.require(!value.is_zero(), key, "must be above zero");
+    }
+
+    fn lasting(&mut self, key: &str, value: Seconds) {
+        self.positive(key, U256::from(value.0));
+    }
+
+    fn share(&mut self, key: &str, value: Fraction) {
+        self.require(value <= ONE, key, "must be at most 1");
+    }
+}
+
+fn wad(text: &str) -> Fraction {
+    text.parse().expect("written in this file")
+}
+
+impl GenesisConfig {
+    /// Checks every rule that does not depend on a chain and reports all that are broken. Amounts that a contract keeps
+    /// in fewer bits are bounded by the supplies.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let mut rules = Rules(Vec::new());
+        self.check_time(&mut rules);
+        self.check_economics(&mut rules);
+        self.check_market(&mut rules);
+        self.check_stake(&mut rules);
+        self.check_keepers(&mut rules);
+        self.check_launch(&mut rules);
+        self.check_participants(&mut rules);
+        if rules.0.is_empty() { Ok(()) } else { Err(ConfigError::Invalid(rules.0)) }
+    }
+
+    /// TNDM that neither the emission vault nor the listed allocations nor the pool seeds take; the timelock's. `None`
+    /// if they take more than there is.
+    pub(super) fn treasury(&self) -> Option<U256> {
+        let seeds = self.pool_seeds()?;
+        self.allocations
+            .iter()
+            .try_fold(SUPPLY - EMISSION_VAULT, |left, allocation| left.checked_sub(allocation.amount.0))?
+            .checked_sub(seeds)
+    }
+
+    /// The liquidity tranche: a seed for each genesis subnet.
+    pub(super) fn pool_seeds(&self) -> Option<U256> {
+        self.launch.pool_seed.0.checked_mul(U256::from(self.genesis_subnets.len()))
+    }
+
+    fn check_time(&self, rules: &mut Rules) {
+        rules.require(!self.suite.is_empty() && self.suite.len() <= 64, "suite", "must be a name of at most 64 bytes");
+        rules.require(self.epochs.genesis != Genesis::At(0), "epochs.genesis", "must be a point in time");
+        rules.lasting("epochs.length", self.epochs.length);
+        rules.lasting("credits.settle_grace", self.credits.settle_grace);
+    }
+
+    fn check_economics(&self, rules: &mut Rules) {
+        let credits = &self.credits;
+        rules.positive("credits.payout_rate", credits.payout_rate.0);
+        // The contract compares price·1e18 with payoutRate·1.05e18.
+        let least = (credits.payout_rate.0.saturating_mul(U256::from(105))).div_ceil(U256::from(100));
+        rules.require(
+            credits.price.0 >= least && credits.price.0 <= U256::from(u64::MAX),
+            "credits.price",
+            format!("must be at least 1.05 × payout_rate = {}", UsdcPerCredit(least)),
+        );
+        rules.require(
+            credits.buyback_share >= wad("0.40") && credits.buyback_share <= ONE,
+            "credits.buyback_share",
+            "must lie between 0.40 and 1",
+        );
+        let emission = &self.emission;
+        rules.require(
+            emission.phi <= wad("0.95") && !emission.phi.0.is_zero(),
+            "emission.phi",
+            "must be above 0 and at most 0.95",
+        );
+        rules.require(emission.smoothing > 0, "emission.smoothing", "must be at least 1 epoch");
+        rules.require(
+            emission.fade >= self.epochs.length,
+            "emission.fade",
+            format!("must be at least epochs.length = {}", self.epochs.length),
+        );
+        rules.positive("emission.tndm_per_day", emission.tndm_per_day.0);
+        rules.positive("emission.alpha_per_day", emission.alpha_per_day.0);
+        rules.require(
+            emission.alpha_per_day.0 <= SUPPLY,
+            "emission.alpha_per_day",
+            format!("must be at most the supply, {}", Alpha(SUPPLY)),
+        );
+    }
+
+    fn check_market(&self, rules: &mut Rules) {
+        let pools = &self.pools;
+        rules.require(pools.fee <= wad("0.1"), "pools.fee", "must be at most 0.1");
+        rules.share("pools.ema_rate", pools.ema_rate);
+        rules.positive("pools.ema_rate", pools.ema_rate.0);
+        rules.lasting("pools.ema_half_age", pools.ema_half_age);
+        rules.share("pools.pour_cap", pools.pour_cap);
+        rules.positive("pools.pour_cap", pools.pour_cap.0);
+        let auction = &self.auction;
+        rules.lasting("auction.lot_interval", auction.lot_interval);
+        rules.lasting("auction.lot_duration", auction.lot_duration);
+        rules.lasting("auction.half_life", auction.half_life);
+        rules.positive("auction.max_lot", auction.max_lot.0);
+        rules.require(auction.max_lot.0 <= U256::from(u128::MAX), "auction.max_lot", "must fit in 128 bits");
+        rules.positive("auction.genesis_floor", auction.genesis_floor.0);
+        rules.require(
+            auction.genesis_price >= auction.genesis_floor,
+            "auction.genesis_price",
+            format!("must be at least genesis_floor = {}", auction.genesis_floor),
+        );
+        let subnets = &self.subnets;
+        rules.positive("subnets.floor_lock", subnets.floor_lock.0);
+        rules.require(
+            subnets.first_lock >= subnets.floor_lock && subnets.first_lock.0 <= SUPPLY,
+            "subnets.first_lock",
+            format!("must lie between floor_lock = {} and the supply", subnets.floor_lock),
+        );
+        rules.lasting("subnets.lock_half_life", subnets.lock_half_life);
+        rules.lasting("subnets.neuron_half_life", subnets.neuron_half_life);
+        rules.positive("subnets.neuron_fee", subnets.neuron_fee.0);
+        rules.positive("subnets.neuron_price", subnets.neuron_price.0);
+        rules.require(
+            (1..=256).contains(&subnets.max_subnets) && usize::from(subnets.max_subnets) >= self.genesis_subnets.len(),
+            "subnets.max_subnets",
+            "must lie between the number of genesis subnets and 256",
+        );
+        let hyper = &subnets.hyperparameters;
+        rules.require(
+            hyper.bonds_moving_average <= 975_000,
+            "subnets.hyperparameters.bonds_moving_average",
+            "must be at most 975_000 per million",
+        );
+        rules.require(hyper.kappa > 0, "subnets.hyperparameters.kappa", "must be above zero");
+        rules.require(
+            (1..=256).contains(&hyper.max_uids),
+            "subnets.hyperparameters.max_uids",
+            "must lie between 1 and 256",
+        );
+        rules.require(
+            (1..=hyper.max_uids.min(64)).contains(&hyper.max_validators),
+            "subnets.hyperparameters.max_validators",
+            "must lie between 1 and 64, and not above max_uids",
+        );
+        rules.require(hyper.activity_cutoff > 0, "subnets.hyperparameters.activity_cutoff", "must be at least 1 epoch");
+    }
+
+    fn check_stake(&self, rules: &mut Rules) {
+        let staking = &self.staking;
+        let least = Seconds(
+            self.epochs.length.0.saturating_add(self.epochs.activation_delay.0).saturating_add(Seconds::days(7).0),
+        );
+        for (key, unbonding) in
+            [("staking.unbonding", staking.unbonding), ("keepers.unbonding", self.keepers.unbonding)]
+        {
+            let least = if self.devnet { self.epochs.length } else { least };
+            rules.require(
+                unbonding >= least,
+                key,
+                format!("must be at least {least}: epochs.length, + activation_delay + 7 d outside a devnet"),
+            );
+        }
+        rules.lasting("staking.virtual_fade", staking.virtual_fade);
+        rules.share("staking.minimum_share", staking.minimum_share);
+        rules.share("staking.root_weight_start", staking.root_weight_start);
+        rules.require(
+            staking.root_weight_floor <= staking.root_weight_start,
+            "staking.root_weight_floor",
+            format!("must be at most root_weight_start = {}", staking.root_weight_start),
+        );
+        rules.lasting("staking.root_weight_glide", staking.root_weight_glide);
+    }
+
+    fn check_keepers(&self, rules: &mut Rules) {
+        let members = &self.keepers.members;
+        let (n, threshold) = (members.len(), usize::from(self.keepers.threshold));
+        let distinct: BTreeSet<&Address> = members.iter().collect();
+        rules.require(
+            distinct.len() == n && !distinct.contains(&Address::ZERO),
+            "keepers.members",
+            "must be distinct addresses",
+        );
+        rules.require(
+            (1..=MAX_KEEPERS).contains(&n) && (self.devnet || n >= 4),
+            "keepers.members",
+            format!("must be 4 to {MAX_KEEPERS} (1 to {MAX_KEEPERS} on a devnet), not {n}"),
+        );
+        let quorum = n * 2 / 3 + 1;
+        let majority = (n / 2 + 1..=n).contains(&threshold);
+        rules.require(
+            threshold == quorum || (self.devnet && n < 4 && majority),
+            "keepers.threshold",
+            format!("must be ⌊2n/3⌋ + 1 = {quorum} of {n} keepers (a majority of fewer than 4 on a devnet)"),
+        );
+    }
+
+    fn check_launch(&self, rules: &mut Rules) {
+        let launch = &self.launch;
+        rules.require(self.devnet || launch.notice >= Seconds::days(7), "launch.notice", "must be at least 7 d");
+        rules.positive("launch.buyback_margin", launch.buyback_margin.0);
+        rules.require(launch.verified_contributors > 0, "launch.verified_contributors", "must be at least 1");
+        rules.require(launch.verified_epochs_each > 0, "launch.verified_epochs_each", "must be at least 1");
+        rules.positive("launch.pool_seed", launch.pool_seed.0);
+        rules.positive("launch.initial_price", launch.initial_price.0);
+        if !launch.initial_price.0.is_zero() {
+            let alpha = launch.pool_seed.0.saturating_mul(ONE.0) / launch.initial_price.0;
+            rules.require(
+                alpha <= SUPPLY / U256::from(10),
+                "launch.pool_seed",
+                format!(
+                    "a pool is born with at most 10 % of its alpha, this one with {} at {}",
+                    Alpha(alpha),
+                    launch.initial_price
+                ),
+            );
+        }
+        rules.require(
+            self.treasury().is_some(),
+            "allocations",
+            format!(
+                "with the pool seeds they are more than the {} that are not there to be emitted",
+                Tndm(SUPPLY - EMISSION_VAULT)
+            ),
+        );
+        let free = self.allocations.iter().fold(U256::ZERO, |sum, allocation| {
+            sum.saturating_add(allocation.amount.0.saturating_mul(allocation.immediate.0) / ONE.0)
+        });
+        rules.require(
+            free >= launch.claimable.0,
+            "launch.claimable",
+            format!("only {} of the allocations are free when markets open", Tndm(free)),
+        );
+    }
+
+    fn check_participants(&self, rules: &mut Rules) {
+        rules.require(!self.authorities.council.is_zero(), "authorities.council", "must be named");
+        rules.require(!self.authorities.guardian.is_zero(), "authorities.guardian", "must be named");
+        let n = self.genesis_subnets.len();
+        rules.require(
+            n >= 1 && (self.devnet || n <= 4),
+            "genesis_subnets",
+            "must be 1 to 4: thin revenue cannot feed more",
+        );
+        for (index, subnet) in self.genesis_subnets.iter().enumerate() {
+            let named = !subnet.owner.is_zero() && !subnet.name.is_empty() && subnet.name.len() <= 32;
+            rules.require(named, format!("genesis_subnets[{index}]"), "needs an owner and a name of at most 32 bytes");
+        }
+        let mut seen = BTreeSet::new();
+        for (index, validator) in self.mesh_validators.iter().enumerate() {
+            let key = format!("mesh_validators[{index}]");
+            let known = (1..=n).contains(&usize::from(validator.netuid));
+            rules.require(known, &key, format!("netuid must lie between 1 and {n}"));
+            rules.require(
+                !validator.weight.0.is_zero() && validator.weight.0 <= U256::from(u128::MAX),
+                &key,
+                "weight must be above zero and fit in 128 bits",
+            );
+            let fresh = !validator.hotkey.is_zero() && seen.insert((validator.netuid, validator.hotkey));
+            rules.require(fresh, &key, "hotkey must be named, once per subnet");
+        }
+        for (index, allocation) in self.allocations.iter().enumerate() {
+            let key = format!("allocations[{index}]");
+            rules.require(!allocation.beneficiary.is_zero(), &key, "beneficiary must be named");
+            rules.require(!allocation.amount.0.is_zero(), &key, "amount must be above zero");
+            rules.require(allocation.immediate <= ONE, &key, "immediate must be at most 1");
+        }
+        let mut ids = BTreeSet::new();
+        for (index, model) in self.models.iter().enumerate() {
+            let key = format!("models[{index}]");
+            let fits = !model.id.is_empty() && model.id.len() <= 256 && ids.insert(&model.id);
+            rules.require(fits, &key, "id must be of 1 to 256 bytes, each model once");
+            let bounded = |rate: U256| rate <= U256::from(u128::MAX);
+            rules.require(
+                bounded(model.prompt_per_million.0) && bounded(model.completion_per_million.0),
+                &key,
+                "rates must fit in 128 bits",
+            );
+        }
+    }
+}
