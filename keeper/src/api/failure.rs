@@ -1,0 +1,89 @@
+//! Refusals: a status for machines, a stable code for manuals, a sentence for people.
+
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use metrics::counter;
+use tandem_protocol::api::ApiError;
+
+use crate::{bundles::BundleStoreError, store::StoreError, telemetry};
+
+/// Every code that the API answers, with what it means.
+pub const CODES: [(&str, &str); 21] = [
+    ("K-AUTH-1", "headers that sign the request are missing or malformed"),
+    ("K-AUTH-2", "the request's signature is not its signer's"),
+    ("K-AUTH-3", "the request's timestamp is outside the window; check the clock"),
+    ("K-BODY-1", "the body is not the JSON that this call takes"),
+    ("K-BODY-2", "the body is too large"),
+    ("K-CHAIN-1", "the chain was not read lately; the keeper takes nothing in until it is"),
+    ("K-COMMIT-1", "the commit is for another epoch or came after the deadline"),
+    ("K-COMMIT-2", "the subnet does not exist or the validator held no uid when the epoch began"),
+    ("K-COMMIT-3", "the commit is not signed by its validator"),
+    ("K-COMMIT-4", "a commit with a higher sequence number is held"),
+    ("K-COMMIT-5", "another commit with this sequence number is held; both are kept as evidence"),
+    ("K-COMMIT-6", "the validator has sent too many commits in this epoch"),
+    ("K-REVEAL-1", "the reveal is for another epoch, too early or too late"),
+    ("K-REVEAL-2", "the subnet does not exist or the validator held no uid when the epoch began"),
+    ("K-REVEAL-3", "the reveal does not open a commit signed by its validator"),
+    ("K-REVEAL-4", "the row is stored but does not count; the reason is in the message"),
+    ("K-JOB-1", "this validator has no such job, or its lease is not current"),
+    ("K-JOB-2", "max_jobs or wait_ms is out of range"),
+    ("K-EPOCH-1", "rows of this epoch are shown after its reveal deadline"),
+    ("K-NOT-FOUND", "there is no such thing"),
+    ("K-INTERNAL", "the keeper failed; its log says why"),
+];
+
+/// A refusal.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+impl Failure {
+    /// A refusal with one of [`CODES`].
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into() }
+    }
+
+    pub(super) fn not_found(what: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "K-NOT-FOUND", what)
+    }
+
+    pub(super) fn stale_chain() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "K-CHAIN-1", "the chain was not read lately; try again soon")
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        counter!(telemetry::REFUSED_REQUESTS).increment(1);
+        let body = ApiError { code: self.code.to_owned(), message: self.message };
+        (self.status, Json(body)).into_response()
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "request failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "K-INTERNAL", "the keeper's store failed; try again")
+    }
+}
+
+impl From<BundleStoreError> for Failure {
+    fn from(error: BundleStoreError) -> Self {
+        tracing::error!(%error, "request failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "K-INTERNAL", "the keeper's bundle store failed; try again")
+    }
+}
+
+pub(super) async fn no_route() -> Failure {
+    Failure::not_found("no such path")
+}
+
+pub(super) async fn no_method() -> Failure {
+    Failure::new(StatusCode::METHOD_NOT_ALLOWED, "K-NOT-FOUND", "this path does not take that method")
+}

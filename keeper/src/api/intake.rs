@@ -1,0 +1,89 @@
+//! Commits and reveals. Both carry their validator's signature, which is all the authentication they need; a commit is on
+//! disk before its receipt exists.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State, http::StatusCode};
+use metrics::counter;
+use tandem_protocol::{
+    api::{CommitRequest, ReceiptResponse},
+    reveal::Reveal,
+};
+
+use super::{auth::Body, failure::Failure};
+use crate::{
+    keeper::Keeper,
+    rows::{IntakeFault, check_commit, check_reveal},
+    store::CommitOutcome,
+    telemetry,
+};
+
+pub(super) async fn commit(
+    State(keeper): State<Arc<Keeper>>,
+    Body(commit): Body<CommitRequest>,
+) -> Result<Json<ReceiptResponse>, Failure> {
+    let now = keeper.chain_time().ok_or_else(Failure::stale_chain)?;
+    let clock = keeper.network.clock;
+    let message = &commit.message;
+    let facts = clock.epoch_at(now).and_then(|epoch| keeper.facts(epoch)).ok_or_else(|| not_open(message.epoch))?;
+    check_commit(&commit, &keeper.network.domain(), &clock, &facts, now).map_err(|fault| {
+        let (status, code) = match fault {
+            IntakeFault::Unsigned(_) => (StatusCode::UNAUTHORIZED, "K-COMMIT-3"),
+            IntakeFault::UnknownSubnet(_) | IntakeFault::UnknownValidator(_) => (StatusCode::FORBIDDEN, "K-COMMIT-2"),
+            _ => (StatusCode::CONFLICT, "K-COMMIT-1"),
+        };
+        Failure::new(status, code, fault.to_string())
+    })?;
+    match keeper.store.put_commit(&commit).await? {
+        CommitOutcome::Stored => {}
+        CommitOutcome::Stale { last } => {
+            let words = format!("a commit with sequence number {last} is held; use a higher one");
+            return Err(Failure::new(StatusCode::CONFLICT, "K-COMMIT-4", words));
+        }
+        CommitOutcome::Equivocation => {
+            let words = format!("another commit with sequence number {} is held; both are kept", message.seq);
+            return Err(Failure::new(StatusCode::CONFLICT, "K-COMMIT-5", words));
+        }
+        CommitOutcome::TooMany => {
+            let words = "too many commits of this validator in this epoch";
+            return Err(Failure::new(StatusCode::TOO_MANY_REQUESTS, "K-COMMIT-6", words));
+        }
+    }
+    let signature = keeper.attester.receipt(message).map_err(|error| {
+        tracing::error!(%error, "receipt not signed");
+        Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "K-INTERNAL", "the receipt could not be signed")
+    })?;
+    counter!(telemetry::COMMITS).increment(1);
+    Ok(Json(ReceiptResponse { keeper: keeper.attester.address(), signature }))
+}
+
+pub(super) async fn reveal(
+    State(keeper): State<Arc<Keeper>>,
+    Body(reveal): Body<Reveal>,
+) -> Result<StatusCode, Failure> {
+    let now = keeper.chain_time().ok_or_else(Failure::stale_chain)?;
+    let facts = keeper
+        .facts(reveal.epoch)
+        .ok_or_else(|| Failure::new(StatusCode::CONFLICT, "K-REVEAL-1", "the epoch is not open"))?;
+    let verdict = check_reveal(&reveal, &keeper.network, &facts, now).map_err(|fault| {
+        let (status, code) = match fault {
+            IntakeFault::Unsigned(_) => (StatusCode::UNAUTHORIZED, "K-REVEAL-3"),
+            IntakeFault::UnknownSubnet(_) | IntakeFault::UnknownValidator(_) => (StatusCode::FORBIDDEN, "K-REVEAL-2"),
+            _ => (StatusCode::CONFLICT, "K-REVEAL-1"),
+        };
+        Failure::new(status, code, fault.to_string())
+    })?;
+    let fault = verdict.err().map(|fault| fault.to_string());
+    keeper.store.put_reveal(&reveal, fault.as_deref()).await?;
+    match fault {
+        None => {
+            counter!(telemetry::REVEALS).increment(1);
+            Ok(StatusCode::NO_CONTENT)
+        }
+        Some(fault) => Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "K-REVEAL-4", fault)),
+    }
+}
+
+fn not_open(epoch: u64) -> Failure {
+    Failure::new(StatusCode::CONFLICT, "K-COMMIT-1", format!("epoch {epoch} is not open"))
+}

@@ -1,0 +1,216 @@
+//! What the keeper reads from the chain, as plain values behind one trait, so that everything above it can be driven by a
+//! chain in memory.
+
+mod rpc;
+
+use std::{collections::BTreeMap, ops::RangeInclusive};
+
+use alloy_primitives::{Address, B256};
+use async_trait::async_trait;
+use tandem_protocol::bundle::{Hyperparameters, NeuronInput};
+
+pub use rpc::RpcChain;
+
+/// A block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockRef {
+    /// Number.
+    pub number: u64,
+    /// Hash.
+    pub hash: B256,
+    /// Timestamp, seconds since 1970.
+    pub time: u64,
+}
+
+/// The newest block and the newest final one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heads {
+    /// Newest.
+    pub latest: BlockRef,
+    /// Newest that counts as final.
+    pub last_final: BlockRef,
+}
+
+/// The keeper set of an epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeeperSetFacts {
+    /// Keepers, ascending.
+    pub keepers: Vec<Address>,
+    /// Their base URLs, beside them; possibly empty.
+    pub endpoints: Vec<String>,
+    /// Signatures that a report and receipts that a commit needs.
+    pub threshold: usize,
+    /// Digest of the set.
+    pub config_digest: B256,
+}
+
+/// A neuron with what only audits need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NeuronFacts {
+    /// Keys, time of registration and weight as of the epoch's start.
+    pub input: NeuronInput,
+    /// Where it serves; empty if it does not.
+    pub endpoint: String,
+}
+
+/// A subnet as of an epoch's start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubnetFacts {
+    /// Subnet.
+    pub netuid: u16,
+    /// Owner.
+    pub owner: Address,
+    /// Parameters.
+    pub hyperparameters: Hyperparameters,
+    /// Neurons by uid, those registered before the epoch's start.
+    pub neurons: Vec<NeuronFacts>,
+}
+
+impl SubnetFacts {
+    /// Hotkeys by uid.
+    pub fn hotkeys(&self) -> Vec<Address> {
+        self.neurons.iter().map(|neuron| neuron.input.hotkey).collect()
+    }
+}
+
+/// Everything that holds for an epoch from its start on `[SN-2]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EpochFacts {
+    /// Epoch.
+    pub epoch: u64,
+    /// The block at which this was read; while it is canonical, so is this.
+    pub read_at: BlockRef,
+    /// The epoch's randomness, see [`tandem_protocol::jobs::beacon`].
+    pub beacon: B256,
+    /// Keepers.
+    pub keeper_set: KeeperSetFacts,
+    /// Subnets, ascending by netuid.
+    pub subnets: Vec<SubnetFacts>,
+}
+
+impl EpochFacts {
+    /// The subnet, if it exists in this epoch.
+    pub fn subnet(&self, netuid: u16) -> Option<&SubnetFacts> {
+        self.subnets.iter().find(|subnet| subnet.netuid == netuid)
+    }
+}
+
+/// A report that the oracle's chain of reports names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReportRef {
+    /// Epoch.
+    pub epoch: u64,
+    /// Struct hash of the report.
+    pub hash: B256,
+}
+
+/// Where a report stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReportStatus {
+    /// Never posted.
+    #[default]
+    None,
+    /// Posted, waiting.
+    Pending,
+    /// Its root pays.
+    Active,
+    /// Vetoed or disproved.
+    Void,
+}
+
+/// The oracle and the controller at one block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OracleState {
+    /// First epoch that is not settled.
+    pub settled_through: u64,
+    /// Last posted report that is not void.
+    pub last_posted: Option<ReportRef>,
+    /// Last active report.
+    pub last_active: Option<ReportRef>,
+    /// The pending report that is next in turn, and from when on it can become active.
+    pub next_activation: Option<(u64, u64)>,
+}
+
+/// What the oracle holds for one epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoredReport {
+    /// Number that the next report of this epoch must carry.
+    pub attempt: u32,
+    /// State of the last one.
+    pub status: ReportStatus,
+    /// Its struct hash; zero if there is none.
+    pub hash: B256,
+    /// Chain time of its posting; zero if there is none.
+    pub posted_at: u64,
+}
+
+/// What posting a report left in the chain's logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PostedReport {
+    /// Name of the bundle.
+    pub bundle_hash: B256,
+    /// Root of the rewards.
+    pub rewards_root: B256,
+}
+
+/// What a settled span of epochs granted to a subnet, base units.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Granted {
+    /// Alpha, 18 decimals.
+    pub alpha: u128,
+    /// USDC, 6 decimals.
+    pub usdc: u128,
+}
+
+/// Why the chain could not be read. Always worth another try.
+#[derive(Debug, thiserror::Error)]
+pub enum ChainError {
+    /// The node did not answer, or answered with an error.
+    #[error("[K-CHAIN-2] {what}: {reason}")]
+    Rpc {
+        /// Which read.
+        what: &'static str,
+        /// The node's words.
+        reason: String,
+    },
+    /// The node has no such block: pruned, dropped by a reorganisation, or not there yet.
+    #[error("[K-CHAIN-3] the node does not know block {0}")]
+    NoBlock(String),
+    /// A value that the contracts cannot hold.
+    #[error("[K-CHAIN-4] {0}")]
+    Impossible(String),
+}
+
+/// Reads of one network. Every method asks the chain anew.
+#[async_trait]
+pub trait ChainReader: Send + Sync {
+    /// The heads of the chain.
+    async fn heads(&self) -> Result<Heads, ChainError>;
+
+    /// Whether the block is part of the chain as the node sees it now.
+    async fn is_canonical(&self, block: &BlockRef) -> Result<bool, ChainError>;
+
+    /// The last block with a timestamp before `time`, no later than `head`; `None` if all blocks are later.
+    async fn last_block_before(&self, time: u64, head: &BlockRef) -> Result<Option<BlockRef>, ChainError>;
+
+    /// What holds for `epoch`, read at block `at` (by hash). Endpoints are those of the last block before the epoch.
+    async fn facts(&self, epoch: u64, at: &BlockRef) -> Result<EpochFacts, ChainError>;
+
+    /// State of oracle and controller at block `at` (by hash).
+    async fn oracle_state(&self, at: &BlockRef) -> Result<OracleState, ChainError>;
+
+    /// What the oracle holds for `epoch` at block `at` (by hash).
+    async fn stored_report(&self, epoch: u64, at: &BlockRef) -> Result<StoredReport, ChainError>;
+
+    /// The log of a report's posting.
+    async fn posted_report(
+        &self,
+        epoch: u64,
+        stored: &StoredReport,
+        head: &BlockRef,
+    ) -> Result<Option<PostedReport>, ChainError>;
+
+    /// Sums of the grants of settled epochs by netuid; they are written once, so any block at which they are settled will do.
+    async fn granted(&self, epochs: RangeInclusive<u64>, netuids: &[u16])
+    -> Result<BTreeMap<u16, Granted>, ChainError>;
+}

@@ -1,0 +1,328 @@
+//! [`ChainReader`] over JSON-RPC. Every read of state names a block by its hash, so that one view never mixes two.
+
+use std::{collections::BTreeMap, fmt::Display, ops::RangeInclusive, time::Duration};
+
+use alloy::{
+    eips::{BlockId, BlockNumberOrTag},
+    providers::{DynProvider, Provider, ProviderBuilder},
+    rpc::types::{Block, Filter},
+};
+use alloy_primitives::{B256, U256};
+use alloy_sol_types::SolEvent;
+use async_trait::async_trait;
+use futures_util::{StreamExt, TryStreamExt, future::join_all, stream};
+use tandem_contracts::bindings::{EmissionController, EpochOracle, KeeperSet, Staking, SubnetRegistry};
+use tandem_protocol::{
+    bundle::{Hyperparameters, NeuronInput},
+    jobs::beacon,
+};
+
+use super::{
+    BlockRef, ChainError, ChainReader, EpochFacts, Granted, Heads, KeeperSetFacts, NeuronFacts, OracleState,
+    PostedReport, ReportRef, ReportStatus, StoredReport, SubnetFacts,
+};
+use crate::{config::Finality, network::Network};
+
+/// Reads under way at once.
+const CONCURRENT: usize = 8;
+/// A node that takes longer is asked again.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A node.
+#[derive(Clone, Debug)]
+pub struct RpcChain {
+    provider: DynProvider,
+    network: Network,
+    finality: Finality,
+}
+
+impl RpcChain {
+    /// Connects to `url`; nothing is asked yet.
+    pub fn connect(url: &str, network: Network, finality: Finality) -> Result<Self, ChainError> {
+        let bad = |reason: String| ChainError::Rpc { what: "connect", reason };
+        let url = url.parse().map_err(|error| bad(format!("{url:?} is not a URL: {error}")))?;
+        let client = reqwest::Client::builder().timeout(TIMEOUT).build().map_err(|error| bad(error.to_string()))?;
+        let provider = ProviderBuilder::new().disable_recommended_fillers().connect_reqwest(client, url).erased();
+        Ok(Self { provider, network, finality })
+    }
+
+    /// The provider, for the sender.
+    pub fn provider(&self) -> DynProvider {
+        self.provider.clone()
+    }
+
+    /// Refuses a node of another chain, and a chain that the manifest does not describe.
+    pub async fn check(&self) -> Result<(), ChainError> {
+        let found = self.provider.get_chain_id().await.map_err(rpc("eth_chainId"))?;
+        if found != self.network.chain_id {
+            let expected = self.network.chain_id;
+            return Err(ChainError::Impossible(format!(
+                "the node serves chain {found}, the manifest is for {expected}"
+            )));
+        }
+        for (name, address) in self.network.contracts() {
+            let code = self.provider.get_code_at(address).await.map_err(rpc("eth_getCode"))?;
+            if code.is_empty() {
+                return Err(ChainError::Impossible(format!("no {name} stands at {address} on chain {found}")));
+            }
+        }
+        let oracle = EpochOracle::new(self.network.oracle, &self.provider);
+        let genesis = oracle.GENESIS().call().await.map_err(rpc("GENESIS"))?;
+        let length = oracle.LENGTH().call().await.map_err(rpc("LENGTH"))?;
+        if (genesis, length) != (self.network.clock.genesis(), self.network.clock.length()) {
+            return Err(ChainError::Impossible(format!(
+                "the oracle counts epochs of {length} s from {genesis}; the manifest says otherwise"
+            )));
+        }
+        Ok(())
+    }
+
+    async fn by_number(&self, number: u64) -> Result<BlockRef, ChainError> {
+        self.tagged(BlockNumberOrTag::Number(number)).await
+    }
+
+    async fn tagged(&self, tag: BlockNumberOrTag) -> Result<BlockRef, ChainError> {
+        let block = self.provider.get_block_by_number(tag).await.map_err(rpc("eth_getBlockByNumber"))?;
+        block.as_ref().map(block_ref).ok_or_else(|| ChainError::NoBlock(tag.to_string()))
+    }
+
+    async fn subnet(
+        &self,
+        netuid: u16,
+        epoch: u64,
+        at: BlockId,
+        before: Option<BlockId>,
+    ) -> Result<Option<SubnetFacts>, ChainError> {
+        let registry = SubnetRegistry::new(self.network.registry, &self.provider);
+        let staking = Staking::new(self.network.staking, &self.provider);
+        let owner = registry.ownerOfSubnetAt(netuid, epoch).block(at).call().await.map_err(rpc("ownerOfSubnetAt"))?;
+        if owner.is_zero() {
+            return Ok(None);
+        }
+        let parameters =
+            registry.hyperparametersAt(netuid, epoch).block(at).call().await.map_err(rpc("hyperparametersAt"))?;
+        let neurons = registry.neuronsOf(netuid).block(at).call().await.map_err(rpc("neuronsOf"))?;
+        let weights = staking.weightsAt(netuid, epoch).block(at).call().await.map_err(rpc("weightsAt"))?;
+        if neurons.len() != weights.len() {
+            let (neurons, weights) = (neurons.len(), weights.len());
+            return Err(ChainError::Impossible(format!("subnet {netuid}: {neurons} neurons, {weights} weights")));
+        }
+        let start = self.network.clock.start_of(epoch);
+        let mut known = Vec::new();
+        for (neuron, weight) in neurons.into_iter().zip(weights) {
+            // Uids are given in order of time: all later ones came later still.
+            if neuron.registeredAt >= start {
+                break;
+            }
+            known.push(NeuronFacts {
+                input: NeuronInput {
+                    owner: neuron.owner,
+                    hotkey: neuron.hotkey,
+                    registered_at: neuron.registeredAt,
+                    stake: amount(weight, "weight")?,
+                },
+                endpoint: neuron.endpoint,
+            });
+        }
+        if let Some(before) = before {
+            match registry.neuronsOf(netuid).block(before).call().await {
+                Ok(earlier) => {
+                    for (neuron, earlier) in known.iter_mut().zip(earlier) {
+                        neuron.endpoint = earlier.endpoint;
+                    }
+                }
+                // The node has pruned that state: what stands there now is the best guess, and only audits depend on it.
+                Err(error) => tracing::warn!(netuid, epoch, %error, "endpoints of the epoch's start are not to be had"),
+            }
+        }
+        Ok(Some(SubnetFacts {
+            netuid,
+            owner,
+            hyperparameters: Hyperparameters {
+                kappa: parameters.kappa,
+                bonds_moving_average: parameters.bondsMovingAverage,
+                bonds_penalty: parameters.bondsPenalty,
+                max_validators: parameters.maxValidators,
+            },
+            neurons: known,
+        }))
+    }
+}
+
+#[async_trait]
+impl ChainReader for RpcChain {
+    async fn heads(&self) -> Result<Heads, ChainError> {
+        let latest = self.tagged(BlockNumberOrTag::Latest).await?;
+        let last_final = match self.finality {
+            Finality::Finalized => self.tagged(BlockNumberOrTag::Finalized).await?,
+            Finality::Behind(blocks) => self.by_number(latest.number.saturating_sub(blocks)).await?,
+        };
+        Ok(Heads { latest, last_final })
+    }
+
+    async fn is_canonical(&self, block: &BlockRef) -> Result<bool, ChainError> {
+        match self.by_number(block.number).await {
+            Ok(found) => Ok(found.hash == block.hash),
+            Err(ChainError::NoBlock(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn last_block_before(&self, time: u64, head: &BlockRef) -> Result<Option<BlockRef>, ChainError> {
+        if head.time < time {
+            return Ok(Some(*head));
+        }
+        // Gallop back from the head to a block before `time`, then halve the span.
+        let (mut later, mut step) = (head.number, 1);
+        let mut earlier = loop {
+            let Some(number) = later.checked_sub(step) else {
+                let first = self.by_number(0).await?;
+                if first.time >= time {
+                    return Ok(None);
+                }
+                break first;
+            };
+            let block = self.by_number(number).await?;
+            if block.time < time {
+                break block;
+            }
+            later = number;
+            step *= 2;
+        };
+        while earlier.number + 1 < later {
+            let middle = self.by_number(earlier.number + (later - earlier.number) / 2).await?;
+            if middle.time < time {
+                earlier = middle;
+            } else {
+                later = middle.number;
+            }
+        }
+        Ok(Some(earlier))
+    }
+
+    async fn facts(&self, epoch: u64, at: &BlockRef) -> Result<EpochFacts, ChainError> {
+        let block = BlockId::hash(at.hash);
+        let start = self.last_block_before(self.network.clock.start_of(epoch), at).await?;
+        let set = KeeperSet::new(self.network.keeper_set, &self.provider);
+        let set = set.setAt(epoch).block(block).call().await.map_err(rpc("setAt"))?;
+        let registry = SubnetRegistry::new(self.network.registry, &self.provider);
+        let count = registry.subnetCount().block(block).call().await.map_err(rpc("subnetCount"))?;
+        let before = start.map(|start| BlockId::hash(start.hash));
+        let subnets: Vec<Option<SubnetFacts>> = stream::iter(1..=count)
+            .map(|netuid| self.subnet(netuid, epoch, block, before))
+            .buffered(CONCURRENT)
+            .try_collect()
+            .await?;
+        Ok(EpochFacts {
+            epoch,
+            read_at: *at,
+            beacon: beacon(start.map_or(B256::ZERO, |start| start.hash), epoch),
+            keeper_set: KeeperSetFacts {
+                keepers: set.keepers,
+                endpoints: set.endpoints,
+                threshold: usize::from(set.threshold),
+                config_digest: set.configDigest,
+            },
+            subnets: subnets.into_iter().flatten().collect(),
+        })
+    }
+
+    async fn oracle_state(&self, at: &BlockRef) -> Result<OracleState, ChainError> {
+        let block = BlockId::hash(at.hash);
+        let oracle = EpochOracle::new(self.network.oracle, &self.provider);
+        let controller = EmissionController::new(self.network.controller, &self.provider);
+        let settled_through = controller.settledThrough().block(block).call().await.map_err(rpc("settledThrough"))?;
+        let posted = oracle.lastPosted().block(block).call().await.map_err(rpc("lastPosted"))?;
+        let active = oracle.lastActive().block(block).call().await.map_err(rpc("lastActive"))?;
+        let last_posted = posted.any.then_some(ReportRef { epoch: posted.epoch, hash: posted.reportHash });
+        let last_active = active.any.then_some(ReportRef { epoch: active.epoch, hash: active.reportHash });
+        let mut next_activation = None;
+        if last_posted != last_active {
+            let pending = oracle.pendingEpochs().block(block).call().await.map_err(rpc("pendingEpochs"))?;
+            if let Some(epoch) = pending.first() {
+                let stored = oracle.reportOf(*epoch).block(block).call().await.map_err(rpc("reportOf"))?;
+                let delay = oracle.activationDelay().block(block).call().await.map_err(rpc("activationDelay"))?;
+                next_activation = Some((*epoch, stored.postedAt.saturating_add(delay)));
+            }
+        }
+        Ok(OracleState { settled_through, last_posted, last_active, next_activation })
+    }
+
+    async fn stored_report(&self, epoch: u64, at: &BlockRef) -> Result<StoredReport, ChainError> {
+        let block = BlockId::hash(at.hash);
+        let oracle = EpochOracle::new(self.network.oracle, &self.provider);
+        let attempt = oracle.attemptOf(epoch).block(block).call().await.map_err(rpc("attemptOf"))?;
+        let stored = oracle.reportOf(epoch).block(block).call().await.map_err(rpc("reportOf"))?;
+        let status = match stored.status {
+            0 => ReportStatus::None,
+            1 => ReportStatus::Pending,
+            2 => ReportStatus::Active,
+            3 => ReportStatus::Void,
+            other => return Err(ChainError::Impossible(format!("report of epoch {epoch} has status {other}"))),
+        };
+        Ok(StoredReport { attempt, status, hash: stored.reportHash, posted_at: stored.postedAt })
+    }
+
+    async fn posted_report(
+        &self,
+        epoch: u64,
+        stored: &StoredReport,
+        head: &BlockRef,
+    ) -> Result<Option<PostedReport>, ChainError> {
+        let mut block = self.last_block_before(stored.posted_at.saturating_add(1), head).await?;
+        // Several blocks may bear one timestamp.
+        while let Some(candidate) = block.filter(|block| block.time == stored.posted_at) {
+            let filter = Filter::new()
+                .address(self.network.oracle)
+                .event_signature(EpochOracle::ReportPosted::SIGNATURE_HASH)
+                .topic1(U256::from(epoch))
+                .topic2(stored.hash)
+                .at_block_hash(candidate.hash);
+            let logs = self.provider.get_logs(&filter).await.map_err(rpc("eth_getLogs"))?;
+            if let Some(log) = logs.first() {
+                let event = EpochOracle::ReportPosted::decode_log(&log.inner).map_err(rpc("ReportPosted"))?;
+                return Ok(Some(PostedReport { bundle_hash: event.bundleHash, rewards_root: event.rewardsRoot }));
+            }
+            block = match candidate.number.checked_sub(1) {
+                Some(number) => Some(self.by_number(number).await?),
+                None => None,
+            };
+        }
+        Ok(None)
+    }
+
+    async fn granted(
+        &self,
+        epochs: RangeInclusive<u64>,
+        netuids: &[u16],
+    ) -> Result<BTreeMap<u16, Granted>, ChainError> {
+        let controller = EmissionController::new(self.network.controller, &self.provider);
+        let mut sums: BTreeMap<u16, Granted> = BTreeMap::new();
+        for epoch in epochs {
+            let grants = join_all(netuids.iter().map(|netuid| {
+                let call = controller.grantOf(epoch, *netuid);
+                async move { (*netuid, call.call().await) }
+            }));
+            for (netuid, grant) in grants.await {
+                let grant = grant.map_err(rpc("grantOf"))?;
+                let sum = sums.entry(netuid).or_default();
+                let overflow = || ChainError::Impossible(format!("grants of subnet {netuid} overflow"));
+                sum.alpha = sum.alpha.checked_add(grant.alphaOut).ok_or_else(overflow)?;
+                sum.usdc = sum.usdc.checked_add(grant.usdc).ok_or_else(overflow)?;
+            }
+        }
+        Ok(sums)
+    }
+}
+
+fn block_ref(block: &Block) -> BlockRef {
+    BlockRef { number: block.header.number, hash: block.header.hash, time: block.header.timestamp }
+}
+
+fn amount(value: U256, what: &str) -> Result<u128, ChainError> {
+    u128::try_from(value).map_err(|_| ChainError::Impossible(format!("{what} {value} is beyond 128 bits")))
+}
+
+fn rpc<E: Display>(what: &'static str) -> impl FnOnce(E) -> ChainError {
+    move |error| ChainError::Rpc { what, reason: error.to_string() }
+}

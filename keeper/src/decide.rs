@@ -1,0 +1,262 @@
+//! The decision core: from what the keeper sees to what it does next. No clock, no I/O, no state: the same view always
+//! gives the same actions, and an action that is still due is asked for again, so a crash between decision and deed loses
+//! nothing `[KP-1]`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use alloy_primitives::{Address, B256};
+use tandem_protocol::clock::EpochClock;
+
+use crate::{
+    chain::{KeeperSetFacts, OracleState, ReportStatus},
+    config::AgreementConfig,
+    rows::{RowKey, proposer, turn_of},
+};
+
+/// Times of the agreement in seconds of chain time, see [`AgreementConfig`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// After so long without an acceptable list the next keeper proposes.
+    pub proposer_timeout: u64,
+    /// A proposer waits at most so long for peers to show their rows.
+    pub collect_wait: u64,
+    /// Keepers send one after the other, so far apart.
+    pub stagger: u64,
+    /// No report is signed or posted so shortly before the next epoch's turn.
+    pub margin: u64,
+}
+
+impl Policy {
+    /// What the configuration says, the rest in proportion to the epoch.
+    pub fn new(config: &AgreementConfig, clock: &EpochClock) -> Self {
+        let length = clock.length();
+        let proposer_timeout = config.proposer_timeout_s.unwrap_or((length / 40).max(3)).max(1);
+        Self {
+            proposer_timeout,
+            collect_wait: proposer_timeout / 2,
+            stagger: config.stagger_s.unwrap_or((length / 120).max(3)),
+            margin: config.margin_s.unwrap_or((length / 20).max(2)),
+        }
+    }
+}
+
+/// A list that was checked and is the rightful proposer's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownProposal {
+    /// Round.
+    pub round: u32,
+    /// Who proposes.
+    pub proposer: Address,
+    /// Name of its content, [`crate::rows::content_hash`].
+    pub content: B256,
+    /// Sequence numbers of the rows in it.
+    pub rows: BTreeMap<RowKey, u32>,
+}
+
+/// The one epoch that is being agreed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// Epoch; see [`working_epoch`].
+    pub epoch: u64,
+    /// Attempt that is due.
+    pub attempt: u32,
+    /// Where its report stands.
+    pub status: ReportStatus,
+    /// Its keepers.
+    pub set: KeeperSetFacts,
+    /// The last block before the epoch's end is final and was read.
+    pub inputs_known: bool,
+    /// Sequence numbers of the rows that count and that this keeper holds.
+    pub rows: BTreeMap<RowKey, u32>,
+    /// How many other keepers have shown their rows since the deadline.
+    pub peers_heard: usize,
+    /// Lists that are known.
+    pub proposals: Vec<KnownProposal>,
+    /// The content this keeper has decided for, once and for all.
+    pub chosen: Option<B256>,
+    /// Report (struct hash) that this keeper signed, and the last posted report that it names.
+    pub attested: Option<(B256, B256)>,
+    /// Who signed which report (struct hash).
+    pub attestations: BTreeMap<B256, BTreeSet<Address>>,
+    /// Chain time at which this keeper first saw a quorum.
+    pub quorum_since: Option<u64>,
+}
+
+/// Everything that a decision depends on.
+#[derive(Clone, Debug)]
+pub struct View<'a> {
+    /// Timestamp of the newest block.
+    pub now: u64,
+    /// Epochs.
+    pub clock: EpochClock,
+    /// This keeper.
+    pub me: Address,
+    /// Times.
+    pub policy: Policy,
+    /// Oracle and controller.
+    pub oracle: OracleState,
+    /// A transaction is under way.
+    pub sending: bool,
+    /// Keeper set of the current epoch, if its facts are known.
+    pub current_set: Option<&'a KeeperSetFacts>,
+    /// Epoch whose jobs are handed out.
+    pub jobs_of: Option<u64>,
+    /// The epoch being agreed on, if its facts are known.
+    pub work: Option<&'a Work>,
+}
+
+/// Something to do now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Derive and hand out the audits of the epoch.
+    PublishJobs {
+        /// Epoch.
+        epoch: u64,
+    },
+    /// Close ended epochs on chain.
+    Settle,
+    /// Make the next pending report active.
+    Activate {
+        /// Its epoch.
+        epoch: u64,
+    },
+    /// Sign and publish the list of rows.
+    Propose {
+        /// Epoch.
+        epoch: u64,
+        /// Attempt.
+        attempt: u32,
+        /// Round.
+        round: u32,
+    },
+    /// Decide for a list, compute the bundle and sign its report.
+    Attest {
+        /// Epoch.
+        epoch: u64,
+        /// Attempt.
+        attempt: u32,
+        /// The list's content.
+        content: B256,
+    },
+    /// Post the report with a quorum of signatures.
+    Post {
+        /// Epoch.
+        epoch: u64,
+        /// Attempt.
+        attempt: u32,
+        /// Struct hash of the report.
+        report: B256,
+    },
+}
+
+/// The epoch to agree on at chain time `now`: the last one whose reveal deadline has passed. Older ones that were never
+/// posted are given up; their budgets carry over to this one `[EP-4]`.
+pub fn working_epoch(clock: &EpochClock, now: u64) -> Option<u64> {
+    let current = clock.epoch_at(now)?;
+    // The deadline of an epoch lies in the next one, or past it when epochs last a second.
+    (current.saturating_sub(2)..=current).rev().find(|epoch| clock.reveal_deadline(*epoch) <= now)
+}
+
+/// What to do.
+pub fn decide(view: &View<'_>) -> Vec<Action> {
+    let mut actions = Vec::new();
+    actions.extend(publish_jobs(view));
+    actions.extend(settle(view));
+    actions.extend(activate(view));
+    if let Some(work) = view.work {
+        actions.extend(agree(view, work));
+    }
+    actions
+}
+
+fn publish_jobs(view: &View<'_>) -> Option<Action> {
+    let epoch = view.clock.epoch_at(view.now)?;
+    view.current_set?;
+    (view.jobs_of != Some(epoch)).then_some(Action::PublishJobs { epoch })
+}
+
+fn settle(view: &View<'_>) -> Option<Action> {
+    let last_ended = view.clock.epoch_at(view.now)?.checked_sub(1)?;
+    if view.sending || view.oracle.settled_through > last_ended {
+        return None;
+    }
+    my_turn(view, view.clock.end_of(last_ended)).then_some(Action::Settle)
+}
+
+fn activate(view: &View<'_>) -> Option<Action> {
+    let (epoch, due) = view.oracle.next_activation?;
+    (!view.sending && my_turn(view, due)).then_some(Action::Activate { epoch })
+}
+
+/// Whether this keeper may send what has been due since `due`.
+fn my_turn(view: &View<'_>, due: u64) -> bool {
+    let Some((set, epoch)) = view.current_set.zip(view.clock.epoch_at(view.now)) else { return false };
+    turn_of(set, epoch, view.me).is_some_and(|turn| view.now >= due.saturating_add(turn * view.policy.stagger))
+}
+
+fn agree(view: &View<'_>, work: &Work) -> Option<Action> {
+    let turn = turn_of(&work.set, work.epoch, view.me)?;
+    let start = view.clock.reveal_deadline(work.epoch);
+    let end = view.clock.reveal_deadline(work.epoch.saturating_add(1)).saturating_sub(view.policy.margin);
+    let open = matches!(work.status, ReportStatus::None | ReportStatus::Void);
+    if !open || view.now < start || view.now >= end {
+        return None;
+    }
+    if let Some((report, previous)) = work.attested {
+        return post(view, work, turn, report, previous);
+    }
+    let content = work.chosen.or_else(|| acceptable(view, work, start));
+    match content {
+        Some(content) => {
+            let settled = view.oracle.settled_through > work.epoch;
+            let ready = settled && work.inputs_known && previous_is_certain(view, work, start);
+            ready.then_some(Action::Attest { epoch: work.epoch, attempt: work.attempt, content })
+        }
+        None => propose(view, work, start),
+    }
+}
+
+/// The list of the earliest round that leaves out no row this keeper holds.
+fn acceptable(view: &View<'_>, work: &Work, start: u64) -> Option<B256> {
+    let round = round_at(view, start);
+    work.proposals
+        .iter()
+        .filter(|proposal| proposal.round <= round)
+        .filter(|proposal| {
+            work.rows.iter().all(|(key, seq)| proposal.rows.get(key).is_some_and(|listed| listed >= seq))
+        })
+        .min_by_key(|proposal| (proposal.round, proposal.content))
+        .map(|proposal| proposal.content)
+}
+
+fn propose(view: &View<'_>, work: &Work, start: u64) -> Option<Action> {
+    let round = round_at(view, start);
+    if proposer(&work.set, work.epoch, round) != Some(view.me) {
+        return None;
+    }
+    let proposed = work.proposals.iter().any(|known| known.round == round && known.proposer == view.me);
+    let round_start = start.saturating_add(u64::from(round).saturating_mul(view.policy.proposer_timeout));
+    let all_heard = work.peers_heard + 1 >= work.set.keepers.len();
+    let waited = view.now >= round_start.saturating_add(view.policy.collect_wait);
+    (!proposed && (all_heard || waited)).then_some(Action::Propose { epoch: work.epoch, attempt: work.attempt, round })
+}
+
+fn round_at(view: &View<'_>, start: u64) -> u32 {
+    u32::try_from(view.now.saturating_sub(start) / view.policy.proposer_timeout).unwrap_or(u32::MAX)
+}
+
+/// While the epoch before is unposted, its last transaction may still be under way; a report that names the wrong
+/// predecessor could never be posted, and no second one may be signed.
+fn previous_is_certain(view: &View<'_>, work: &Work, start: u64) -> bool {
+    let expected = work.epoch.checked_sub(1);
+    let posted = view.oracle.last_posted.map(|report| report.epoch);
+    posted == expected || view.now >= start.saturating_add(view.policy.margin)
+}
+
+fn post(view: &View<'_>, work: &Work, turn: u64, report: B256, previous: B256) -> Option<Action> {
+    let quorum = work.attestations.get(&report).is_some_and(|signers| signers.len() >= work.set.threshold);
+    let fits = view.oracle.last_posted.map_or(B256::ZERO, |last| last.hash) == previous;
+    let since = work.quorum_since.filter(|_| quorum && fits)?;
+    let due = view.now >= since.saturating_add(turn * view.policy.stagger);
+    (!view.sending && due).then_some(Action::Post { epoch: work.epoch, attempt: work.attempt, report })
+}

@@ -1,0 +1,232 @@
+//! Executors: what the decision core asked for, done. Each can be cut short anywhere and asked for again.
+
+use std::sync::Arc;
+
+use alloy_primitives::{Address, B256};
+use alloy_sol_types::SolStruct;
+use anyhow::{Context, anyhow, bail};
+use metrics::{counter, gauge};
+use tandem_protocol::{
+    api::{Attestation, Proposal},
+    bundle::EpochBundle,
+    jobs::jobs,
+    messages::{EpochReport, RowList},
+    outcome,
+};
+
+use super::{FinalInputs, Keeper};
+use crate::{
+    attester::AttestError,
+    chain::{EpochFacts, Heads, ReportRef, StoredReport},
+    claims::ClaimsIndex,
+    decide::Action,
+    inputs::{Sources, assemble, first_granted},
+    rows::{content_hash, list_hash},
+    sender::{Intent, SendError},
+    telemetry,
+};
+
+impl Keeper {
+    /// Does one thing.
+    pub(super) async fn execute(&self, action: &Action, heads: &Heads) -> anyhow::Result<()> {
+        match action {
+            Action::PublishJobs { epoch } => self.publish_jobs(*epoch).await,
+            Action::Settle => self.send(Intent::Settle).await,
+            Action::Activate { epoch } => self.send(Intent::Activate { epoch: *epoch }).await,
+            Action::Propose { epoch, attempt, round } => self.propose(*epoch, *attempt, *round).await,
+            Action::Attest { epoch, attempt, content } => self.attest(*epoch, *attempt, *content, heads).await,
+            Action::Post { epoch, attempt, report } => self.post(*epoch, *attempt, *report).await,
+        }
+    }
+
+    async fn send(&self, intent: Intent) -> anyhow::Result<()> {
+        match self.transactor.submit(&intent).await {
+            // Somebody else was faster: the next look at the chain shows it.
+            Err(error @ (SendError::Busy | SendError::Reverts { .. })) => {
+                tracing::debug!(%error, "not sent");
+                Ok(())
+            }
+            other => Ok(other?),
+        }
+    }
+
+    async fn publish_jobs(&self, epoch: u64) -> anyhow::Result<()> {
+        let facts = self.facts(epoch).context("the epoch's facts are gone")?;
+        let mut added = 0;
+        for subnet in &facts.subnets {
+            let serving: Vec<u16> = (0..=u16::MAX)
+                .zip(&subnet.neurons)
+                .filter(|(_, neuron)| !neuron.endpoint.is_empty())
+                .map(|(uid, _)| uid)
+                .collect();
+            for (uid, neuron) in (0..=u16::MAX).zip(&subnet.neurons).filter(|(_, neuron)| neuron.input.stake > 0) {
+                let targets: Vec<u16> = serving.iter().copied().filter(|target| *target != uid).collect();
+                let hotkey = neuron.input.hotkey;
+                let list = jobs(facts.beacon, hotkey, epoch, subnet.netuid, &targets, self.jobs.rounds);
+                added += self.store.add_jobs(hotkey, &list).await?;
+            }
+        }
+        tracing::info!(epoch, added, "jobs published");
+        self.live_mut().jobs_of = Some((epoch, facts.beacon));
+        self.new_jobs.notify_waiters();
+        Ok(())
+    }
+
+    async fn propose(&self, epoch: u64, attempt: u32, round: u32) -> anyhow::Result<()> {
+        let stored = self.store.reveals(epoch).await?;
+        let reveals: Vec<_> = stored.into_iter().map(|stored| stored.reveal).collect();
+        let list = RowList { epoch, attempt, round, rowsHash: list_hash(&self.network, &reveals) };
+        tracing::info!(epoch, attempt, round, rows = reveals.len(), "proposing");
+        let proposal = Proposal { proposer: self.attester.address(), list: self.attester.list(list)?, reveals };
+        Ok(self.store.put_proposal(&proposal).await?)
+    }
+
+    async fn attest(&self, epoch: u64, attempt: u32, content: B256, heads: &Heads) -> anyhow::Result<()> {
+        // The decision is on disk before anything follows from it: after a crash the same report is computed again.
+        let content = self.store.choose(epoch, attempt, content).await?;
+        let proposals = self.store.proposals(epoch, attempt).await?;
+        let proposal = proposals
+            .into_iter()
+            .find(|proposal| content_hash(&proposal.reveals) == content)
+            .context("the list that was decided for is not in the store")?;
+        let inputs = self.live().inputs.clone().filter(|inputs| inputs.facts.epoch == epoch);
+        let inputs = inputs.context("the epoch's inputs are not known")?;
+        let last = self.live().oracle.last_posted;
+        let previous = match last {
+            Some(report) => Some(self.previous(report, heads).await?),
+            None => None,
+        };
+        let bundle = self.compute(inputs, attempt, previous, proposal).await?;
+        let (report, bytes) = (outcome::report(&bundle), bundle.encode());
+        self.bundles.put(report.bundleHash, bytes.into()).await?;
+        let signed = match self.attester.report(report).await {
+            Ok(signed) => signed,
+            Err(error) => {
+                if matches!(error, AttestError::Guard(_)) {
+                    counter!(telemetry::GUARD_REFUSALS).increment(1);
+                }
+                return Err(error.into());
+            }
+        };
+        let hash = signed.message.eip712_hash_struct();
+        tracing::info!(epoch, attempt, report = %hash, bundle = %signed.message.bundleHash, "report signed");
+        let attestation = Attestation { keeper: self.attester.address(), report: signed };
+        self.store.put_attestation(&attestation).await?;
+        counter!(telemetry::SIGNED).increment(1);
+        gauge!(telemetry::LAST_ATTESTED).set(epoch as f64);
+        Ok(())
+    }
+
+    async fn compute(
+        &self,
+        inputs: Arc<FinalInputs>,
+        attempt: u32,
+        previous: Option<(B256, B256, EpochBundle)>,
+        proposal: Proposal,
+    ) -> anyhow::Result<EpochBundle> {
+        let netuids: Vec<u16> = inputs.facts.subnets.iter().map(|subnet| subnet.netuid).collect();
+        let first = first_granted(previous.as_ref().map(|(_, _, bundle)| bundle));
+        let granted = self.chain.granted(first..=inputs.facts.epoch, &netuids).await?;
+        let network = self.network.clone();
+        let computed = tokio::task::spawn_blocking(move || {
+            let assembled = assemble(&Sources {
+                network: &network,
+                facts: &inputs.facts,
+                inputs_block: inputs.block,
+                attempt,
+                previous: previous.as_ref().map(|(report, hash, bundle)| (*report, *hash, bundle)),
+                reveals: &proposal.reveals,
+                granted: &granted,
+            })?;
+            Ok::<_, anyhow::Error>(outcome::bundle(assembled)?)
+        });
+        computed.await?
+    }
+
+    async fn post(&self, epoch: u64, attempt: u32, report: B256) -> anyhow::Result<()> {
+        let facts = self.facts(epoch).context("the epoch's facts are gone")?;
+        let attestations = self.store.attestations(epoch).await?;
+        let (report, signatures) = quorum(&attestations, &facts, attempt, report)
+            .ok_or_else(|| anyhow!("the quorum of epoch {epoch} is gone from the store"))?;
+        self.send(Intent::Post { report: Box::new(report), signatures }).await
+    }
+
+    /// A posted report: struct hash, bundle hash, bundle.
+    async fn previous(&self, report: ReportRef, heads: &Heads) -> anyhow::Result<(B256, B256, EpochBundle)> {
+        let stored = self.chain.stored_report(report.epoch, &heads.latest).await?;
+        let (hash, bundle) = self.posted_bundle(report.epoch, &stored, heads).await?;
+        Ok((report.hash, hash, bundle))
+    }
+
+    async fn posted_bundle(
+        &self,
+        epoch: u64,
+        stored: &StoredReport,
+        heads: &Heads,
+    ) -> anyhow::Result<(B256, EpochBundle)> {
+        let posted = self.chain.posted_report(epoch, stored, &heads.latest).await?;
+        let posted = posted.with_context(|| format!("no log of epoch {epoch}'s report"))?;
+        Ok((posted.bundle_hash, self.bundle(posted.bundle_hash).await?))
+    }
+
+    /// A bundle from the store, or from any peer that has it.
+    async fn bundle(&self, hash: B256) -> anyhow::Result<EpochBundle> {
+        if let Some(bundle) = self.bundles.get(hash).await? {
+            return Ok(bundle);
+        }
+        let sets: Vec<Arc<EpochFacts>> = self.live().facts.values().map(|known| known.facts.clone()).collect();
+        let newest = sets.last().context("no keepers are known")?;
+        for peer in self.peers.of(&newest.keeper_set, self.attester.address()) {
+            match self.peers.bundle(&peer, hash).await {
+                Ok(Some(bytes)) => match self.bundles.put(hash, bytes).await {
+                    Ok(bundle) => return Ok(bundle),
+                    Err(error) => tracing::warn!(peer = peer.base, %error, "a peer sent something else"),
+                },
+                Ok(None) => {}
+                Err(error) => tracing::debug!(peer = peer.base, %error, "no bundle"),
+            }
+        }
+        bail!("[K-BUNDLE-4] nobody has bundle {hash}; it is asked for again")
+    }
+
+    /// Rebuilds the reward tree when another report became active.
+    pub(super) async fn refresh_claims(&self, heads: &Heads) -> anyhow::Result<()> {
+        let (active, known) = {
+            let live = self.live();
+            (live.oracle.last_active, live.claims.as_ref().map(|claims| claims.report()))
+        };
+        let Some(active) = active.filter(|active| Some(active.hash) != known) else { return Ok(()) };
+        let stored = self.chain.stored_report(active.epoch, &heads.latest).await?;
+        let (_, bundle) = self.posted_bundle(active.epoch, &stored, heads).await?;
+        let claims = ClaimsIndex::new(active.epoch, active.hash, bundle.outcome.rewards)?;
+        if claims.root() != bundle.outcome.rewards_root {
+            bail!("the bundle of epoch {} does not lead to its own root", active.epoch);
+        }
+        tracing::info!(epoch = active.epoch, root = %claims.root(), "claims are served");
+        self.live_mut().claims = Some(Arc::new(claims));
+        Ok(())
+    }
+}
+
+/// The report with exactly the threshold of its signatures, signers ascending.
+fn quorum(
+    attestations: &[Attestation],
+    facts: &EpochFacts,
+    attempt: u32,
+    report: B256,
+) -> Option<(EpochReport, Vec<u8>)> {
+    let mut signed: Vec<(Address, &Attestation)> = attestations
+        .iter()
+        .filter(|attestation| attestation.report.message.attempt == attempt)
+        .filter(|attestation| attestation.report.message.eip712_hash_struct() == report)
+        .filter(|attestation| facts.keeper_set.keepers.contains(&attestation.keeper))
+        .map(|attestation| (attestation.keeper, attestation))
+        .collect();
+    signed.sort_unstable_by_key(|(keeper, _)| *keeper);
+    let threshold = facts.keeper_set.threshold;
+    if threshold == 0 || signed.len() < threshold {
+        return None;
+    }
+    let signatures = signed[..threshold].iter().flat_map(|(_, attestation)| attestation.report.signature.0).collect();
+    Some((signed[0].1.report.message.clone(), signatures))
+}

@@ -1,0 +1,285 @@
+//! Collectors: chain and peers into values that decisions are made of.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
+
+use alloy_primitives::B256;
+use alloy_sol_types::SolStruct;
+use futures_util::future::join_all;
+use metrics::{counter, gauge};
+use tandem_protocol::api::{Attestation, Proposal};
+
+use super::{FinalInputs, Keeper, KnownFacts};
+use crate::{
+    chain::{EpochFacts, Heads, ReportStatus, StoredReport},
+    decide::{KnownProposal, Work, working_epoch},
+    guard::GuardError,
+    peers::Peer,
+    rows::{RowKey, check_proposal, content_hash, judge_row},
+    telemetry,
+};
+
+impl Keeper {
+    /// Head, oracle, and the facts of every epoch that is open in some way.
+    pub(super) async fn collect_chain(&self) -> anyhow::Result<Heads> {
+        let heads = self.chain.heads().await?;
+        let seen = self.live().heads;
+        if seen.is_none_or(|seen| seen.latest.hash != heads.latest.hash) {
+            let oracle = self.chain.oracle_state(&heads.latest).await?;
+            self.live_mut().oracle = oracle;
+        }
+        self.refresh_facts(&heads).await?;
+        {
+            let mut live = self.live_mut();
+            live.heads = Some(heads);
+            live.read_at = Some(Instant::now());
+            let clock = self.network.clock;
+            gauge!(telemetry::EPOCH).set(clock.epoch_at(heads.latest.time).unwrap_or_default() as f64);
+            gauge!(telemetry::HEAD_TIME).set(heads.latest.time as f64);
+            gauge!(telemetry::LAST_POSTED).set(live.oracle.last_posted.map_or(0, |report| report.epoch) as f64);
+            gauge!(telemetry::LAST_ACTIVE).set(live.oracle.last_active.map_or(0, |report| report.epoch) as f64);
+        }
+        Ok(heads)
+    }
+
+    async fn refresh_facts(&self, heads: &Heads) -> anyhow::Result<()> {
+        let clock = self.network.clock;
+        let Some(current) = clock.epoch_at(heads.latest.time) else { return Ok(()) };
+        let mut wanted = BTreeSet::from([current, current.saturating_sub(1)]);
+        wanted.extend(working_epoch(&clock, heads.latest.time));
+        for epoch in &wanted {
+            let known = self.live().facts.get(epoch).cloned();
+            if let Some(mut known) = known {
+                if known.is_final {
+                    continue;
+                }
+                if self.chain.is_canonical(&known.facts.read_at).await? {
+                    known.is_final = known.facts.read_at.number <= heads.last_final.number;
+                    self.live_mut().facts.insert(*epoch, known);
+                    continue;
+                }
+                tracing::warn!(epoch, "the block that the epoch was read at is gone, reading again");
+            }
+            let facts = self.chain.facts(*epoch, &heads.latest).await?;
+            tracing::info!(
+                epoch,
+                keepers = facts.keeper_set.keepers.len(),
+                subnets = facts.subnets.len(),
+                neurons = facts.subnets.iter().map(|subnet| subnet.neurons.len()).sum::<usize>(),
+                "epoch read"
+            );
+            let mut live = self.live_mut();
+            if live.jobs_of.is_some_and(|(of, beacon)| of == *epoch && beacon != facts.beacon) {
+                live.jobs_of = None;
+            }
+            live.facts.insert(*epoch, KnownFacts { facts: Arc::new(facts), is_final: false });
+        }
+        self.live_mut().facts.retain(|epoch, _| wanted.contains(epoch));
+        Ok(())
+    }
+
+    /// The epoch to agree on, with what store and peers know of it.
+    pub(super) async fn collect_work(&self, heads: &Heads) -> anyhow::Result<Option<Work>> {
+        let Some(epoch) = working_epoch(&self.network.clock, heads.latest.time) else { return Ok(None) };
+        let Some(facts) = self.facts(epoch) else { return Ok(None) };
+        let stored = self.chain.stored_report(epoch, &heads.latest).await?;
+        {
+            let mut live = self.live_mut();
+            live.attempts.insert(epoch, stored.attempt);
+            while live.attempts.len() > 8 {
+                live.attempts.pop_first();
+            }
+            if live.heard.0 != epoch {
+                live.heard = (epoch, BTreeSet::new());
+                live.listed.clear();
+            }
+        }
+        let open = matches!(stored.status, ReportStatus::None | ReportStatus::Void);
+        if open && facts.keeper_set.keepers.contains(&self.attester.address()) {
+            self.collect_inputs(epoch, heads).await?;
+            self.ask_peers(&facts, &stored).await?;
+        }
+        self.assemble_work(&facts, &stored, heads).await.map(Some)
+    }
+
+    /// The last block before the epoch's end, once it is final, and the epoch as of then.
+    async fn collect_inputs(&self, epoch: u64, heads: &Heads) -> anyhow::Result<()> {
+        let end = self.network.clock.end_of(epoch);
+        let known = self.live().inputs.as_ref().is_some_and(|inputs| inputs.facts.epoch == epoch);
+        if known || heads.last_final.time < end {
+            return Ok(());
+        }
+        let Some(block) = self.chain.last_block_before(end, &heads.last_final).await? else { return Ok(()) };
+        let facts = self.chain.facts(epoch, &block).await?;
+        tracing::info!(epoch, block = block.number, hash = %block.hash, "inputs are final");
+        self.live_mut().inputs = Some(Arc::new(FinalInputs { block, facts }));
+        Ok(())
+    }
+
+    async fn ask_peers(&self, facts: &EpochFacts, stored: &StoredReport) -> anyhow::Result<()> {
+        let epoch = facts.epoch;
+        let me = self.attester.address();
+        let peers = self.peers.of(&facts.keeper_set, me);
+        let signed = self
+            .store
+            .attestations(epoch)
+            .await?
+            .iter()
+            .any(|attestation| attestation.keeper == me && attestation.report.message.attempt == stored.attempt);
+        join_all(peers.iter().map(|peer| async move {
+            if !signed {
+                self.ask_for_rows(peer, facts).await;
+                self.ask_for_proposal(peer, facts, stored.attempt).await;
+            }
+            self.ask_for_attestations(peer, facts).await;
+        }))
+        .await;
+        Ok(())
+    }
+
+    async fn ask_for_rows(&self, peer: &Peer, facts: &EpochFacts) {
+        if self.live().heard.1.contains(&peer.keeper) {
+            return;
+        }
+        let list = match self.peers.reveals(peer, facts.epoch).await {
+            Ok(Some(list)) => list,
+            Ok(None) => return,
+            Err(error) => return tracing::debug!(peer = peer.base, %error, "no rows"),
+        };
+        let domain = self.network.domain();
+        for reveal in list.reveals.iter().filter(|reveal| reveal.epoch == facts.epoch) {
+            let Ok(verdict) = judge_row(reveal, &self.network, &domain, facts) else { continue };
+            let fault = verdict.err().map(|fault| fault.to_string());
+            if let Err(error) = self.store.put_reveal(reveal, fault.as_deref()).await {
+                return tracing::error!(%error, "a peer's row could not be stored");
+            }
+        }
+        self.live_mut().heard.1.insert(peer.keeper);
+    }
+
+    async fn ask_for_proposal(&self, peer: &Peer, facts: &EpochFacts, attempt: u32) {
+        let proposal = match self.peers.proposal(peer, facts.epoch).await {
+            Ok(Some(proposal)) => proposal,
+            Ok(None) => return,
+            Err(error) => return tracing::debug!(peer = peer.base, %error, "no proposal"),
+        };
+        if self.live().listed.contains_key(&content_hash(&proposal.reveals)) {
+            return;
+        }
+        if let Err(fault) = check_proposal(&proposal, attempt, &self.network, facts) {
+            counter!(telemetry::REFUSED_PROPOSALS).increment(1);
+            return tracing::warn!(peer = peer.base, epoch = facts.epoch, %fault, "proposal refused");
+        }
+        if let Err(error) = self.store.put_proposal(&proposal).await {
+            tracing::error!(%error, "a proposal could not be stored");
+        }
+    }
+
+    async fn ask_for_attestations(&self, peer: &Peer, facts: &EpochFacts) {
+        let attestations = match self.peers.attestations(peer, facts.epoch).await {
+            Ok(Some(attestations)) => attestations,
+            Ok(None) => return,
+            Err(error) => return tracing::debug!(peer = peer.base, %error, "no attestations"),
+        };
+        for attestation in attestations {
+            if let Err(error) = self.take_attestation(&attestation, facts).await {
+                tracing::error!(peer = peer.base, error = format!("{error:#}"), "attestation");
+            }
+        }
+    }
+
+    async fn take_attestation(&self, attestation: &Attestation, facts: &EpochFacts) -> anyhow::Result<()> {
+        let Attestation { keeper, report } = attestation;
+        let in_set = facts.keeper_set.keepers.contains(keeper);
+        if !in_set || report.message.epoch != facts.epoch || report.verify(&self.network.domain(), *keeper).is_err() {
+            return Ok(());
+        }
+        if *keeper == self.attester.address() {
+            // Signed before a backup was restored, or by somebody who has our key.
+            match self.attester.remember(&report.message).await {
+                Err(error @ GuardError::AlreadySigned { .. }) => {
+                    counter!(telemetry::GUARD_REFUSALS).increment(1);
+                    tracing::error!(%error, "a second signature of this key exists; stop every other copy of it");
+                }
+                other => other?,
+            }
+        }
+        self.store.put_attestation(attestation).await?;
+        Ok(())
+    }
+
+    async fn assemble_work(&self, facts: &EpochFacts, stored: &StoredReport, heads: &Heads) -> anyhow::Result<Work> {
+        let (epoch, attempt) = (facts.epoch, stored.attempt);
+        let rows = self.store.reveals(epoch).await?;
+        let rows = rows
+            .iter()
+            .filter(|stored| stored.fault.is_none())
+            .map(|stored| ((stored.reveal.netuid, stored.reveal.validator), stored.reveal.seq))
+            .collect();
+        let proposals = self.store.proposals(epoch, attempt).await?;
+        let proposals = proposals.iter().map(|proposal| self.known(proposal, facts)).collect();
+        let mut attestations: BTreeMap<B256, BTreeSet<_>> = BTreeMap::new();
+        let mut attested = None;
+        for attestation in self.store.attestations(epoch).await? {
+            let report = &attestation.report.message;
+            if report.attempt != attempt {
+                continue;
+            }
+            let hash = report.eip712_hash_struct();
+            if attestation.keeper == self.attester.address() {
+                attested = Some((hash, report.previousReport));
+            }
+            attestations.entry(hash).or_default().insert(attestation.keeper);
+        }
+        let quorum = attested
+            .and_then(|(hash, _)| attestations.get(&hash))
+            .is_some_and(|signers| signers.len() >= facts.keeper_set.threshold);
+        let mut live = self.live_mut();
+        if quorum && live.quorum.is_none_or(|(of, number, _)| (of, number) != (epoch, attempt)) {
+            live.quorum = Some((epoch, attempt, heads.latest.time));
+        }
+        let quorum_since =
+            live.quorum.filter(|(of, number, _)| (*of, *number) == (epoch, attempt)).map(|known| known.2);
+        let (peers_heard, inputs_known) =
+            (live.heard.1.len(), live.inputs.as_ref().is_some_and(|inputs| inputs.facts.epoch == epoch));
+        drop(live);
+        Ok(Work {
+            epoch,
+            attempt,
+            status: stored.status,
+            set: facts.keeper_set.clone(),
+            inputs_known,
+            rows,
+            peers_heard,
+            proposals,
+            chosen: self.store.chosen(epoch, attempt).await?,
+            attested,
+            attestations,
+            quorum_since,
+        })
+    }
+
+    /// A stored proposal with the rows in it that count; what was worked out once is remembered.
+    fn known(&self, proposal: &Proposal, facts: &EpochFacts) -> KnownProposal {
+        let content = content_hash(&proposal.reveals);
+        let remembered = self.live().listed.get(&content).cloned();
+        let rows = remembered.unwrap_or_else(|| {
+            let domain = self.network.domain();
+            let counts = |reveal: &&tandem_protocol::reveal::Reveal| {
+                matches!(judge_row(reveal, &self.network, &domain, facts), Ok(Ok(())))
+            };
+            let rows: BTreeMap<RowKey, u32> = proposal
+                .reveals
+                .iter()
+                .filter(counts)
+                .map(|reveal| ((reveal.netuid, reveal.validator), reveal.seq))
+                .collect();
+            self.live_mut().listed.insert(content, rows.clone());
+            rows
+        });
+        KnownProposal { round: proposal.list.message.round, proposer: proposal.proposer, content, rows }
+    }
+}

@@ -1,0 +1,227 @@
+//! The keeper itself: collectors fill a view, [`crate::decide`] says what to do, executors do it; over and over. Nothing
+//! that must survive a crash lives here, only what the chain, the store and the peers can tell again.
+
+mod act;
+mod collect;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::{Duration, Instant},
+};
+
+use alloy_primitives::{Address, B256};
+use metrics::counter;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    attester::Attester,
+    bundles::Bundles,
+    chain::{BlockRef, ChainReader, EpochFacts, Heads, OracleState},
+    claims::ClaimsIndex,
+    config::JobsConfig,
+    decide::{Policy, View, decide},
+    network::Network,
+    peers::Peers,
+    rows::RowKey,
+    sender::Transactor,
+    store::Store,
+    telemetry,
+};
+
+/// Older than this, what was read of the chain is no ground for a receipt or a lease.
+pub const STALE_AFTER: Duration = Duration::from_secs(20);
+
+/// What a keeper is made of.
+pub struct Parts {
+    /// Network.
+    pub network: Network,
+    /// Times of the agreement.
+    pub policy: Policy,
+    /// Audits.
+    pub jobs: JobsConfig,
+    /// Memory.
+    pub store: Arc<dyn Store>,
+    /// Bundles.
+    pub bundles: Bundles,
+    /// Chain, to read.
+    pub chain: Arc<dyn ChainReader>,
+    /// Chain, to write.
+    pub transactor: Arc<dyn Transactor>,
+    /// Attest key.
+    pub attester: Attester,
+    /// Other keepers.
+    pub peers: Peers,
+}
+
+/// One keeper.
+pub struct Keeper {
+    pub(crate) network: Network,
+    pub(crate) jobs: JobsConfig,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) bundles: Bundles,
+    pub(crate) attester: Attester,
+    policy: Policy,
+    chain: Arc<dyn ChainReader>,
+    transactor: Arc<dyn Transactor>,
+    peers: Peers,
+    live: RwLock<Live>,
+    /// Told when jobs were published.
+    pub(crate) new_jobs: Notify,
+    /// Ends long-polls and loops.
+    pub(crate) stop: CancellationToken,
+}
+
+impl std::fmt::Debug for Keeper {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Keeper").field("address", &self.attester.address()).finish_non_exhaustive()
+    }
+}
+
+/// What was last seen.
+#[derive(Default)]
+pub(crate) struct Live {
+    pub(crate) heads: Option<Heads>,
+    pub(crate) read_at: Option<Instant>,
+    pub(crate) oracle: OracleState,
+    pub(crate) claims: Option<Arc<ClaimsIndex>>,
+    facts: BTreeMap<u64, KnownFacts>,
+    inputs: Option<Arc<FinalInputs>>,
+    /// Attempt that is due, by epoch.
+    attempts: BTreeMap<u64, u32>,
+    /// Epoch and beacon of the published jobs.
+    jobs_of: Option<(u64, B256)>,
+    /// Epoch and peers that have shown their rows of it.
+    heard: (u64, BTreeSet<Address>),
+    /// Epoch, attempt and chain time of the first sight of a quorum.
+    quorum: Option<(u64, u32, u64)>,
+    /// Rows that count in checked proposals, by content.
+    listed: HashMap<B256, BTreeMap<RowKey, u32>>,
+}
+
+#[derive(Clone)]
+struct KnownFacts {
+    facts: Arc<EpochFacts>,
+    is_final: bool,
+}
+
+/// Final chain inputs of one epoch.
+#[derive(Debug)]
+pub(crate) struct FinalInputs {
+    block: BlockRef,
+    facts: EpochFacts,
+}
+
+impl Keeper {
+    /// A keeper that has seen nothing yet. `stop` ends it.
+    pub fn new(parts: Parts, stop: CancellationToken) -> Self {
+        let Parts { network, policy, jobs, store, bundles, chain, transactor, attester, peers } = parts;
+        Self {
+            network,
+            jobs,
+            store,
+            bundles,
+            attester,
+            policy,
+            chain,
+            transactor,
+            peers,
+            live: RwLock::default(),
+            new_jobs: Notify::new(),
+            stop,
+        }
+    }
+
+    /// Looks, decides and acts until stopped. Failures are logged and tried again.
+    pub async fn run(&self, poll: Duration) {
+        let mut ticks = tokio::time::interval(poll);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            // A step is never cut short: each one ends by itself, its reads have time-outs.
+            if let Err(error) = self.step().await {
+                counter!(telemetry::CHAIN_FAILURES).increment(1);
+                tracing::warn!(error = format!("{error:#}"), "could not look around, trying again");
+            }
+        }
+    }
+
+    /// Looks, decides and acts once.
+    pub async fn step(&self) -> anyhow::Result<()> {
+        let heads = self.collect_chain().await?;
+        let sending = match self.transactor.tick().await {
+            Ok(sending) => sending,
+            Err(error) => {
+                tracing::warn!(%error, "open transactions could not be watched");
+                true
+            }
+        };
+        let work = self.collect_work(&heads).await?;
+        let current = self.network.clock.epoch_at(heads.latest.time).and_then(|epoch| self.facts(epoch));
+        let (oracle, jobs_of) = {
+            let live = self.live();
+            (live.oracle, live.jobs_of.map(|(epoch, _)| epoch))
+        };
+        let actions = decide(&View {
+            now: heads.latest.time,
+            clock: self.network.clock,
+            me: self.attester.address(),
+            policy: self.policy,
+            oracle,
+            sending,
+            current_set: current.as_ref().map(|facts| &facts.keeper_set),
+            jobs_of,
+            work: work.as_ref(),
+        });
+        for action in actions {
+            if let Err(error) = self.execute(&action, &heads).await {
+                counter!(telemetry::ACTION_FAILURES).increment(1);
+                tracing::warn!(?action, error = format!("{error:#}"), "action failed, will be tried again");
+            }
+        }
+        if let Err(error) = self.refresh_claims(&heads).await {
+            tracing::warn!(error = format!("{error:#}"), "claims are not up to date");
+        }
+        Ok(())
+    }
+
+    /// Address of the attest key.
+    pub fn address(&self) -> Address {
+        self.attester.address()
+    }
+
+    /// Closes the databases; the keeper is of no use afterwards.
+    pub async fn close(&self) {
+        self.attester.close().await;
+        self.store.close().await;
+    }
+
+    /// What holds for `epoch`, if it is known.
+    pub(crate) fn facts(&self, epoch: u64) -> Option<Arc<EpochFacts>> {
+        self.live().facts.get(&epoch).map(|known| known.facts.clone())
+    }
+
+    /// Timestamp of the newest block, unless it was read too long ago to act on.
+    pub(crate) fn chain_time(&self) -> Option<u64> {
+        let live = self.live();
+        live.read_at.filter(|read| read.elapsed() < STALE_AFTER)?;
+        live.heads.map(|heads| heads.latest.time)
+    }
+
+    /// Number that the next report of `epoch` must carry, as far as known.
+    pub(crate) fn attempt_of(&self, epoch: u64) -> u32 {
+        self.live().attempts.get(&epoch).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn live(&self) -> RwLockReadGuard<'_, Live> {
+        self.live.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn live_mut(&self) -> RwLockWriteGuard<'_, Live> {
+        self.live.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,113 @@
+//! Questions to the other keepers. Everything they answer is signed by somebody or named by its hash; nothing is believed
+//! for its sender's sake.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use alloy_primitives::{Address, B256};
+use bytes::{Bytes, BytesMut};
+use reqwest::{Client, StatusCode};
+use serde::de::DeserializeOwned;
+use tandem_protocol::{
+    api::{Attestation, Proposal, RevealList},
+    bundle::MAX_BUNDLE_BYTES,
+};
+
+use crate::{chain::KeeperSetFacts, config::PeersConfig};
+
+/// Why a peer had no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum PeerError {
+    /// It could not be reached, or did not finish.
+    #[error("{0}")]
+    Http(#[from] reqwest::Error),
+    /// It answered with another status.
+    #[error("HTTP status {0}")]
+    Status(StatusCode),
+    /// It sent more than a bundle can be.
+    #[error("answer is longer than {MAX_BUNDLE_BYTES} bytes")]
+    TooLong,
+    /// It sent something else.
+    #[error("malformed answer: {0}")]
+    Malformed(#[from] serde_json::Error),
+}
+
+/// A client for other keepers.
+#[derive(Clone, Debug)]
+pub struct Peers {
+    http: Client,
+    overrides: BTreeMap<Address, String>,
+}
+
+/// One other keeper.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its address; zero for one that is known by URL alone.
+    pub keeper: Address,
+    /// Base URL without a slash at the end.
+    pub base: String,
+}
+
+impl Peers {
+    /// A client with the configured patience.
+    pub fn new(config: &PeersConfig) -> Result<Self, PeerError> {
+        let http = Client::builder().timeout(Duration::from_millis(config.timeout_ms)).build()?;
+        Ok(Self { http, overrides: config.endpoints.clone() })
+    }
+
+    /// Everybody else in the set who can be reached.
+    pub fn of(&self, set: &KeeperSetFacts, me: Address) -> Vec<Peer> {
+        set.keepers
+            .iter()
+            .zip(&set.endpoints)
+            .filter(|(keeper, _)| **keeper != me)
+            .map(|(keeper, endpoint)| (*keeper, self.overrides.get(keeper).unwrap_or(endpoint)))
+            .filter(|(_, endpoint)| !endpoint.is_empty())
+            .map(|(keeper, endpoint)| Peer { keeper, base: endpoint.trim_end_matches('/').to_owned() })
+            .collect()
+    }
+
+    /// The list that the peer has decided for or knows of.
+    pub async fn proposal(&self, peer: &Peer, epoch: u64) -> Result<Option<Proposal>, PeerError> {
+        self.json(format!("{}/v1/epochs/{epoch}/proposal", peer.base)).await
+    }
+
+    /// The rows that the peer holds; `None` before the deadline.
+    pub async fn reveals(&self, peer: &Peer, epoch: u64) -> Result<Option<RevealList>, PeerError> {
+        self.json(format!("{}/v1/epochs/{epoch}/reveals", peer.base)).await
+    }
+
+    /// The attestations that the peer knows of.
+    pub async fn attestations(&self, peer: &Peer, epoch: u64) -> Result<Option<Vec<Attestation>>, PeerError> {
+        self.json(format!("{}/v1/epochs/{epoch}/attestations", peer.base)).await
+    }
+
+    /// The bytes of a bundle.
+    pub async fn bundle(&self, peer: &Peer, hash: B256) -> Result<Option<Bytes>, PeerError> {
+        self.get(format!("{}/v1/bundles/{hash}", peer.base)).await
+    }
+
+    /// The bytes at a URL.
+    pub async fn get(&self, url: String) -> Result<Option<Bytes>, PeerError> {
+        let mut answer = self.http.get(url).send().await?;
+        match answer.status() {
+            StatusCode::OK => {}
+            StatusCode::NOT_FOUND | StatusCode::CONFLICT => return Ok(None),
+            other => return Err(PeerError::Status(other)),
+        }
+        let mut bytes = BytesMut::new();
+        while let Some(chunk) = answer.chunk().await? {
+            if bytes.len() + chunk.len() > MAX_BUNDLE_BYTES {
+                return Err(PeerError::TooLong);
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(Some(bytes.freeze()))
+    }
+
+    async fn json<T: DeserializeOwned>(&self, url: String) -> Result<Option<T>, PeerError> {
+        match self.get(url).await? {
+            Some(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+            None => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! Which rows count: the rules of commit and reveal intake and of the proposer's list, as pure functions.
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::{Address, B256, keccak256};
+use alloy_sol_types::{Eip712Domain, SolStruct};
+use tandem_protocol::{
+    api::Proposal,
+    bundle::DroppedRow,
+    clock::EpochClock,
+    messages::{WeightsCommit, rows_hash},
+    reveal::{Reveal, RevealRules, RowFault},
+    signed::{Signed, recover},
+};
+
+use crate::{
+    chain::{EpochFacts, KeeperSetFacts, SubnetFacts},
+    network::Network,
+};
+
+/// A row is known by its subnet and validator.
+pub type RowKey = (u16, Address);
+
+/// Entries of a row beyond which it is refused unread: no subnet has more uids.
+pub const MAX_ROW: usize = 1_024;
+
+/// Why a commit or a reveal is not taken in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IntakeFault {
+    /// Not the epoch that is open.
+    #[error("epoch {given} is not open; {open}")]
+    WrongEpoch {
+        /// Epoch given.
+        given: u64,
+        /// Which one is.
+        open: String,
+    },
+    /// Too early or too late.
+    #[error("chain time {now} is not between {from} and {until}")]
+    NotNow {
+        /// Chain time.
+        now: u64,
+        /// First second.
+        from: u64,
+        /// First second after.
+        until: u64,
+    },
+    /// No such subnet in this epoch.
+    #[error("subnet {0} does not exist in this epoch")]
+    UnknownSubnet(u16),
+    /// The validator held no uid at the epoch's start.
+    #[error("{0} held no uid in this subnet when the epoch began")]
+    UnknownValidator(Address),
+    /// Not signed by the validator it names.
+    #[error("the commit is not signed by {0}")]
+    Unsigned(Address),
+    /// More entries than any subnet has uids.
+    #[error("a row of {0} entries is longer than {MAX_ROW}")]
+    TooLong(usize),
+    /// More receipts than there are keepers.
+    #[error("{given} receipts from {keepers} keepers")]
+    TooManyReceipts {
+        /// Receipts given.
+        given: usize,
+        /// Keepers of the epoch.
+        keepers: usize,
+    },
+}
+
+/// Whether `commit` may be stored and receipted at chain time `now`.
+pub fn check_commit(
+    commit: &Signed<WeightsCommit>,
+    domain: &Eip712Domain,
+    clock: &EpochClock,
+    facts: &EpochFacts,
+    now: u64,
+) -> Result<(), IntakeFault> {
+    let message = &commit.message;
+    let epoch = message.epoch;
+    if clock.epoch_at(now) != Some(epoch) || facts.epoch != epoch {
+        let open = match clock.epoch_at(now) {
+            Some(current) => format!("commits of epoch {current} are taken now"),
+            None => "the network has not begun".to_owned(),
+        };
+        return Err(IntakeFault::WrongEpoch { given: epoch, open });
+    }
+    let (from, until) = (clock.start_of(epoch), clock.commit_deadline(epoch));
+    if now >= until {
+        return Err(IntakeFault::NotNow { now, from, until });
+    }
+    let subnet = facts.subnet(message.netuid).ok_or(IntakeFault::UnknownSubnet(message.netuid))?;
+    holds_uid(subnet, message.validator)?;
+    commit.verify(domain, message.validator).map_err(|_| IntakeFault::Unsigned(message.validator))
+}
+
+/// Whether `reveal` may be stored at chain time `now`, and if so, why it does not count (if it does not). Only what the
+/// validator itself signed is stored, so that nobody can have another's row dropped.
+pub fn check_reveal(
+    reveal: &Reveal,
+    network: &Network,
+    facts: &EpochFacts,
+    now: u64,
+) -> Result<Result<(), RowFault>, IntakeFault> {
+    let clock = &network.clock;
+    let epoch = reveal.epoch;
+    let (from, until) = (clock.commit_deadline(epoch), clock.reveal_deadline(epoch));
+    if facts.epoch != epoch {
+        return Err(IntakeFault::WrongEpoch { given: epoch, open: format!("reveals of {} are taken", facts.epoch) });
+    }
+    if !(from..until).contains(&now) {
+        return Err(IntakeFault::NotNow { now, from, until });
+    }
+    judge_row(reveal, network, &network.domain(), facts)
+}
+
+/// As [`check_reveal`], whatever the time.
+pub fn judge_row(
+    reveal: &Reveal,
+    network: &Network,
+    domain: &Eip712Domain,
+    facts: &EpochFacts,
+) -> Result<Result<(), RowFault>, IntakeFault> {
+    if reveal.row.len() > MAX_ROW {
+        return Err(IntakeFault::TooLong(reveal.row.len()));
+    }
+    let keepers = &facts.keeper_set.keepers;
+    if reveal.receipts.len() > keepers.len() {
+        return Err(IntakeFault::TooManyReceipts { given: reveal.receipts.len(), keepers: keepers.len() });
+    }
+    let subnet = facts.subnet(reveal.netuid).ok_or(IntakeFault::UnknownSubnet(reveal.netuid))?;
+    holds_uid(subnet, reveal.validator)?;
+    let digest = reveal.commit(network.chain_id, network.oracle).eip712_signing_hash(domain);
+    if recover(digest, &reveal.signature) != Ok(reveal.validator) {
+        return Err(IntakeFault::Unsigned(reveal.validator));
+    }
+    Ok(reveal.check(&RevealRules {
+        chain_id: network.chain_id,
+        oracle: network.oracle,
+        domain,
+        epoch: facts.epoch,
+        hotkeys: &subnet.hotkeys(),
+        keepers,
+        threshold: facts.keeper_set.threshold,
+    }))
+}
+
+fn holds_uid(subnet: &SubnetFacts, validator: Address) -> Result<(), IntakeFault> {
+    if subnet.neurons.iter().any(|neuron| neuron.input.hotkey == validator) {
+        return Ok(());
+    }
+    Err(IntakeFault::UnknownValidator(validator))
+}
+
+/// Which of two reveals of one validator is put forward: one that counts before one that does not, then the higher
+/// sequence number, then more receipts, then, so that every keeper chooses alike, the smaller encoding.
+pub fn better<'a>(one: (&'a Reveal, bool), other: (&'a Reveal, bool)) -> &'a Reveal {
+    let rank = |(reveal, counts): (&Reveal, bool)| (counts, reveal.seq, reveal.receipts.len());
+    let (first, second) = (rank(one), rank(other));
+    if first != second {
+        return if first > second { one.0 } else { other.0 };
+    }
+    if encoded(std::slice::from_ref(one.0)) <= encoded(std::slice::from_ref(other.0)) { one.0 } else { other.0 }
+}
+
+/// The name of a list's whole content, receipts and all: two lists of one name lead to one bundle.
+pub fn content_hash(reveals: &[Reveal]) -> B256 {
+    keccak256(encoded(reveals))
+}
+
+fn encoded(reveals: &[Reveal]) -> Vec<u8> {
+    serde_json::to_vec(reveals).expect("numbers, hashes and lists of them always have a JSON form")
+}
+
+/// The struct hashes of the listed commits, hashed as a [`tandem_protocol::messages::RowList`] wants them.
+pub fn list_hash(network: &Network, reveals: &[Reveal]) -> B256 {
+    rows_hash(reveals.iter().map(|reveal| reveal.commit(network.chain_id, network.oracle).eip712_hash_struct()))
+}
+
+/// The rows of one subnet as a bundle holds them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SubnetRows {
+    /// Rows that count, ascending by validator.
+    pub rows: Vec<Reveal>,
+    /// Rows that do not, ascending by validator.
+    pub dropped: Vec<DroppedRow>,
+}
+
+/// Sorts a list into rows that count and rows that do not, by subnet.
+pub fn sort_rows(
+    reveals: &[Reveal],
+    network: &Network,
+    facts: &EpochFacts,
+) -> Result<BTreeMap<u16, SubnetRows>, IntakeFault> {
+    let domain = network.domain();
+    let mut sorted: BTreeMap<u16, SubnetRows> = BTreeMap::new();
+    for reveal in reveals {
+        let verdict = judge_row(reveal, network, &domain, facts)?;
+        let subnet = sorted.entry(reveal.netuid).or_default();
+        match verdict {
+            Ok(()) => subnet.rows.push(reveal.clone()),
+            Err(fault) => {
+                subnet.dropped.push(DroppedRow { validator: reveal.validator, reason: fault.to_string() });
+            }
+        }
+    }
+    Ok(sorted)
+}
+
+/// Why a proposal is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProposalFault {
+    /// For another epoch or attempt.
+    #[error("proposal is for epoch {epoch}, attempt {attempt}")]
+    WrongEpoch {
+        /// Epoch named.
+        epoch: u64,
+        /// Attempt named.
+        attempt: u32,
+    },
+    /// Not this keeper's turn.
+    #[error("{found} proposes in round {round}, which is {expected}'s")]
+    NotItsTurn {
+        /// Who proposes.
+        found: Address,
+        /// Round named.
+        round: u32,
+        /// Whose turn it is.
+        expected: Address,
+    },
+    /// The list's signature does not fit.
+    #[error("the list is not signed by {0}")]
+    Unsigned(Address),
+    /// Rows and list differ.
+    #[error("the rows are not those of the signed list")]
+    WrongRows,
+    /// Rows out of order or twice.
+    #[error("row {0} does not come after its predecessor")]
+    NotAscending(usize),
+    /// A row that no keeper could have taken in.
+    #[error("row of {validator}: {fault}")]
+    Row {
+        /// Whose.
+        validator: Address,
+        /// What is wrong.
+        fault: IntakeFault,
+    },
+}
+
+/// Who proposes in `round`: keepers take turns from the one that configuration and epoch point to.
+pub fn proposer(set: &KeeperSetFacts, epoch: u64, round: u32) -> Option<Address> {
+    let count = set.keepers.len();
+    if count == 0 {
+        return None;
+    }
+    Some(set.keepers[(first_turn(set, epoch) + round as usize % count) % count])
+}
+
+/// How many keepers have their turn before `keeper` in `epoch`.
+pub fn turn_of(set: &KeeperSetFacts, epoch: u64, keeper: Address) -> Option<u64> {
+    let count = set.keepers.len();
+    let position = set.keepers.iter().position(|candidate| *candidate == keeper)?;
+    Some(((position + count - first_turn(set, epoch)) % count) as u64)
+}
+
+/// `keccak256(configDigest ‖ epoch) mod n`.
+fn first_turn(set: &KeeperSetFacts, epoch: u64) -> usize {
+    let seed = keccak256([set.config_digest.as_slice(), &epoch.to_be_bytes()].concat());
+    let count = set.keepers.len() as u64;
+    // 2^64 ≡ 2^64 mod n: fold the hash's four words from the top.
+    let folded = seed.chunks_exact(8).fold(0u128, |rest, word| {
+        let word = word.iter().fold(0u64, |value, byte| value << 8 | u64::from(*byte));
+        ((rest << 64) | u128::from(word)) % u128::from(count)
+    });
+    folded as usize
+}
+
+/// Checks that a proposal is the rightful proposer's and that every row in it is its validator's own.
+pub fn check_proposal(
+    proposal: &Proposal,
+    attempt: u32,
+    network: &Network,
+    facts: &EpochFacts,
+) -> Result<(), ProposalFault> {
+    let list = &proposal.list.message;
+    if list.epoch != facts.epoch || list.attempt != attempt {
+        return Err(ProposalFault::WrongEpoch { epoch: list.epoch, attempt: list.attempt });
+    }
+    let domain = network.domain();
+    match proposer(&facts.keeper_set, facts.epoch, list.round) {
+        Some(expected) if expected == proposal.proposer => {}
+        expected => {
+            return Err(ProposalFault::NotItsTurn {
+                found: proposal.proposer,
+                round: list.round,
+                expected: expected.unwrap_or_default(),
+            });
+        }
+    }
+    if proposal.list.verify(&domain, proposal.proposer).is_err() {
+        return Err(ProposalFault::Unsigned(proposal.proposer));
+    }
+    let keys = |reveal: &Reveal| (reveal.netuid, reveal.validator);
+    if let Some(at) = proposal.reveals.windows(2).position(|pair| keys(&pair[0]) >= keys(&pair[1])) {
+        return Err(ProposalFault::NotAscending(at + 1));
+    }
+    if list_hash(network, &proposal.reveals) != list.rowsHash {
+        return Err(ProposalFault::WrongRows);
+    }
+    for reveal in &proposal.reveals {
+        if reveal.epoch != facts.epoch {
+            return Err(ProposalFault::WrongEpoch { epoch: reveal.epoch, attempt });
+        }
+        judge_row(reveal, network, &domain, facts)
+            .map(drop)
+            .map_err(|fault| ProposalFault::Row { validator: reveal.validator, fault })?;
+    }
+    Ok(())
+}

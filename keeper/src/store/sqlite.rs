@@ -1,0 +1,515 @@
+//! The embedded store: one SQLite file, write-ahead log, every commit on disk before it is answered.
+
+use std::path::Path;
+
+use alloy_primitives::{Address, B256};
+use async_trait::async_trait;
+use serde::{Serialize, de::DeserializeOwned};
+use sqlx::{
+    Row, Sqlite, SqlitePool, Transaction,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
+};
+use tandem_protocol::{
+    api::{Attestation, AuditCount, JobFailure, JobResult, Proposal},
+    jobs::Job,
+    messages::WeightsCommit,
+    reveal::Reveal,
+    signed::Signed,
+};
+
+use super::{
+    CommitOutcome, Evidence, JobOutcome, LeaseQuery, LeasedJob, MAX_COMMITS, NewTx, Outbox, OutboxTx, Store,
+    StoreError, StoredReveal, TxAttempt, TxState, jobs,
+};
+use crate::rows::better;
+
+/// Evidence of one kind against one party in one epoch beyond which no more is kept: enough to prove the fault.
+const MAX_EVIDENCE: i64 = 16;
+
+/// A SQLite file.
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    /// One connection: SQLite has one writer.
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl SqliteStore {
+    /// Opens or creates the file and brings its shape up to date.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true);
+        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        sqlx::migrate!("migrations/sqlite").run(&writer).await?;
+        let readers = SqlitePoolOptions::new().max_connections(4).connect_with(options.read_only(true)).await?;
+        Ok(Self { writer, readers })
+    }
+
+    async fn write(&self) -> Result<Transaction<'_, Sqlite>, StoreError> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn add_jobs(&self, validator: Address, list: &[Job]) -> Result<u64, StoreError> {
+        let mut transaction = self.write().await?;
+        let added = jobs::add(&mut transaction, validator, list).await?;
+        transaction.commit().await?;
+        Ok(added)
+    }
+
+    async fn lease_jobs(&self, query: LeaseQuery) -> Result<Vec<LeasedJob>, StoreError> {
+        let mut transaction = self.write().await?;
+        let leased = jobs::lease(&mut transaction, query).await?;
+        transaction.commit().await?;
+        Ok(leased)
+    }
+
+    async fn extend_lease(
+        &self,
+        validator: Address,
+        job: B256,
+        attempt: u32,
+        now_ms: u64,
+        until_ms: u64,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.write().await?;
+        let extended = jobs::extend(&mut transaction, validator, job, attempt, now_ms, until_ms).await?;
+        transaction.commit().await?;
+        Ok(extended)
+    }
+
+    async fn complete_job(
+        &self,
+        validator: Address,
+        result: &JobResult,
+        now_ms: u64,
+    ) -> Result<JobOutcome, StoreError> {
+        let mut transaction = self.write().await?;
+        let outcome = jobs::complete(&mut transaction, validator, result, now_ms).await?;
+        transaction.commit().await?;
+        Ok(outcome)
+    }
+
+    async fn fail_job(&self, validator: Address, failure: &JobFailure, now_ms: u64) -> Result<JobOutcome, StoreError> {
+        let mut transaction = self.write().await?;
+        let outcome = jobs::fail(&mut transaction, validator, failure, now_ms).await?;
+        transaction.commit().await?;
+        Ok(outcome)
+    }
+
+    async fn audits(&self, epoch: u64) -> Result<Vec<AuditCount>, StoreError> {
+        jobs::audits(&self.readers, epoch).await
+    }
+
+    async fn put_commit(&self, commit: &Signed<WeightsCommit>) -> Result<CommitOutcome, StoreError> {
+        let WeightsCommit { netuid, epoch, validator, seq, commitHash } = commit.message;
+        let mut transaction = self.write().await?;
+        let row = sqlx::query(
+            "SELECT max(seq) AS last, count(*) AS count FROM commits WHERE epoch = ? AND netuid = ? AND validator = ?",
+        )
+        .bind(int(epoch)?)
+        .bind(netuid)
+        .bind(validator.as_slice())
+        .fetch_one(&mut *transaction)
+        .await?;
+        let last: Option<u32> = row.try_get("last")?;
+        let count: i64 = row.try_get("count")?;
+        let same = sqlx::query(
+            "SELECT hash, message FROM commits WHERE epoch = ? AND netuid = ? AND validator = ? AND seq = ?",
+        )
+        .bind(int(epoch)?)
+        .bind(netuid)
+        .bind(validator.as_slice())
+        .bind(seq)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let outcome = match (same, last) {
+            (Some(row), _) if hash(&row, "hash")? == commitHash => CommitOutcome::Stored,
+            (Some(row), _) => {
+                let held: Signed<WeightsCommit> = message(&row)?;
+                add_evidence(&mut transaction, "double_commit", validator, epoch, &(held, commit)).await?;
+                CommitOutcome::Equivocation
+            }
+            (None, Some(last)) if seq < last => CommitOutcome::Stale { last },
+            (None, _) if count >= MAX_COMMITS => CommitOutcome::TooMany,
+            (None, _) => {
+                sqlx::query(
+                    "INSERT INTO commits (epoch, netuid, validator, seq, hash, message) VALUES (?, ?, ?, ?, ?, ?)",
+                )
+                .bind(int(epoch)?)
+                .bind(netuid)
+                .bind(validator.as_slice())
+                .bind(seq)
+                .bind(commitHash.as_slice())
+                .bind(json(commit)?)
+                .execute(&mut *transaction)
+                .await?;
+                CommitOutcome::Stored
+            }
+        };
+        transaction.commit().await?;
+        Ok(outcome)
+    }
+
+    async fn put_reveal(&self, reveal: &Reveal, fault: Option<&str>) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        let held = sqlx::query("SELECT message, fault FROM reveals WHERE epoch = ? AND netuid = ? AND validator = ?")
+            .bind(int(reveal.epoch)?)
+            .bind(reveal.netuid)
+            .bind(reveal.validator.as_slice())
+            .fetch_optional(&mut *transaction)
+            .await?;
+        if let Some(row) = held {
+            let held = stored_reveal(&row)?;
+            let kept = better((&held.reveal, held.fault.is_none()), (reveal, fault.is_none()));
+            if *kept == held.reveal {
+                return Ok(());
+            }
+        }
+        sqlx::query("INSERT OR REPLACE INTO reveals (epoch, netuid, validator, message, fault) VALUES (?, ?, ?, ?, ?)")
+            .bind(int(reveal.epoch)?)
+            .bind(reveal.netuid)
+            .bind(reveal.validator.as_slice())
+            .bind(json(reveal)?)
+            .bind(fault)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn reveals(&self, epoch: u64) -> Result<Vec<StoredReveal>, StoreError> {
+        sqlx::query("SELECT message, fault FROM reveals WHERE epoch = ? ORDER BY netuid, validator")
+            .bind(int(epoch)?)
+            .fetch_all(&self.readers)
+            .await?
+            .iter()
+            .map(stored_reveal)
+            .collect()
+    }
+
+    async fn put_proposal(&self, proposal: &Proposal) -> Result<(), StoreError> {
+        let list = &proposal.list.message;
+        let mut transaction = self.write().await?;
+        let held =
+            sqlx::query("SELECT message FROM proposals WHERE epoch = ? AND attempt = ? AND round = ? AND proposer = ?")
+                .bind(int(list.epoch)?)
+                .bind(list.attempt)
+                .bind(list.round)
+                .bind(proposal.proposer.as_slice())
+                .fetch_optional(&mut *transaction)
+                .await?;
+        match held {
+            None => {
+                sqlx::query("INSERT INTO proposals (epoch, attempt, round, proposer, message) VALUES (?, ?, ?, ?, ?)")
+                    .bind(int(list.epoch)?)
+                    .bind(list.attempt)
+                    .bind(list.round)
+                    .bind(proposal.proposer.as_slice())
+                    .bind(json(proposal)?)
+                    .execute(&mut *transaction)
+                    .await?;
+            }
+            Some(row) => {
+                let held: Proposal = message(&row)?;
+                if held.list.message.rowsHash != list.rowsHash {
+                    let statements = (held.list, &proposal.list);
+                    let (kind, epoch) = ("double_proposal", list.epoch);
+                    add_evidence(&mut transaction, kind, proposal.proposer, epoch, &statements).await?;
+                }
+            }
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn proposals(&self, epoch: u64, attempt: u32) -> Result<Vec<Proposal>, StoreError> {
+        sqlx::query("SELECT message FROM proposals WHERE epoch = ? AND attempt = ? ORDER BY round, proposer")
+            .bind(int(epoch)?)
+            .bind(attempt)
+            .fetch_all(&self.readers)
+            .await?
+            .iter()
+            .map(message)
+            .collect()
+    }
+
+    async fn choose(&self, epoch: u64, attempt: u32, content: B256) -> Result<B256, StoreError> {
+        let mut transaction = self.write().await?;
+        sqlx::query("INSERT OR IGNORE INTO choices (epoch, attempt, content) VALUES (?, ?, ?)")
+            .bind(int(epoch)?)
+            .bind(attempt)
+            .bind(content.as_slice())
+            .execute(&mut *transaction)
+            .await?;
+        let row = sqlx::query("SELECT content FROM choices WHERE epoch = ? AND attempt = ?")
+            .bind(int(epoch)?)
+            .bind(attempt)
+            .fetch_one(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        hash(&row, "content")
+    }
+
+    async fn chosen(&self, epoch: u64, attempt: u32) -> Result<Option<B256>, StoreError> {
+        sqlx::query("SELECT content FROM choices WHERE epoch = ? AND attempt = ?")
+            .bind(int(epoch)?)
+            .bind(attempt)
+            .fetch_optional(&self.readers)
+            .await?
+            .map(|row| hash(&row, "content"))
+            .transpose()
+    }
+
+    async fn put_attestation(&self, attestation: &Attestation) -> Result<(), StoreError> {
+        let report = &attestation.report.message;
+        let mut transaction = self.write().await?;
+        let held = sqlx::query("SELECT message FROM attestations WHERE epoch = ? AND attempt = ? AND keeper = ?")
+            .bind(int(report.epoch)?)
+            .bind(report.attempt)
+            .bind(attestation.keeper.as_slice())
+            .fetch_optional(&mut *transaction)
+            .await?;
+        match held {
+            None => {
+                sqlx::query("INSERT INTO attestations (epoch, attempt, keeper, message) VALUES (?, ?, ?, ?)")
+                    .bind(int(report.epoch)?)
+                    .bind(report.attempt)
+                    .bind(attestation.keeper.as_slice())
+                    .bind(json(attestation)?)
+                    .execute(&mut *transaction)
+                    .await?;
+            }
+            Some(row) => {
+                let held: Attestation = message(&row)?;
+                if held.report.message != *report {
+                    let (kind, epoch) = ("double_attestation", report.epoch);
+                    add_evidence(&mut transaction, kind, attestation.keeper, epoch, &(held, attestation)).await?;
+                }
+            }
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn attestations(&self, epoch: u64) -> Result<Vec<Attestation>, StoreError> {
+        sqlx::query("SELECT message FROM attestations WHERE epoch = ? ORDER BY attempt, keeper")
+            .bind(int(epoch)?)
+            .fetch_all(&self.readers)
+            .await?
+            .iter()
+            .map(message)
+            .collect()
+    }
+
+    async fn last_attested(&self, keeper: Address) -> Result<Option<u64>, StoreError> {
+        let row = sqlx::query("SELECT max(epoch) AS epoch FROM attestations WHERE keeper = ?")
+            .bind(keeper.as_slice())
+            .fetch_one(&self.readers)
+            .await?;
+        let epoch: Option<i64> = row.try_get("epoch")?;
+        epoch.map(|epoch| uint(epoch, "epoch")).transpose()
+    }
+
+    async fn evidence(&self, epoch: u64) -> Result<Vec<Evidence>, StoreError> {
+        sqlx::query("SELECT kind, subject, statements FROM evidence WHERE epoch = ? ORDER BY kind, subject, statements")
+            .bind(int(epoch)?)
+            .fetch_all(&self.readers)
+            .await?
+            .iter()
+            .map(|row| {
+                Ok(Evidence {
+                    kind: row.try_get("kind")?,
+                    subject: address(row, "subject")?,
+                    epoch,
+                    statements: row.try_get("statements")?,
+                })
+            })
+            .collect()
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+#[async_trait]
+impl Outbox for SqliteStore {
+    async fn put_tx(&self, tx: &NewTx) -> Result<i64, StoreError> {
+        let mut transaction = self.write().await?;
+        let inserted = sqlx::query(
+            "INSERT INTO outbox (sender, purpose, target, data, nonce, gas_limit, state) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(tx.sender.as_slice())
+        .bind(&tx.purpose)
+        .bind(tx.to.as_slice())
+        .bind(&tx.data)
+        .bind(int(tx.nonce)?)
+        .bind(int(tx.gas_limit)?)
+        .bind(TxState::Signed.name())
+        .execute(&mut *transaction)
+        .await
+        .map_err(|error| match &error {
+            sqlx::Error::Database(fault) if fault.is_unique_violation() => StoreError::InFlight(tx.sender),
+            _ => error.into(),
+        })?;
+        let id = inserted.last_insert_rowid();
+        insert_attempt(&mut transaction, id, &tx.first).await?;
+        transaction.commit().await?;
+        Ok(id)
+    }
+
+    async fn put_attempt(&self, id: i64, attempt: &TxAttempt) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        insert_attempt(&mut transaction, id, attempt).await?;
+        sqlx::query("UPDATE outbox SET state = 'signed' WHERE id = ? AND state = 'broadcast'")
+            .bind(id)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn set_tx_state(&self, id: i64, state: TxState) -> Result<(), StoreError> {
+        sqlx::query("UPDATE outbox SET state = ? WHERE id = ?")
+            .bind(state.name())
+            .bind(id)
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+
+    async fn open_txs(&self, sender: Address) -> Result<Vec<OutboxTx>, StoreError> {
+        // Read where it is written: what was just stored must be seen.
+        let mut transaction = self.write().await?;
+        let rows = sqlx::query(
+            "SELECT id, purpose, target, data, nonce, gas_limit, state FROM outbox
+             WHERE sender = ? AND state IN ('signed', 'broadcast', 'mined') ORDER BY nonce, id",
+        )
+        .bind(sender.as_slice())
+        .fetch_all(&mut *transaction)
+        .await?;
+        let mut open = Vec::with_capacity(rows.len());
+        for row in rows {
+            let id: i64 = row.try_get("id")?;
+            let attempts =
+                sqlx::query("SELECT hash, raw, max_fee, tip, signed_ms FROM outbox_attempts WHERE tx = ? ORDER BY n")
+                    .bind(id)
+                    .fetch_all(&mut *transaction)
+                    .await?
+                    .iter()
+                    .map(tx_attempt)
+                    .collect::<Result<_, _>>()?;
+            let state: String = row.try_get("state")?;
+            open.push(OutboxTx {
+                id,
+                purpose: row.try_get("purpose")?,
+                to: address(&row, "target")?,
+                data: row.try_get("data")?,
+                nonce: uint(row.try_get("nonce")?, "nonce")?,
+                gas_limit: uint(row.try_get("gas_limit")?, "gas_limit")?,
+                state: TxState::from_name(&state)
+                    .ok_or_else(|| StoreError::Malformed { what: "state", reason: state.clone() })?,
+                attempts,
+            });
+        }
+        Ok(open)
+    }
+}
+
+async fn insert_attempt(
+    transaction: &mut Transaction<'_, Sqlite>,
+    id: i64,
+    attempt: &TxAttempt,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO outbox_attempts (tx, n, hash, raw, max_fee, tip, signed_ms)
+         VALUES (?1, (SELECT count(*) FROM outbox_attempts WHERE tx = ?1), ?2, ?3, ?4, ?5, ?6)",
+    )
+    .bind(id)
+    .bind(attempt.hash.as_slice())
+    .bind(&attempt.raw)
+    .bind(attempt.max_fee.to_string())
+    .bind(attempt.tip.to_string())
+    .bind(int(attempt.signed_ms)?)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+fn tx_attempt(row: &SqliteRow) -> Result<TxAttempt, StoreError> {
+    let fee = |column: &'static str| -> Result<u128, StoreError> {
+        let text: String = row.try_get(column)?;
+        text.parse().map_err(|_| StoreError::Malformed { what: column, reason: text })
+    };
+    Ok(TxAttempt {
+        hash: hash(row, "hash")?,
+        raw: row.try_get("raw")?,
+        max_fee: fee("max_fee")?,
+        tip: fee("tip")?,
+        signed_ms: uint(row.try_get("signed_ms")?, "signed_ms")?,
+    })
+}
+
+/// Keeps two contradicting statements, or one that is out of place.
+pub(super) async fn add_evidence<T: Serialize>(
+    transaction: &mut Transaction<'_, Sqlite>,
+    kind: &'static str,
+    subject: Address,
+    epoch: u64,
+    statements: &T,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT OR IGNORE INTO evidence (kind, subject, epoch, statements) SELECT ?1, ?2, ?3, ?4
+         WHERE (SELECT count(*) FROM evidence WHERE kind = ?1 AND subject = ?2 AND epoch = ?3) < ?5",
+    )
+    .bind(kind)
+    .bind(subject.as_slice())
+    .bind(int(epoch)?)
+    .bind(json(statements)?)
+    .bind(MAX_EVIDENCE)
+    .execute(&mut **transaction)
+    .await?;
+    tracing::warn!(kind, %subject, epoch, "kept as evidence");
+    metrics::counter!(crate::telemetry::EVIDENCE).increment(1);
+    Ok(())
+}
+
+pub(super) fn int(value: u64) -> Result<i64, StoreError> {
+    i64::try_from(value).map_err(|_| StoreError::TooLarge(value))
+}
+
+pub(super) fn uint(value: i64, what: &'static str) -> Result<u64, StoreError> {
+    u64::try_from(value).map_err(|error| StoreError::Malformed { what, reason: error.to_string() })
+}
+
+pub(super) fn json<T: Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Malformed { what: "message", reason: error.to_string() })
+}
+
+pub(super) fn hash(row: &SqliteRow, column: &'static str) -> Result<B256, StoreError> {
+    let bytes: Vec<u8> = row.try_get(column)?;
+    B256::try_from(bytes.as_slice()).map_err(|error| StoreError::Malformed { what: column, reason: error.to_string() })
+}
+
+fn address(row: &SqliteRow, column: &'static str) -> Result<Address, StoreError> {
+    let bytes: Vec<u8> = row.try_get(column)?;
+    Address::try_from(bytes.as_slice())
+        .map_err(|error| StoreError::Malformed { what: column, reason: error.to_string() })
+}
+
+fn message<T: DeserializeOwned>(row: &SqliteRow) -> Result<T, StoreError> {
+    let text: String = row.try_get("message")?;
+    serde_json::from_str(&text).map_err(|error| StoreError::Malformed { what: "message", reason: error.to_string() })
+}
+
+fn stored_reveal(row: &SqliteRow) -> Result<StoredReveal, StoreError> {
+    Ok(StoredReveal { reveal: message(row)?, fault: row.try_get("fault")? })
+}
