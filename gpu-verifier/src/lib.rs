@@ -8,6 +8,10 @@
 //! - [`generate`] decodes and proves; [`verify`] re-runs one prefill and measures; [`verdict`] judges measurements.
 //! - [`testmodel`] writes small models with seeded random weights.
 //!
+//! With the feature `network` (on by default):
+//! - `chain` reads prices, neurons and channels, opens channels and settles vouchers;
+//! - `node` serves completions that are paid by voucher and proved; `worker` audits those who do, and weighs them.
+//!
 //! ```
 //! use tandem_verifier::{backend, generate, model::ModelFiles, testmodel, verdict, verify};
 //!
@@ -29,11 +33,19 @@
 //! ```
 
 pub mod backend;
+#[cfg(feature = "network")]
+pub mod chain;
 pub mod commitment;
 pub mod generate;
 pub mod model;
+#[cfg(feature = "network")]
+pub mod node;
 pub mod numeric;
 pub mod sampling;
+#[cfg(feature = "network")]
+pub mod service;
 pub mod testmodel;
 pub mod verdict;
 pub mod verify;
+#[cfg(feature = "network")]
+pub mod worker;

@@ -3,8 +3,12 @@
 
 mod generate;
 mod model;
+#[cfg(feature = "network")]
+mod serve;
 mod toploc;
 mod verify;
+#[cfg(feature = "network")]
+mod work;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -41,6 +45,12 @@ enum Command {
     /// Build or verify proofs of raw activations.
     #[command(subcommand)]
     Toploc(toploc::Command),
+    /// Contribute: serve completions, paid by voucher.
+    #[cfg(feature = "network")]
+    Serve(Box<serve::Command>),
+    /// Validate: audit contributors and weigh them.
+    #[cfg(feature = "network")]
+    Work(Box<work::Command>),
 }
 
 impl Cli {
@@ -50,6 +60,10 @@ impl Cli {
             Command::Generate(command) => command.run(),
             Command::Verify(command) => command.run(),
             Command::Toploc(command) => command.run(),
+            #[cfg(feature = "network")]
+            Command::Serve(command) => command.run(),
+            #[cfg(feature = "network")]
+            Command::Work(command) => command.run(),
         }
     }
 }

@@ -1,0 +1,144 @@
+//! From an epoch's verdicts to one row of weights: correctness first, then speed, then availability.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tandem_protocol::api::Verdict;
+
+use crate::verdict::{Aggregate, Decision, Policy};
+
+/// What makes one correct contributor worth more than another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Speed {
+    /// The class it declares in its commitments: reproducible, for networks whose hardware is agreed on.
+    #[default]
+    Declared,
+    /// Completion tokens per second as measured from here.
+    Measured,
+}
+
+/// What one audit found, as far as weights go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Who was audited.
+    pub uid: u16,
+    /// How it was judged.
+    pub verdict: Verdict,
+    /// Declared speed, thousandths of an A100.
+    pub speed_class: u32,
+    /// Tokens of the answer.
+    pub completion_tokens: u32,
+    /// Milliseconds until the whole answer was there.
+    pub elapsed_ms: u64,
+}
+
+/// The row of one subnet: (uid, weight), uids ascending, weights above zero, the largest 65,535.
+///
+/// A contributor's weight is 0 for any hard fault; 0 too if any response was suspect and the sequential test of `policy` does
+/// not say that it passes all the same; otherwise `speed · passes / audits`, where an unavailable contributor's audit is no
+/// pass. Speed is the smallest declared class, or all tokens over all time. Integers only, rounded down, so that equal
+/// findings give equal rows.
+pub fn row(findings: &[Finding], speed: Speed, policy: &Policy) -> Vec<(u16, u16)> {
+    let mut contributors: BTreeMap<u16, Vec<&Finding>> = BTreeMap::new();
+    for finding in findings {
+        contributors.entry(finding.uid).or_default().push(finding);
+    }
+    let scores: Vec<(u16, u128)> =
+        contributors.into_iter().map(|(uid, findings)| (uid, score(&findings, speed, policy))).collect();
+    let best = scores.iter().map(|(_, score)| *score).max().unwrap_or(0);
+    if best == 0 {
+        return Vec::new();
+    }
+    let scaled = scores.into_iter().map(|(uid, score)| (uid, (score * u128::from(u16::MAX) / best) as u16));
+    scaled.filter(|(_, weight)| *weight > 0).collect()
+}
+
+fn score(findings: &[&Finding], speed: Speed, policy: &Policy) -> u128 {
+    let count = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count() as u32;
+    let aggregate = Aggregate {
+        clean: count(Verdict::Pass),
+        suspect: count(Verdict::Fail),
+        hard: count(Verdict::HardFault),
+        tokens: 0,
+    };
+    if aggregate.hard > 0 || (aggregate.suspect > 0 && aggregate.decide(policy) != Decision::Pass) {
+        return 0;
+    }
+    let passed = || findings.iter().filter(|finding| finding.verdict == Verdict::Pass);
+    // Thousandths of an A100, or tokens per second: in both cases only the ratio between contributors counts.
+    let speed: u128 = match speed {
+        Speed::Declared => passed().map(|finding| u128::from(finding.speed_class)).min().unwrap_or(0),
+        Speed::Measured => {
+            let tokens: u128 = passed().map(|finding| u128::from(finding.completion_tokens)).sum();
+            let millis: u128 = passed().map(|finding| u128::from(finding.elapsed_ms)).sum();
+            tokens * 1_000_000 / millis.max(1)
+        }
+    };
+    speed * 1_000_000 * u128::from(aggregate.clean) / findings.len().max(1) as u128
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn found(uid: u16, verdict: Verdict, speed_class: u32) -> Finding {
+        Finding { uid, verdict, speed_class, completion_tokens: 10, elapsed_ms: 100 }
+    }
+
+    fn declared(findings: &[Finding]) -> Vec<(u16, u16)> {
+        row(findings, Speed::Declared, &Policy::default())
+    }
+
+    #[test]
+    fn cheats_weigh_nothing_whatever_they_declare_and_others_by_speed_and_availability() {
+        use Verdict::{Fail, HardFault, Pass, Unavailable};
+        let findings = [
+            found(4, Pass, 1000),
+            found(4, Pass, 1000),
+            found(2, Pass, 500),
+            found(7, Pass, 1000),
+            found(7, Unavailable, 0),
+            found(9, Pass, 9000),
+            found(9, HardFault, 9000),
+            found(1, Fail, 9000),
+            found(1, Pass, 9000),
+            found(3, Unavailable, 0),
+        ];
+        assert_eq!(declared(&findings), [(2, 32_767), (4, 65_535), (7, 32_767)]);
+    }
+
+    #[test]
+    fn one_suspect_response_among_many_clean_ones_is_forgiven() {
+        let mut findings = vec![found(0, Verdict::Fail, 10)];
+        findings.extend(vec![found(0, Verdict::Pass, 10); 30]);
+        assert_eq!(declared(&findings), [(0, 65_535)]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_row_is_ascending_scaled_to_its_largest_and_does_not_depend_on_order(
+            findings in prop::collection::vec((0u16..9, 0usize..4, any::<u32>(), any::<u32>(), any::<u64>()), 0..60),
+            measured: bool,
+        ) {
+            let verdicts = [Verdict::Pass, Verdict::Fail, Verdict::HardFault, Verdict::Unavailable];
+            let mut findings: Vec<Finding> = findings
+                .into_iter()
+                .map(|(uid, verdict, speed_class, completion_tokens, elapsed_ms)| {
+                    Finding { uid, verdict: verdicts[verdict], speed_class, completion_tokens, elapsed_ms }
+                })
+                .collect();
+            let speed = if measured { Speed::Measured } else { Speed::Declared };
+            let first = row(&findings, speed, &Policy::default());
+            findings.reverse();
+            prop_assert_eq!(&first, &row(&findings, speed, &Policy::default()));
+            prop_assert!(first.windows(2).all(|pair| pair[0].0 < pair[1].0));
+            prop_assert!(first.is_empty() || first.iter().any(|(_, weight)| *weight == u16::MAX));
+            for (uid, _) in &first {
+                let hard = findings.iter().any(|f| f.uid == *uid && f.verdict == Verdict::HardFault);
+                prop_assert!(!hard);
+            }
+        }
+    }
+}
