@@ -1,5 +1,7 @@
 //! The suite as it is deployed, in an in-process EVM.
 
+#![allow(clippy::unwrap_used, reason = "the lint spares tests, but not the functions that tests share")]
+
 mod artifacts;
 mod config;
 mod credits;
