@@ -160,9 +160,9 @@ pub struct SenderConfig {
     /// Seconds without inclusion after which the fees are raised.
     pub bump_after_s: u64,
     /// Ceiling of the fee per gas, in wei.
-    pub max_fee_wei: u128,
+    pub max_fee_wei: u64,
     /// Floor of the tip per gas, in wei.
-    pub min_tip_wei: u128,
+    pub min_tip_wei: u64,
     /// Gas limit in per cent of the estimate.
     pub gas_percent: u64,
     /// Subnet steps of one `settle`.

@@ -5,7 +5,7 @@
 //! disk before [`Guard::authorize`] returns. What other keepers show of our own signatures is taken in too
 //! ([`Guard::authorize`] with their digest), so that a restored backup learns what it has forgotten before it signs.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use alloy_primitives::{Address, B256};
 use sqlx::{
@@ -68,7 +68,8 @@ impl Guard {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Delete)
             .locking_mode(SqliteLockingMode::Exclusive)
-            .synchronous(SqliteSynchronous::Full);
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_millis(500));
         let pool = SqlitePoolOptions::new()
             .min_connections(1)
             .max_connections(1)

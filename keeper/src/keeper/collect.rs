@@ -237,28 +237,25 @@ impl Keeper {
         let quorum = attested
             .and_then(|(hash, _)| attestations.get(&hash))
             .is_some_and(|signers| signers.len() >= facts.keeper_set.threshold);
+        let chosen = self.store.chosen(epoch, attempt).await?;
         let mut live = self.live_mut();
-        if quorum && live.quorum.is_none_or(|(of, number, _)| (of, number) != (epoch, attempt)) {
+        let of_this = |known: &(u64, u32, u64)| (known.0, known.1) == (epoch, attempt);
+        if quorum && !live.quorum.as_ref().is_some_and(of_this) {
             live.quorum = Some((epoch, attempt, heads.latest.time));
         }
-        let quorum_since =
-            live.quorum.filter(|(of, number, _)| (*of, *number) == (epoch, attempt)).map(|known| known.2);
-        let (peers_heard, inputs_known) =
-            (live.heard.1.len(), live.inputs.as_ref().is_some_and(|inputs| inputs.facts.epoch == epoch));
-        drop(live);
         Ok(Work {
             epoch,
             attempt,
             status: stored.status,
             set: facts.keeper_set.clone(),
-            inputs_known,
+            inputs_known: live.inputs.as_ref().is_some_and(|inputs| inputs.facts.epoch == epoch),
             rows,
-            peers_heard,
+            peers_heard: live.heard.1.len(),
             proposals,
-            chosen: self.store.chosen(epoch, attempt).await?,
+            chosen,
             attested,
             attestations,
-            quorum_since,
+            quorum_since: live.quorum.filter(of_this).map(|(_, _, since)| since),
         })
     }
 

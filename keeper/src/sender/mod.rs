@@ -174,8 +174,8 @@ impl Sender {
         // A mined transaction counts even while a reorganisation hides it.
         let nonce = open.iter().map(|tx| tx.nonce + 1).max().map_or(counted, |own| own.max(counted));
         let fees = self.market().await?;
-        if fees.max > self.config.max_fee_wei {
-            return Err(SendError::TooExpensive { needed: fees.max, ceiling: self.config.max_fee_wei });
+        if fees.max > self.ceiling() {
+            return Err(SendError::TooExpensive { needed: fees.max, ceiling: self.ceiling() });
         }
         let first = self.sign(to, &data, nonce, gas_limit, fees)?;
         let sender = self.key.address();
@@ -245,13 +245,17 @@ impl Sender {
         }
     }
 
+    fn ceiling(&self) -> u128 {
+        u128::from(self.config.max_fee_wei)
+    }
+
     async fn market(&self) -> Result<Fees, SendError> {
         let estimate = self
             .provider
             .estimate_eip1559_fees()
             .await
             .map_err(|error| SendError::Rpc { what: "eth_feeHistory", reason: error.to_string() })?;
-        let tip = estimate.max_priority_fee_per_gas.max(self.config.min_tip_wei);
+        let tip = estimate.max_priority_fee_per_gas.max(u128::from(self.config.min_tip_wei));
         Ok(Fees { max: estimate.max_fee_per_gas.max(tip), tip })
     }
 
@@ -332,7 +336,7 @@ impl Sender {
         let market = self.market().await?;
         let raise = |fee: u128| fee.saturating_add(fee.div_ceil(8));
         let fees = Fees { max: market.max.max(raise(last.max_fee)), tip: market.tip.max(raise(last.tip)) };
-        if fees.max > self.config.max_fee_wei {
+        if fees.max > self.ceiling() {
             tracing::warn!(purpose = tx.purpose, nonce = tx.nonce, needed = fees.max, "fee ceiling reached");
             return Ok(false);
         }

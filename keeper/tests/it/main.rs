@@ -1,1 +1,13 @@
-//! Tests.
+//! The keeper's tests: pure parts directly, the API over real HTTP with real signatures, the sender and the whole keeper
+//! against a real anvil with the real contracts.
+#![allow(clippy::unwrap_used, reason = "the lint spares tests, but not the functions that tests share")]
+
+mod agreement;
+mod api;
+mod config;
+mod decide;
+mod guard;
+mod sender;
+mod store;
+mod suite;
+mod support;

@@ -1,0 +1,264 @@
+//! Three keepers on a chain in memory, over real HTTP: they agree, post once, and nobody's absence or crash changes what
+//! they agree on.
+
+use std::{path::PathBuf, sync::Arc};
+
+use alloy_primitives::B256;
+use alloy_signer_local::PrivateKeySigner;
+use alloy_sol_types::SolStruct;
+use reqwest::{Client, StatusCode};
+use tandem_keeper::{
+    chain::KeeperSetFacts,
+    config::PeersConfig,
+    replay::{BundleSources, replay},
+    rows::turn_of,
+};
+use tandem_protocol::{
+    api::{ClaimList, Proposal, ReceiptResponse},
+    bundle::EpochBundle,
+    messages::WeightsCommit,
+    outcome,
+    reveal::Reveal,
+    signed::Signed,
+    tree::{RewardKind, root_from_proof},
+};
+
+use crate::support::{GENESIS, LENGTH, Running, SALT, commit, keeper_keys, key, memory::MemoryChain, network};
+
+struct Net {
+    _folder: tempfile::TempDir,
+    folders: Vec<PathBuf>,
+    chain: Arc<MemoryChain>,
+    running: Vec<Option<Running>>,
+    http: Client,
+}
+
+const PATIENCE: PeersConfig = PeersConfig { endpoints: std::collections::BTreeMap::new(), timeout_ms: 500 };
+
+impl Net {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let chain = Arc::new(MemoryChain::new(GENESIS + 1));
+        let folders: Vec<PathBuf> = (0..3).map(|index| folder.path().join(index.to_string())).collect();
+        let mut running = Vec::new();
+        for (folder, key) in folders.iter().zip(keeper_keys()) {
+            std::fs::create_dir(folder).unwrap();
+            running.push(Some(Running::start(folder, key, &chain, PATIENCE).await));
+        }
+        let net = Self { _folder: folder, folders, chain, running, http: Client::new() };
+        net.announce();
+        net
+    }
+
+    fn announce(&self) {
+        let base = |running: &Option<Running>| {
+            running.as_ref().map_or("http://127.0.0.1:1".to_owned(), |running| running.base.clone())
+        };
+        self.chain.set_endpoints(self.running.iter().map(base).collect());
+    }
+
+    async fn stop(&mut self, index: usize) {
+        self.running[index].take().unwrap().stop().await;
+    }
+
+    async fn restart(&mut self, index: usize) {
+        let key = keeper_keys().remove(index);
+        self.running[index] = Some(Running::start(&self.folders[index], key, &self.chain, PATIENCE).await);
+        self.announce();
+    }
+
+    /// Every keeper looks, decides and acts at this time, and a few times more, for what follows from what others did.
+    async fn at(&self, time: u64) {
+        self.chain.set_time(time);
+        for _ in 0..3 {
+            for running in self.running.iter().flatten() {
+                running.keeper.step().await.unwrap();
+            }
+        }
+    }
+
+    /// Commits a row with every keeper that runs; answers its reveal.
+    async fn commit(&self, validator: &PrivateKeySigner, epoch: u64, row: &[(u16, u16)]) -> Reveal {
+        let commit: Signed<WeightsCommit> = commit(&network(), validator, epoch, 1, 1, row);
+        let mut receipts = Vec::new();
+        for running in self.running.iter().flatten() {
+            let answer = self.http.post(format!("{}/v1/commits", running.base)).json(&commit).send().await.unwrap();
+            let receipt: ReceiptResponse = answer.json().await.unwrap();
+            receipts.push((receipt.keeper, receipt.signature));
+        }
+        receipts.sort_by_key(|(keeper, _)| *keeper);
+        let message = &commit.message;
+        Reveal {
+            netuid: 1,
+            epoch,
+            validator: message.validator,
+            seq: message.seq,
+            salt: SALT,
+            row: row.to_vec(),
+            signature: commit.signature,
+            receipts,
+        }
+    }
+
+    async fn reveal(&self, reveal: &Reveal, to: &[usize]) {
+        for index in to {
+            let Some(running) = &self.running[*index] else { continue };
+            let answer = self.http.post(format!("{}/v1/reveals", running.base)).json(reveal).send().await.unwrap();
+            assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+        }
+    }
+
+    /// An epoch in which three validators score contributors 3 and 4; `hidden` is revealed to one keeper only.
+    async fn rows(&self, epoch: u64, hidden: Option<usize>) {
+        let clock = network().clock;
+        self.at(clock.start_of(epoch) + LENGTH / 2).await;
+        let mut reveals = Vec::new();
+        for (number, row) in
+            [(11, [(3, 60_000), (4, 20_000)]), (12, [(3, 50_000), (4, 20_000)]), (13, [(3, 9), (4, 3)])]
+        {
+            reveals.push(self.commit(&key(number), epoch, &row).await);
+        }
+        self.at(clock.commit_deadline(epoch)).await;
+        for (place, reveal) in reveals.iter().enumerate() {
+            let everybody = [0, 1, 2];
+            match hidden {
+                Some(keeper) if place == 2 => self.reveal(reveal, &[keeper]).await,
+                _ => self.reveal(reveal, &everybody).await,
+            }
+        }
+    }
+
+    /// Lets time pass second by second.
+    async fn pass(&self, from: u64, until: u64) {
+        for time in from..until {
+            self.at(time).await;
+        }
+    }
+
+    async fn bundle(&self, hash: B256) -> EpochBundle {
+        let running = self.running.iter().flatten().next().unwrap();
+        let bytes = self.http.get(format!("{}/v1/bundles/{hash}", running.base)).send().await.unwrap();
+        EpochBundle::decode_named(&bytes.bytes().await.unwrap(), hash).unwrap()
+    }
+}
+
+/// `[EP-2]` `[KP-1]`
+#[tokio::test]
+async fn three_keepers_agree_post_once_and_serve_claims_under_the_active_root() {
+    let net = Net::start().await;
+    let clock = network().clock;
+    net.rows(0, None).await;
+    net.pass(clock.reveal_deadline(0), clock.reveal_deadline(0) + 30).await;
+    net.rows(1, Some(2)).await;
+    net.pass(clock.reveal_deadline(1), clock.reveal_deadline(1) + 30).await;
+
+    let posted = net.chain.posted();
+    assert_eq!(posted.iter().map(|report| report.epoch).collect::<Vec<_>>(), [0, 1]);
+    assert_eq!(net.chain.active(), 2);
+    let posts = net.chain.sent().into_iter().filter(|purpose| purpose.starts_with("post")).count();
+    assert_eq!(posts, 2, "nobody posts what stands on chain");
+    let bundle = net.bundle(posted[1].bundleHash).await;
+    assert_eq!(bundle.inputs.subnets[0].rows.len(), 3, "the row shown to one keeper only is handed over");
+    assert_eq!(bundle.inputs.previous_report, posted[0].eip712_hash_struct());
+    assert_eq!(outcome::report(&bundle), posted[1]);
+
+    let owner = key(113).address();
+    for running in net.running.iter().flatten() {
+        let answer = net.http.get(format!("{}/v1/claims/{owner}", running.base)).send().await.unwrap();
+        let claims: ClaimList = answer.json().await.unwrap();
+        assert_eq!((claims.epoch, claims.root), (1, posted[1].rewardsRoot));
+        assert!(claims.claims.iter().any(|claim| claim.reward.kind == RewardKind::ValidatorAlpha));
+        for claim in &claims.claims {
+            let leaf = claim.reward.leaf_hash(claim.index);
+            assert_eq!(root_from_proof(leaf, claim.index, &claim.proof), claims.root);
+        }
+    }
+    let sources = BundleSources { peers: vec![net.running[1].as_ref().unwrap().base.clone()], urls: Vec::new() };
+    let replayed = replay(&network(), net.chain.as_ref(), &sources, 1).await.unwrap();
+    assert_eq!(replayed.differences, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn when_the_first_in_turn_is_down_the_next_proposes_and_posts_and_the_lost_one_catches_up() {
+    let mut net = Net::start().await;
+    let clock = network().clock;
+    let set = KeeperSetFacts {
+        keepers: keeper_keys().iter().map(|key| key.address()).collect(),
+        endpoints: vec![String::new(); 3],
+        threshold: 2,
+        config_digest: B256::repeat_byte(0xcd),
+    };
+    let first = set.keepers.iter().position(|keeper| turn_of(&set, 0, *keeper) == Some(0)).unwrap();
+    net.stop(first).await;
+    net.announce();
+    net.rows(0, None).await;
+    net.pass(clock.reveal_deadline(0), clock.reveal_deadline(0) + 40).await;
+    assert_eq!(net.chain.posted().len(), 1);
+    assert_eq!(net.chain.active(), 1);
+
+    net.restart(first).await;
+    net.rows(1, None).await;
+    net.pass(clock.reveal_deadline(1), clock.reveal_deadline(1) + 30).await;
+    assert_eq!(net.chain.posted().len(), 2);
+    let base = &net.running[first].as_ref().unwrap().base;
+    let status: serde_json::Value =
+        net.http.get(format!("{base}/v1/status")).send().await.unwrap().json().await.unwrap();
+    assert_eq!(status["last_attested"], 1, "it fetched the bundle that it had missed");
+}
+
+/// `[KP-1]` `[KP-2]`
+#[tokio::test]
+async fn a_keeper_killed_after_signing_signs_the_same_again_and_a_late_quorum_still_posts() {
+    let mut net = Net::start().await;
+    let clock = network().clock;
+    net.rows(0, None).await;
+    net.stop(0).await;
+    net.stop(1).await;
+    net.announce();
+    // One keeper alone proposes and signs when its turn comes.
+    net.pass(clock.reveal_deadline(0), clock.reveal_deadline(0) + 14).await;
+    let alone = net.running[2].as_ref().unwrap().store.attestations(0).await.unwrap();
+    assert_eq!(alone.len(), 1);
+    net.stop(2).await;
+    net.restart(2).await;
+    net.pass(clock.reveal_deadline(0) + 14, clock.reveal_deadline(0) + 20).await;
+    assert_eq!(net.running[2].as_ref().unwrap().store.attestations(0).await.unwrap(), alone);
+    assert!(net.chain.posted().is_empty());
+
+    net.restart(0).await;
+    net.restart(1).await;
+    net.pass(clock.reveal_deadline(0) + 20, clock.reveal_deadline(0) + 30).await;
+    assert_eq!(net.chain.posted(), [alone[0].report.message.clone()]);
+}
+
+/// `[EP-4]`
+#[tokio::test]
+async fn what_lost_epochs_were_granted_is_paid_with_the_next_one() {
+    let net = Net::start().await;
+    let clock = network().clock;
+    net.rows(2, None).await;
+    net.pass(clock.reveal_deadline(2), clock.reveal_deadline(2) + 30).await;
+    let posted = net.chain.posted();
+    assert_eq!(posted.iter().map(|report| report.epoch).collect::<Vec<_>>(), [1, 2]);
+    let first = net.bundle(posted[0].bundleHash).await;
+    assert_eq!((first.inputs.subnets[0].alpha, first.inputs.subnets[0].usdc), (2_000, 200));
+    let second = net.bundle(posted[1].bundleHash).await;
+    assert_eq!((second.inputs.subnets[0].alpha, second.inputs.subnets[0].rows.len()), (1_000, 3));
+}
+
+#[tokio::test]
+async fn what_a_keeper_has_decided_for_is_what_its_peers_are_shown() {
+    let net = Net::start().await;
+    let clock = network().clock;
+    net.rows(0, Some(1)).await;
+    net.pass(clock.reveal_deadline(0), clock.reveal_deadline(0) + 10).await;
+    let mut shown = Vec::new();
+    for running in net.running.iter().flatten() {
+        let answer = net.http.get(format!("{}/v1/epochs/0/proposal", running.base)).send().await.unwrap();
+        let proposal: Proposal = answer.json().await.unwrap();
+        assert_eq!(proposal.list.signer(&network().domain()).unwrap(), proposal.proposer);
+        shown.push(proposal.reveals);
+    }
+    assert_eq!(shown[0].len(), 3);
+    assert!(shown.iter().all(|reveals| *reveals == shown[0]));
+}

@@ -1,0 +1,328 @@
+//! The real programs: three `tandem-keeper` processes on an anvil with the real contracts, one of them killed on the way.
+
+use std::{
+    fs,
+    net::TcpListener,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use alloy::{providers::Provider, rpc::types::TransactionRequest};
+use alloy_primitives::{Address, Bytes, U256};
+use alloy_signer_local::PrivateKeySigner;
+use alloy_sol_types::SolCall;
+use reqwest::{Client, StatusCode};
+use serde_json::json;
+use tandem_contracts::{
+    bindings::{
+        EpochOracle, KeeperSet, RewardDistributor, SubnetRegistry, TestUSDC, reward_distributor::IRewardDistributor,
+    },
+    suite::{ChainFacts, Genesis, GenesisConfig, Plan, Suite},
+    world::World,
+};
+use tandem_keeper::network::Network;
+use tandem_protocol::{
+    api::{ClaimList, KeeperStatus, ReceiptResponse},
+    reveal::Reveal,
+    tree::RewardKind,
+};
+
+use crate::support::{SALT, anvil::Anvil, commit};
+
+const KEEPERS: usize = 3;
+const POT: u64 = 1_000_000_000;
+
+/// A process that is killed when dropped.
+struct Program(Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+struct Net {
+    anvil: Anvil,
+    world: World,
+    suite: Suite,
+    network: Network,
+    folder: tempfile::TempDir,
+    ports: Vec<u16>,
+    http: Client,
+}
+
+impl Net {
+    /// Deploys the suite, registers three validators and two contributors in subnet 1, and fills its pot.
+    async fn deploy() -> Self {
+        let anvil = Anvil::start(&["--auto-impersonate", "--gas-limit", "60000000"]).await;
+        let world = World::new();
+        let mut config = GenesisConfig::devnet();
+        world.populate(&mut config);
+        let now = anvil.time().await;
+        config.epochs.genesis = Genesis::At(now + 1_000);
+        let deployer = world.account("deployer");
+        let plan = Plan::new(&config, deployer, ChainFacts { chain_id: 31_337 }).unwrap();
+
+        let folder = tempfile::tempdir().unwrap();
+        let contracts: serde_json::Map<_, _> = plan
+            .suite
+            .contracts()
+            .into_iter()
+            .map(|(name, address)| (name.to_owned(), json!({ "address": address })))
+            .collect();
+        let manifest = json!({
+            "chainId": 31_337, "genesis": plan.genesis, "epochLength": config.epochs.length.0, "contracts": contracts,
+        });
+        let path = folder.path().join("31337.json");
+        fs::write(&path, manifest.to_string()).unwrap();
+        let network = Network::load(&path).unwrap();
+        let ports =
+            (0..KEEPERS).map(|_| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()).collect();
+        let net = Self { anvil, world, suite: plan.suite.clone(), network, folder, ports, http: Client::new() };
+        for step in &plan.steps {
+            net.send(deployer, step.to, step.data.clone()).await;
+        }
+        for (index, keeper) in net.keepers().iter().enumerate() {
+            let endpoint = format!("http://127.0.0.1:{}/", net.ports[index]);
+            net.call(keeper.address(), net.suite.keeper_set, KeeperSet::setEndpointCall { endpoint }).await;
+        }
+        for number in 1..=3 {
+            net.register(&format!("validator owner {number}"), &format!("hotkey {number}"), "").await;
+        }
+        for number in 1..=2 {
+            let endpoint = format!("http://contributor-{number}.example");
+            net.register(&format!("contributor {number}"), &format!("contributor hotkey {number}"), &endpoint).await;
+        }
+        let donor = world_account("donor");
+        net.usdc(donor, net.suite.reward_distributor, POT).await;
+        let contribute = RewardDistributor::contributeCall { netuid: 1, usdc: U256::from(POT) };
+        net.call(donor, net.suite.reward_distributor, contribute).await;
+        // From here on blocks come when the test says so.
+        net.anvil.ask("evm_setAutomine", json!([false])).await;
+        net
+    }
+
+    fn keepers(&self) -> Vec<PrivateKeySigner> {
+        (1..=KEEPERS).map(|number| self.world.signer(&format!("keeper {number}"))).collect()
+    }
+
+    async fn register(&self, owner: &str, hotkey: &str, endpoint: &str) {
+        let owner = world_account(owner);
+        self.usdc(owner, self.suite.subnet_registry, 100_000_000).await;
+        let register = SubnetRegistry::registerNeuronCall {
+            netuid: 1,
+            hotkey: world_account(hotkey),
+            endpoint: endpoint.to_owned(),
+            maxPrice: U256::MAX,
+        };
+        self.call(owner, self.suite.subnet_registry, register).await;
+    }
+
+    async fn usdc(&self, owner: Address, spender: Address, amount: u64) {
+        let amount = U256::from(amount);
+        self.call(owner, self.suite.usdc, TestUSDC::mintCall { to: owner, amount }).await;
+        self.call(owner, self.suite.usdc, TestUSDC::approveCall { spender, value: amount }).await;
+    }
+
+    async fn call<C: SolCall>(&self, from: Address, to: Address, call: C) {
+        self.send(from, to, call.abi_encode().into()).await;
+    }
+
+    async fn send(&self, from: Address, to: Address, data: Bytes) {
+        self.anvil.ask("anvil_setBalance", json!([from, U256::from(10).pow(U256::from(20))])).await;
+        let request = TransactionRequest::default().from(from).to(to).input(data.into());
+        let hash = *self.anvil.provider.send_transaction(request).await.unwrap().tx_hash();
+        let mut receipt = self.anvil.provider.get_transaction_receipt(hash).await.unwrap();
+        while receipt.is_none() {
+            self.pass(1).await;
+            receipt = self.anvil.provider.get_transaction_receipt(hash).await.unwrap();
+        }
+        assert!(receipt.unwrap().status(), "a transaction of the test reverted");
+    }
+
+    /// A block after so many seconds, and a moment for the keepers to see it.
+    async fn pass(&self, seconds: u64) {
+        self.anvil.mine_at(self.anvil.time().await + seconds).await;
+        tokio::time::sleep(Duration::from_millis(120)).await;
+    }
+
+    /// Lets time pass second by second.
+    async fn pass_until(&self, time: u64) {
+        while self.anvil.time().await < time {
+            self.pass(1).await;
+        }
+    }
+
+    fn run(&self, index: usize) -> Program {
+        let folder = self.folder.path();
+        let (key, config) = (folder.join(format!("{index}.key")), folder.join(format!("{index}.toml")));
+        write_key(&key, &self.keepers()[index]);
+        let manifest = folder.join("31337.json");
+        let text = format!(
+            "rpc = {:?}\nmanifest = {:?}\ndata_dir = {:?}\nlisten = \"127.0.0.1:{}\"\npoll_ms = 50\n\
+             [keys]\nattest = {{ file = {:?} }}\n[peers]\ntimeout_ms = 500\n",
+            self.anvil.url,
+            manifest,
+            folder.join(format!("keeper-{index}")),
+            self.ports[index],
+            key,
+        );
+        fs::write(&config, text).unwrap();
+        let log = fs::OpenOptions::new().create(true).append(true).open(folder.join(format!("{index}.log"))).unwrap();
+        let program = Command::new(env!("CARGO_BIN_EXE_tandem-keeper"))
+            .arg("run")
+            .arg("--config")
+            .arg(config)
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Program(program)
+    }
+
+    fn base(&self, index: usize) -> String {
+        format!("http://127.0.0.1:{}", self.ports[index])
+    }
+
+    async fn healthy(&self, index: usize) {
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_secs(10) {
+            let answer = self.http.get(format!("{}/health", self.base(index))).send().await;
+            if answer.is_ok_and(|answer| answer.status() == StatusCode::OK) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+        panic!("keeper {index} does not serve:\n{}", self.logs());
+    }
+
+    fn logs(&self) -> String {
+        let log = |index| fs::read_to_string(self.folder.path().join(format!("{index}.log"))).unwrap_or_default();
+        (0..KEEPERS).map(log).collect::<Vec<_>>().join("\n---\n")
+    }
+
+    async fn status(&self, index: usize) -> KeeperStatus {
+        let url = format!("{}/v1/status", self.base(index));
+        self.http.get(url).send().await.unwrap().json().await.unwrap()
+    }
+
+    /// A commit with every keeper's receipt, as the reveal that opens it.
+    async fn commit(&self, hotkey: &str, epoch: u64, row: &[(u16, u16)]) -> Reveal {
+        let commit = commit(&self.network, &self.world.signer(hotkey), epoch, 1, 1, row);
+        let mut receipts = Vec::new();
+        for index in 0..KEEPERS {
+            let answer = self.http.post(format!("{}/v1/commits", self.base(index))).json(&commit).send().await.unwrap();
+            assert_eq!(answer.status(), StatusCode::OK, "{}", self.logs());
+            let receipt: ReceiptResponse = answer.json().await.unwrap();
+            receipts.push((receipt.keeper, receipt.signature));
+        }
+        receipts.sort_by_key(|(keeper, _)| *keeper);
+        Reveal {
+            netuid: 1,
+            epoch,
+            validator: commit.message.validator,
+            seq: 1,
+            salt: SALT,
+            row: row.to_vec(),
+            signature: commit.signature,
+            receipts,
+        }
+    }
+}
+
+fn world_account(name: &str) -> Address {
+    World::new().account(name)
+}
+
+fn write_key(path: &Path, key: &PrivateKeySigner) {
+    use std::io::Write;
+    let mut file = fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(path).unwrap();
+    writeln!(file, "{}", key.to_bytes()).unwrap();
+}
+
+fn replay(net: &Net, epoch: u64, peer: &str) -> (Option<i32>, String) {
+    let manifest: PathBuf = net.folder.path().join("31337.json");
+    let output = Command::new(env!("CARGO_BIN_EXE_tandem-keeper"))
+        .args(["replay", "--epoch", &epoch.to_string(), "--rpc", &net.anvil.url, "--peer", peer, "--manifest"])
+        .arg(manifest)
+        .output()
+        .unwrap();
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr),
+    )
+}
+
+/// `[KP-1]` `[EP-2]` `[SN-2]`
+#[tokio::test]
+async fn three_processes_carry_an_epoch_from_commit_to_claim_though_one_is_killed() {
+    let net = Net::deploy().await;
+    let clock = net.network.clock;
+    let mut programs: Vec<Program> = (0..KEEPERS).map(|index| net.run(index)).collect();
+    for index in 0..KEEPERS {
+        net.healthy(index).await;
+    }
+    net.anvil.mine_at(clock.start_of(0) + 3).await;
+    net.pass(2).await;
+    let mut reveals = Vec::new();
+    for (number, row) in
+        [(1, [(3, 60_000), (4, 20_000)]), (2, [(3, 60_000), (4, 20_000)]), (3, [(3, 59_000), (4, 21_000)])]
+    {
+        reveals.push(net.commit(&format!("hotkey {number}"), 0, &row).await);
+    }
+    net.anvil.mine_at(clock.commit_deadline(0)).await;
+    net.pass(1).await;
+    for reveal in &reveals {
+        for index in 0..KEEPERS {
+            let answer = net.http.post(format!("{}/v1/reveals", net.base(index))).json(reveal).send().await.unwrap();
+            assert_eq!(answer.status(), StatusCode::NO_CONTENT, "{}", net.logs());
+        }
+    }
+    net.pass_until(clock.reveal_deadline(0)).await;
+    // SIGKILL, in the middle of whatever it is doing.
+    drop(programs.remove(0));
+    net.pass(1).await;
+    programs.insert(0, net.run(0));
+
+    let oracle = EpochOracle::new(net.network.oracle, &net.anvil.provider);
+    while !oracle.lastActive().call().await.unwrap().any {
+        assert!(net.anvil.time().await < clock.reveal_deadline(1), "epoch 0 is not active:\n{}", net.logs());
+        net.pass(1).await;
+    }
+    net.healthy(0).await;
+    net.pass(1).await;
+    for index in 0..KEEPERS {
+        assert_eq!(net.status(index).await.last_active, Some(0), "{}", net.logs());
+    }
+
+    let contributor = world_account("contributor 1");
+    let url = format!("{}/v1/claims/{contributor}", net.base(1));
+    let claims: ClaimList = net.http.get(url).send().await.unwrap().json().await.unwrap();
+    let claim = claims.claims.iter().find(|claim| claim.reward.kind == RewardKind::ContributorUsdc).unwrap();
+    let call = RewardDistributor::claimCall {
+        c: IRewardDistributor::Claim {
+            index: U256::from(claim.index),
+            kind: claim.reward.kind as u8,
+            netuid: claim.reward.netuid,
+            account: contributor,
+            cumulative: U256::from(claim.reward.cumulative),
+        },
+        proof: claim.proof.clone(),
+    };
+    let usdc = TestUSDC::new(net.suite.usdc, &net.anvil.provider);
+    let before = usdc.balanceOf(contributor).call().await.unwrap();
+    net.call(contributor, net.suite.reward_distributor, call).await;
+    let paid = usdc.balanceOf(contributor).call().await.unwrap() - before;
+    assert_eq!(paid, U256::from(claim.reward.cumulative));
+    // 39 % of the pot is the contributors', and this one has about three quarters of the weight.
+    assert!(paid > U256::from(POT * 25 / 100) && paid < U256::from(POT * 35 / 100), "{paid}");
+
+    let (code, words) = replay(&net, 0, &net.base(2));
+    assert_eq!(code, Some(0), "{words}");
+    assert!(words.contains("the same to the bit"));
+    assert_eq!(replay(&net, 5, &net.base(2)).0, Some(2));
+    assert_eq!(replay(&net, 0, "http://127.0.0.1:1").0, Some(2));
+}

@@ -1,0 +1,224 @@
+//! A chain in memory: time that the test sets, facts that the test gives, an oracle with the contract's rules.
+
+use std::{
+    collections::BTreeMap,
+    ops::RangeInclusive,
+    sync::{Mutex, MutexGuard},
+};
+
+use alloy_primitives::{Address, B256, keccak256};
+use alloy_sol_types::SolStruct;
+use async_trait::async_trait;
+use tandem_keeper::{
+    chain::{
+        BlockRef, ChainError, ChainReader, EpochFacts, Granted, Heads, KeeperSetFacts, NeuronFacts, OracleState,
+        PostedReport, ReportRef, ReportStatus, StoredReport, SubnetFacts,
+    },
+    network::Network,
+    sender::{Intent, SendError, Transactor},
+};
+use tandem_protocol::{
+    bundle::{Hyperparameters, NeuronInput},
+    messages::EpochReport,
+    signed::recover,
+};
+
+use super::{keeper_keys, key, network};
+
+pub(crate) const ACTIVATION_DELAY: u64 = 10;
+
+pub(crate) struct MemoryChain {
+    pub(crate) network: Network,
+    pub(crate) threshold: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    now: u64,
+    endpoints: Vec<String>,
+    settled_through: u64,
+    reports: Vec<(EpochReport, u64)>,
+    active: usize,
+    sent: Vec<String>,
+}
+
+impl MemoryChain {
+    /// One subnet: neurons 0 to 2 are validators (keys 11 to 13), 3 and 4 contributors (keys 14 and 15).
+    pub(crate) fn new(now: u64) -> Self {
+        let state = State { now, endpoints: vec![String::new(); 3], ..State::default() };
+        Self { network: network(), threshold: 2, state: Mutex::new(state) }
+    }
+
+    pub(crate) fn set_time(&self, now: u64) {
+        self.state().now = now;
+    }
+
+    pub(crate) fn set_endpoints(&self, endpoints: Vec<String>) {
+        self.state().endpoints = endpoints;
+    }
+
+    pub(crate) fn posted(&self) -> Vec<EpochReport> {
+        self.state().reports.iter().map(|(report, _)| report.clone()).collect()
+    }
+
+    pub(crate) fn active(&self) -> usize {
+        self.state().active
+    }
+
+    pub(crate) fn sent(&self) -> Vec<String> {
+        self.state().sent.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// One block a second, numbered by its time.
+    fn block(time: u64) -> BlockRef {
+        BlockRef { number: time, hash: keccak256(time.to_be_bytes()), time }
+    }
+
+    fn post(&self, state: &mut State, report: &EpochReport, signatures: &[u8]) -> Result<(), String> {
+        let last = state.reports.last().map(|(report, _)| report.clone());
+        if last.as_ref().is_some_and(|last| report.epoch <= last.epoch) {
+            return Err("AlreadyPosted".into());
+        }
+        if report.previousReport != last.map_or(B256::ZERO, |last| last.eip712_hash_struct()) {
+            return Err("WrongPrevious".into());
+        }
+        if state.settled_through <= report.epoch || state.now < self.network.clock.end_of(report.epoch) {
+            return Err("NotSettled".into());
+        }
+        let digest = report.eip712_signing_hash(&self.network.domain());
+        let signers: Vec<Address> =
+            signatures.chunks(65).map(|signature| recover(digest, &signature.try_into().unwrap()).unwrap()).collect();
+        let keepers: Vec<Address> = keeper_keys().iter().map(|key| key.address()).collect();
+        let sound = signers.windows(2).all(|pair| pair[0] < pair[1]);
+        if signers.len() != self.threshold || !sound || !signers.iter().all(|signer| keepers.contains(signer)) {
+            return Err("BadQuorum".into());
+        }
+        let now = state.now;
+        state.reports.push((report.clone(), now));
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl ChainReader for MemoryChain {
+    async fn heads(&self) -> Result<Heads, ChainError> {
+        let now = self.state().now;
+        Ok(Heads { latest: Self::block(now), last_final: Self::block(now - 2) })
+    }
+
+    async fn is_canonical(&self, _block: &BlockRef) -> Result<bool, ChainError> {
+        Ok(true)
+    }
+
+    async fn last_block_before(&self, time: u64, head: &BlockRef) -> Result<Option<BlockRef>, ChainError> {
+        Ok(Some(Self::block((time - 1).min(head.time))))
+    }
+
+    async fn facts(&self, epoch: u64, at: &BlockRef) -> Result<EpochFacts, ChainError> {
+        let neuron = |number: u8| NeuronFacts {
+            input: NeuronInput {
+                owner: key(number + 100).address(),
+                hotkey: key(number).address(),
+                registered_at: 0,
+                stake: if number <= 13 { 1_000 } else { 0 },
+            },
+            endpoint: if number <= 13 { String::new() } else { format!("http://contributor-{number}") },
+        };
+        Ok(EpochFacts {
+            epoch,
+            read_at: *at,
+            beacon: keccak256(epoch.to_be_bytes()),
+            keeper_set: KeeperSetFacts {
+                keepers: keeper_keys().iter().map(|key| key.address()).collect(),
+                endpoints: self.state().endpoints.clone(),
+                threshold: self.threshold,
+                config_digest: B256::repeat_byte(0xcd),
+            },
+            subnets: vec![SubnetFacts {
+                netuid: 1,
+                owner: key(99).address(),
+                hyperparameters: Hyperparameters {
+                    kappa: 32_767,
+                    bonds_moving_average: 900_000,
+                    bonds_penalty: 65_535,
+                    max_validators: 64,
+                },
+                neurons: (11..=15).map(neuron).collect(),
+            }],
+        })
+    }
+
+    async fn oracle_state(&self, _at: &BlockRef) -> Result<OracleState, ChainError> {
+        let state = self.state();
+        let reference =
+            |(report, _): &(EpochReport, u64)| ReportRef { epoch: report.epoch, hash: report.eip712_hash_struct() };
+        Ok(OracleState {
+            settled_through: state.settled_through,
+            last_posted: state.reports.last().map(reference),
+            last_active: state.active.checked_sub(1).map(|last| reference(&state.reports[last])),
+            next_activation: state.reports.get(state.active).map(|(report, at)| (report.epoch, at + ACTIVATION_DELAY)),
+        })
+    }
+
+    async fn stored_report(&self, epoch: u64, _at: &BlockRef) -> Result<StoredReport, ChainError> {
+        let state = self.state();
+        let found = state.reports.iter().enumerate().find(|(_, (report, _))| report.epoch == epoch);
+        Ok(found.map_or_else(StoredReport::default, |(place, (report, at))| StoredReport {
+            attempt: 0,
+            status: if place < state.active { ReportStatus::Active } else { ReportStatus::Pending },
+            hash: report.eip712_hash_struct(),
+            posted_at: *at,
+        }))
+    }
+
+    async fn posted_report(
+        &self,
+        epoch: u64,
+        _stored: &StoredReport,
+        _head: &BlockRef,
+    ) -> Result<Option<PostedReport>, ChainError> {
+        let state = self.state();
+        let found = state.reports.iter().find(|(report, _)| report.epoch == epoch);
+        Ok(found.map(|(report, _)| PostedReport { bundle_hash: report.bundleHash, rewards_root: report.rewardsRoot }))
+    }
+
+    async fn granted(
+        &self,
+        epochs: RangeInclusive<u64>,
+        netuids: &[u16],
+    ) -> Result<BTreeMap<u16, Granted>, ChainError> {
+        let count = u128::from(epochs.end() + 1 - epochs.start());
+        Ok(netuids.iter().map(|netuid| (*netuid, Granted { alpha: 1_000 * count, usdc: 100 * count })).collect())
+    }
+}
+
+#[async_trait]
+impl Transactor for MemoryChain {
+    async fn submit(&self, intent: &Intent) -> Result<(), SendError> {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let reverts = |reason: String| SendError::Reverts { purpose: intent.purpose(), reason };
+        match intent {
+            Intent::Settle => state.settled_through = self.network.clock.epoch_at(state.now).unwrap_or_default(),
+            Intent::Post { report, signatures } => self.post(state, report, signatures).map_err(reverts)?,
+            Intent::Activate { epoch } => {
+                let next = state.reports.get(state.active).map(|(report, _)| report.epoch);
+                if next != Some(*epoch) {
+                    return Err(reverts("NotNext".into()));
+                }
+                state.active += 1;
+            }
+        }
+        state.sent.push(intent.purpose());
+        Ok(())
+    }
+
+    async fn tick(&self) -> Result<bool, SendError> {
+        Ok(false)
+    }
+}

@@ -1,0 +1,147 @@
+//! What several tests need: keys, a network, signed rows, a chain in memory, an anvil.
+
+pub(crate) mod anvil;
+pub(crate) mod memory;
+
+use std::{path::Path, sync::Arc};
+
+use alloy_primitives::{Address, B256};
+use alloy_signer_local::PrivateKeySigner;
+use alloy_sol_types::SolStruct;
+use tandem_keeper::{
+    attester::Attester,
+    bundles::Bundles,
+    config::{JobsConfig, PeersConfig},
+    decide::Policy,
+    guard::Guard,
+    keeper::{Keeper, Parts},
+    network::Network,
+    peers::Peers,
+    service,
+    store::{SqliteStore, Store},
+};
+use tandem_protocol::{
+    clock::EpochClock,
+    messages::{CommitReceipt, WeightsCommit, commit_hash},
+    reveal::Reveal,
+    signed::{Signed, sign},
+};
+use tokio_util::sync::CancellationToken;
+
+use memory::MemoryChain;
+
+pub(crate) const GENESIS: u64 = 1_000_000;
+pub(crate) const LENGTH: u64 = 100;
+
+/// The key of a number.
+pub(crate) fn key(number: u8) -> PrivateKeySigner {
+    PrivateKeySigner::from_bytes(&B256::repeat_byte(number)).unwrap()
+}
+
+/// Keys of three keepers, ascending by address.
+pub(crate) fn keeper_keys() -> Vec<PrivateKeySigner> {
+    let mut keys: Vec<_> = (1..=3).map(key).collect();
+    keys.sort_by_key(PrivateKeySigner::address);
+    keys
+}
+
+pub(crate) fn network() -> Network {
+    Network {
+        chain_id: 31_337,
+        clock: EpochClock::new(GENESIS, LENGTH).unwrap(),
+        oracle: Address::repeat_byte(0xa1),
+        keeper_set: Address::repeat_byte(0xa2),
+        registry: Address::repeat_byte(0xa3),
+        staking: Address::repeat_byte(0xa4),
+        controller: Address::repeat_byte(0xa5),
+        distributor: Address::repeat_byte(0xa6),
+    }
+}
+
+pub(crate) fn policy() -> Policy {
+    Policy { proposer_timeout: 4, collect_wait: 2, stagger: 2, margin: 5 }
+}
+
+/// A commit of `row` by `validator`.
+pub(crate) fn commit(
+    network: &Network,
+    validator: &PrivateKeySigner,
+    epoch: u64,
+    netuid: u16,
+    seq: u32,
+    row: &[(u16, u16)],
+) -> Signed<WeightsCommit> {
+    let address = validator.address();
+    let hash = commit_hash(network.chain_id, network.oracle, netuid, epoch, address, seq, SALT, row);
+    let message = WeightsCommit { netuid, epoch, validator: address, seq, commitHash: hash };
+    Signed::new(message, &network.domain(), validator).unwrap()
+}
+
+pub(crate) const SALT: B256 = B256::repeat_byte(0x5a);
+
+/// The reveal of that commit with receipts of `keepers`.
+pub(crate) fn reveal(
+    network: &Network,
+    commit: &Signed<WeightsCommit>,
+    row: &[(u16, u16)],
+    keepers: &[PrivateKeySigner],
+) -> Reveal {
+    let message = &commit.message;
+    let receipt = CommitReceipt { epoch: message.epoch, commit: message.eip712_hash_struct() };
+    let digest = receipt.eip712_signing_hash(&network.domain());
+    let mut receipts: Vec<_> = keepers.iter().map(|keeper| (keeper.address(), sign(digest, keeper).unwrap())).collect();
+    receipts.sort_by_key(|(keeper, _)| *keeper);
+    Reveal {
+        netuid: message.netuid,
+        epoch: message.epoch,
+        validator: message.validator,
+        seq: message.seq,
+        salt: SALT,
+        row: row.to_vec(),
+        signature: commit.signature,
+        receipts,
+    }
+}
+
+/// A keeper on `chain` with its files in `folder`, and its API.
+pub(crate) struct Running {
+    pub(crate) keeper: Arc<Keeper>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) base: String,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Running {
+    pub(crate) async fn start(
+        folder: &Path,
+        key: PrivateKeySigner,
+        chain: &Arc<MemoryChain>,
+        peers: PeersConfig,
+    ) -> Self {
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.join("keeper.sqlite")).await.unwrap());
+        let guard = Guard::open(&folder.join("guard.sqlite")).await.unwrap();
+        let stop = CancellationToken::new();
+        let parts = Parts {
+            network: chain.network.clone(),
+            policy: policy(),
+            jobs: JobsConfig { rounds: 1, ..JobsConfig::default() },
+            store: store.clone(),
+            bundles: Bundles::in_folder(&folder.join("bundles")).unwrap(),
+            chain: chain.clone(),
+            transactor: chain.clone(),
+            attester: Attester::new(key, &chain.network, guard),
+            peers: Peers::new(&peers).unwrap(),
+        };
+        let keeper = Arc::new(Keeper::new(parts, stop.clone()));
+        let (address, server) = service::serve(listen, keeper.clone()).await.unwrap();
+        tokio::spawn(server);
+        Self { keeper, store, base: format!("http://{address}"), stop }
+    }
+
+    /// Stops as a killed process would: nothing is said, nothing flushed but what is on disk already.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        self.keeper.close().await;
+    }
+}
