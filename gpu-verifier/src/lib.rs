@@ -29,7 +29,7 @@
 //! let features = verify::verify_response(backend.as_ref(), &claim)?;
 //! assert_eq!(verdict::Policy::default().judge(&features), verdict::ResponseVerdict::Pass);
 //! # std::fs::remove_dir_all(&dir)?;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 //! ```
 
 pub mod backend;

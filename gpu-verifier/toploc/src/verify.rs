@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::activations::{ActivationError, Activations, Params, is_finite};
-use crate::field::PRIME;
+use crate::field::{PRIME, mul_add};
 use crate::proof::{ParseError, Proof};
 use crate::select::{Top, top};
 
@@ -13,8 +13,9 @@ pub const NO_MATCH: f64 = 18_446_744_073_709_551_616.0;
 /// Points at which a polynomial is asked about elements that it should know nothing about.
 pub const DECOYS: usize = 512;
 
-/// Decoys walk the field in steps of this generator of its additive group.
-const DECOY_STRIDE: u32 = 25_033;
+/// Decoys are the fifth powers of 1, 2, 3, …: five does not divide the order of the field's multiplicative group, so they
+/// all differ, and unlike equal steps they meet no pattern in a polynomial of low degree.
+const DECOY_POWER: u32 = 5;
 
 /// Why proofs could not be compared at all.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -73,7 +74,8 @@ pub struct BlockReport {
     pub mant_err_median: f64,
     /// Elements whose exponent matches and whose sign does not.
     pub sign_mismatches: usize,
-    /// Decoys asked; 0 where the test has no power because all of the verifier's largest elements are equal.
+    /// Decoys asked; 0 where the test has no power because the largest elements are all equally large, so that even an
+    /// honest polynomial may be constant.
     pub decoys: usize,
     /// Decoys whose exponent is one of those of the largest elements.
     pub decoy_hits: usize,
@@ -200,17 +202,17 @@ struct Decoys {
 /// large values. The points are public: of degree below 128, a polynomial cannot dodge 512 of them and still be in the
 /// right range at elements that the forger does not know.
 fn ask_decoys(block: &[u16], proof: &Proof, top: &Top) -> Decoys {
-    let own: Vec<usize> = top.above.iter().chain(&top.ties).copied().collect();
-    if own.iter().all(|&i| block[i] == block[own[0]]) {
+    if top.above.is_empty() {
         return Decoys::default();
     }
+    let own: Vec<usize> = top.above.iter().chain(&top.ties).copied().collect();
     let mut expected = [false; 256];
     for &index in &own {
         expected[usize::from(exponent(block[index]))] = true;
     }
     let mut excluded: Vec<u32> = own.iter().map(|&i| proof.fold(i)).collect();
     excluded.sort_unstable();
-    let walk = (0..PRIME).map(|step| (u64::from(step) * u64::from(DECOY_STRIDE) % u64::from(PRIME)) as u32);
+    let walk = (1..PRIME).map(|x| (0..DECOY_POWER).fold(1, |power, _| mul_add(power, x, 0)));
     let points: Vec<u32> = walk.filter(|x| excluded.binary_search(x).is_err()).take(DECOYS).collect();
 
     let asked = points.len();

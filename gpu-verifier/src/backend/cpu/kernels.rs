@@ -7,8 +7,8 @@ use crate::numeric::{exp, rsqrt, silu};
 /// Outputs computed side by side, and the width of a panel of packed weights.
 pub(super) const PANEL: usize = 32;
 
-/// Rows that share one pass over a panel: with 32 outputs each, three fill the sixteen vector registers.
-const TILE: usize = 3;
+/// Rows that share one pass over half a panel: six of them with 16 outputs each just fit sixteen vector registers.
+const TILE: usize = 6;
 
 dispatch! {
     /// `out[m][j] = Σ_k x[m][k] · panel[k][j]` for `rows` rows of `depth` inputs; the panel is bf16.
@@ -40,33 +40,58 @@ fn widen(bits: u16) -> f32 {
     f32::from_bits(u32::from(bits) << 16)
 }
 
+/// `ROWS × WIDTH` outputs in registers: those of the panel's columns from `COLUMN` on. Plain indices over arrays of known
+/// size, and rows exactly as long as the panel, are what lets the compiler keep the accumulators there.
 #[inline(always)]
-fn tile<const ROWS: usize, W: Copy>(panel: &[W], widen: impl Fn(W) -> f32, x: &[f32], depth: usize, out: &mut [f32]) {
-    let rows: [&[f32]; ROWS] = std::array::from_fn(|r| &x[r * depth..(r + 1) * depth]);
-    let mut acc = [[0.0_f32; PANEL]; ROWS];
-    for (k, weights) in panel.chunks_exact(PANEL).take(depth).enumerate() {
+#[allow(clippy::needless_range_loop)]
+fn tile<const ROWS: usize, const COLUMN: usize, const WIDTH: usize, W: Copy>(
+    panel: &[[W; PANEL]],
+    widen: impl Fn(W) -> f32,
+    x: &[f32],
+    out: &mut [f32],
+) {
+    let mut rows = [x; ROWS];
+    for r in 0..ROWS {
+        rows[r] = &x[r * panel.len()..][..panel.len()];
+    }
+    let mut acc = [[0.0_f32; WIDTH]; ROWS];
+    for k in 0..panel.len() {
+        let mut weights = [0.0_f32; WIDTH];
+        for j in 0..WIDTH {
+            weights[j] = widen(panel[k][COLUMN + j]);
+        }
         for r in 0..ROWS {
             let factor = rows[r][k];
-            for j in 0..PANEL {
-                acc[r][j] = factor.mul_add(widen(weights[j]), acc[r][j]);
+            for j in 0..WIDTH {
+                acc[r][j] = factor.mul_add(weights[j], acc[r][j]);
             }
         }
     }
-    for (acc, out) in acc.iter().zip(out.chunks_exact_mut(PANEL)) {
-        out.copy_from_slice(acc);
+    for r in 0..ROWS {
+        out[r * PANEL + COLUMN..][..WIDTH].copy_from_slice(&acc[r]);
     }
 }
 
 #[inline(always)]
 fn panel_product_body(panel: &[u16], x: &[f32], depth: usize, out: &mut [f32]) {
-    let tiles = x.chunks(TILE * depth).zip(out.chunks_mut(TILE * PANEL));
-    for (x, out) in tiles {
+    let (panel, _) = panel.as_chunks::<PANEL>();
+    let panel = &panel[..depth];
+    for (x, out) in x.chunks(TILE * depth).zip(out.chunks_mut(TILE * PANEL)) {
         match x.len() / depth {
-            3 => tile::<3, _>(panel, widen, x, depth, out),
-            2 => tile::<2, _>(panel, widen, x, depth, out),
-            _ => tile::<1, _>(panel, widen, x, depth, out),
+            6 => halves::<6>(panel, x, out),
+            5 => halves::<5>(panel, x, out),
+            4 => halves::<4>(panel, x, out),
+            3 => halves::<3>(panel, x, out),
+            2 => halves::<2>(panel, x, out),
+            _ => tile::<1, 0, PANEL, _>(panel, widen, x, out),
         }
     }
+}
+
+#[inline(always)]
+fn halves<const ROWS: usize>(panel: &[[u16; PANEL]], x: &[f32], out: &mut [f32]) {
+    tile::<ROWS, 0, 16, _>(panel, widen, x, out);
+    tile::<ROWS, 16, 16, _>(panel, widen, x, out);
 }
 
 #[inline(always)]
@@ -114,7 +139,8 @@ fn attend_body(queries: &[f32], keys: &[f32], values: &[f32], first: usize, head
         scores.clear();
         scores.resize(seen.next_multiple_of(PANEL), 0.0);
         for (block, scores) in keys.chunks_exact(PANEL * head_dim).zip(scores.chunks_exact_mut(PANEL)) {
-            tile::<1, _>(block, |k| k, query, head_dim, scores);
+            let (block, _) = block.as_chunks::<PANEL>();
+            tile::<1, 0, PANEL, _>(block, |key| key, query, scores);
         }
         let scores = &mut scores[..seen];
         let mut largest = f32::NEG_INFINITY;

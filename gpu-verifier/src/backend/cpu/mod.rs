@@ -240,7 +240,11 @@ impl Model {
 
 /// `a × b` vectors of `dim` values, reordered to `b × a`.
 fn transpose(x: &[f32], a: usize, b: usize, dim: usize) -> Vec<f32> {
-    (0..a * b).flat_map(|i| &x[(i % a * b + i / a) * dim..][..dim]).copied().collect()
+    let mut out = vec![0.0; x.len()];
+    for (i, out) in out.chunks_exact_mut(dim).enumerate() {
+        out.copy_from_slice(&x[(i % a * b + i / a) * dim..][..dim]);
+    }
+    out
 }
 
 fn add(states: &mut [f32], delta: &[f32]) {
