@@ -4,11 +4,13 @@ use std::{
     fs,
     future::{Future, IntoFuture},
     net::SocketAddr,
+    path::Path,
     sync::Arc,
     time::Duration,
 };
 
 use anyhow::Context;
+use metrics::gauge;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -36,7 +38,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     telemetry::metrics_handle();
     let network = Network::load(&config.manifest)?;
     let (attest, gas) = config.keys.load()?;
-    fs::create_dir_all(&config.data_dir).with_context(|| format!("folder {}", config.data_dir.display()))?;
+    create_private(&config.data_dir).with_context(|| format!("folder {}", config.data_dir.display()))?;
 
     let chain = RpcChain::connect(&config.rpc, network.clone(), config.finality)?;
     chain.check().await?;
@@ -44,6 +46,9 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         .await
         .context("another keeper may be using this data_dir")?;
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.data_dir.join("keeper.sqlite")).await?);
+    if let Some(epoch) = store.last_attested(attest.address()).await? {
+        gauge!(telemetry::LAST_ATTESTED).set(epoch as f64);
+    }
     let sender =
         Sender::new(chain.provider(), store.clone(), gas, network.clone(), config.finality, config.sender.clone());
     let keeper = Arc::new(Keeper::new(
@@ -83,4 +88,16 @@ pub async fn serve(
     let stop = keeper.stop.clone();
     let server = axum::serve(listener, api::router(keeper)).with_graceful_shutdown(stop.cancelled_owned());
     Ok((address, server.into_future()))
+}
+
+/// What is in it is nobody else's business.
+#[cfg(unix)]
+fn create_private(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+#[cfg(not(unix))]
+fn create_private(folder: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(folder)
 }

@@ -38,6 +38,8 @@ pub const REFUSED_PROPOSALS: &str = "tandem_keeper_refused_proposals_total";
 pub const SIGNED: &str = "tandem_keeper_reports_signed_total";
 /// Refusals of the sign-once guard.
 pub const GUARD_REFUSALS: &str = "tandem_keeper_guard_refusals_total";
+/// Signatures that make two reports of one epoch stand against each other.
+pub const DISAGREEMENTS: &str = "tandem_keeper_disagreements_total";
 /// Transactions signed.
 pub const TXS: &str = "tandem_keeper_transactions_total";
 /// Fee bumps.
@@ -56,7 +58,7 @@ const GAUGES: [(&str, &str); 6] = [
     (TX_AGE, "Age of the transaction that is under way, 0 if there is none"),
 ];
 
-const COUNTERS: [(&str, &str); 13] = [
+const COUNTERS: [(&str, &str); 14] = [
     (CHAIN_FAILURES, "Reads of the chain that failed"),
     (ACTION_FAILURES, "Actions that failed and are tried again"),
     (COMMITS, "Commits stored and receipted"),
@@ -67,6 +69,7 @@ const COUNTERS: [(&str, &str); 13] = [
     (REFUSED_PROPOSALS, "Proposals by other keepers that were refused"),
     (SIGNED, "Reports signed"),
     (GUARD_REFUSALS, "Reports that the sign-once guard refused to sign"),
+    (DISAGREEMENTS, "Signatures that make two reports of one epoch stand against each other"),
     (TXS, "Transactions signed"),
     (BUMPS, "Fee bumps of transactions"),
     (REFUSED_REQUESTS, "HTTP requests refused"),

@@ -109,9 +109,9 @@ impl Keeper {
             }
         };
         let hash = signed.message.eip712_hash_struct();
-        tracing::info!(epoch, attempt, report = %hash, bundle = %signed.message.bundleHash, "report signed");
+        tracing::info!(epoch, attempt, report = %hash, bundle = %signed.message.bundleHash, "report computed");
         let attestation = Attestation { keeper: self.attester.address(), report: signed };
-        self.store.put_attestation(&attestation).await?;
+        self.keep_attestation(&attestation).await?;
         counter!(telemetry::SIGNED).increment(1);
         gauge!(telemetry::LAST_ATTESTED).set(epoch as f64);
         Ok(())

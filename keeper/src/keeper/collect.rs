@@ -24,25 +24,23 @@ use crate::{
 
 impl Keeper {
     /// Head, oracle, and the facts of every epoch that is open in some way.
-    pub(super) async fn collect_chain(&self) -> anyhow::Result<Heads> {
+    pub(super) async fn look(&self) -> anyhow::Result<()> {
         let heads = self.chain.heads().await?;
         let seen = self.live().heads;
-        if seen.is_none_or(|seen| seen.latest.hash != heads.latest.hash) {
+        if seen.is_none_or(|seen| seen != heads) {
             let oracle = self.chain.oracle_state(&heads.latest).await?;
+            self.refresh_facts(&heads).await?;
             self.live_mut().oracle = oracle;
         }
-        self.refresh_facts(&heads).await?;
-        {
-            let mut live = self.live_mut();
-            live.heads = Some(heads);
-            live.read_at = Some(Instant::now());
-            let clock = self.network.clock;
-            gauge!(telemetry::EPOCH).set(clock.epoch_at(heads.latest.time).unwrap_or_default() as f64);
-            gauge!(telemetry::HEAD_TIME).set(heads.latest.time as f64);
-            gauge!(telemetry::LAST_POSTED).set(live.oracle.last_posted.map_or(0, |report| report.epoch) as f64);
-            gauge!(telemetry::LAST_ACTIVE).set(live.oracle.last_active.map_or(0, |report| report.epoch) as f64);
-        }
-        Ok(heads)
+        let mut live = self.live_mut();
+        live.heads = Some(heads);
+        live.read_at = Some(Instant::now());
+        let clock = self.network.clock;
+        gauge!(telemetry::EPOCH).set(clock.epoch_at(heads.latest.time).unwrap_or_default() as f64);
+        gauge!(telemetry::HEAD_TIME).set(heads.latest.time as f64);
+        gauge!(telemetry::LAST_POSTED).set(live.oracle.last_posted.map_or(0, |report| report.epoch) as f64);
+        gauge!(telemetry::LAST_ACTIVE).set(live.oracle.last_active.map_or(0, |report| report.epoch) as f64);
+        Ok(())
     }
 
     async fn refresh_facts(&self, heads: &Heads) -> anyhow::Result<()> {
@@ -85,7 +83,7 @@ impl Keeper {
     pub(super) async fn collect_work(&self, heads: &Heads) -> anyhow::Result<Option<Work>> {
         let Some(epoch) = working_epoch(&self.network.clock, heads.latest.time) else { return Ok(None) };
         let Some(facts) = self.facts(epoch) else { return Ok(None) };
-        let stored = self.chain.stored_report(epoch, &heads.latest).await?;
+        let stored = self.stored_report(epoch, heads).await?;
         {
             let mut live = self.live_mut();
             live.attempts.insert(epoch, stored.attempt);
@@ -103,6 +101,16 @@ impl Keeper {
             self.ask_peers(&facts, &stored).await?;
         }
         self.assemble_work(&facts, &stored, heads).await.map(Some)
+    }
+
+    async fn stored_report(&self, epoch: u64, heads: &Heads) -> anyhow::Result<StoredReport> {
+        let known = self.live().stored.filter(|(at, of, _)| (*at, *of) == (heads.latest.hash, epoch));
+        if let Some((_, _, stored)) = known {
+            return Ok(stored);
+        }
+        let stored = self.chain.stored_report(epoch, &heads.latest).await?;
+        self.live_mut().stored = Some((heads.latest.hash, epoch, stored));
+        Ok(stored)
     }
 
     /// The last block before the epoch's end, once it is final, and the epoch as of then.
@@ -130,11 +138,12 @@ impl Keeper {
             .iter()
             .any(|attestation| attestation.keeper == me && attestation.report.message.attempt == stored.attempt);
         join_all(peers.iter().map(|peer| async move {
-            if !signed {
-                self.ask_for_rows(peer, facts).await;
-                self.ask_for_proposal(peer, facts, stored.attempt).await;
-            }
-            self.ask_for_attestations(peer, facts).await;
+            let rows_and_list = async {
+                if !signed {
+                    tokio::join!(self.ask_for_rows(peer, facts), self.ask_for_proposal(peer, facts, stored.attempt));
+                }
+            };
+            tokio::join!(rows_and_list, self.ask_for_attestations(peer, facts));
         }))
         .await;
         Ok(())
@@ -207,7 +216,31 @@ impl Keeper {
                 other => other?,
             }
         }
-        self.store.put_attestation(attestation).await?;
+        self.keep_attestation(attestation).await
+    }
+
+    /// Stores a checked attestation and raises the alarm if keepers have computed different reports.
+    pub(super) async fn keep_attestation(&self, attestation: &Attestation) -> anyhow::Result<()> {
+        if !self.store.put_attestation(attestation).await? {
+            return Ok(());
+        }
+        let report = &attestation.report.message;
+        let hash = report.eip712_hash_struct();
+        tracing::info!(epoch = report.epoch, attempt = report.attempt, by = %attestation.keeper, report = %hash, "signed");
+        let others = self.store.attestations(report.epoch).await?;
+        let differing = others
+            .iter()
+            .map(|other| &other.report.message)
+            .find(|other| other.attempt == report.attempt && other.eip712_hash_struct() != hash);
+        if let Some(other) = differing {
+            counter!(telemetry::DISAGREEMENTS).increment(1);
+            tracing::error!(
+                epoch = report.epoch,
+                one = %hash,
+                other = %other.eip712_hash_struct(),
+                "[K-AGREE-1] keepers computed different reports; compare them with `tandem-keeper replay`"
+            );
+        }
         Ok(())
     }
 

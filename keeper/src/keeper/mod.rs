@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     attester::Attester,
     bundles::Bundles,
-    chain::{BlockRef, ChainReader, EpochFacts, Heads, OracleState},
+    chain::{BlockRef, ChainReader, EpochFacts, Heads, OracleState, StoredReport},
     claims::ClaimsIndex,
     config::JobsConfig,
     decide::{Policy, View, decide},
@@ -87,6 +87,8 @@ pub(crate) struct Live {
     pub(crate) oracle: OracleState,
     pub(crate) claims: Option<Arc<ClaimsIndex>>,
     facts: BTreeMap<u64, KnownFacts>,
+    /// What the oracle holds for an epoch, as of the block of this hash.
+    stored: Option<(B256, u64, StoredReport)>,
     inputs: Option<Arc<FinalInputs>>,
     /// Attempt that is due, by epoch.
     attempts: BTreeMap<u64, u32>,
@@ -133,26 +135,46 @@ impl Keeper {
         }
     }
 
-    /// Looks, decides and acts until stopped. Failures are logged and tried again.
+    /// Looks, decides and acts until stopped. Failures are logged and tried again. Looking at the chain waits for nobody:
+    /// deadlines are kept by what it finds, however slow peers are.
     pub async fn run(&self, poll: Duration) {
+        let look = self.again_and_again(poll, async || {
+            if let Err(error) = self.look().await {
+                counter!(telemetry::CHAIN_FAILURES).increment(1);
+                tracing::warn!(error = format!("{error:#}"), "the chain could not be read, trying again");
+            }
+        });
+        let act = self.again_and_again(poll, async || {
+            if let Err(error) = self.act().await {
+                counter!(telemetry::ACTION_FAILURES).increment(1);
+                tracing::warn!(error = format!("{error:#}"), "no decision, trying again");
+            }
+        });
+        tokio::join!(look, act);
+    }
+
+    /// A step is never cut short: each one ends by itself, what it waits for has time-outs.
+    async fn again_and_again(&self, poll: Duration, step: impl AsyncFn()) {
         let mut ticks = tokio::time::interval(poll);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
+                biased;
                 () = self.stop.cancelled() => return,
                 _ = ticks.tick() => {}
             }
-            // A step is never cut short: each one ends by itself, its reads have time-outs.
-            if let Err(error) = self.step().await {
-                counter!(telemetry::CHAIN_FAILURES).increment(1);
-                tracing::warn!(error = format!("{error:#}"), "could not look around, trying again");
-            }
+            step().await;
         }
     }
 
-    /// Looks, decides and acts once.
+    /// Looks at the chain, then decides and acts once.
     pub async fn step(&self) -> anyhow::Result<()> {
-        let heads = self.collect_chain().await?;
+        self.look().await?;
+        self.act().await
+    }
+
+    async fn act(&self) -> anyhow::Result<()> {
+        let Some(heads) = self.live().heads else { return Ok(()) };
         let sending = match self.transactor.tick().await {
             Ok(sending) => sending,
             Err(error) => {
@@ -205,11 +227,15 @@ impl Keeper {
         self.live().facts.get(&epoch).map(|known| known.facts.clone())
     }
 
-    /// Timestamp of the newest block, unless it was read too long ago to act on.
+    /// Chain time, no earlier than it can be: the newest block's timestamp and the seconds since it was read. `None` if
+    /// that is too long ago to act on.
     pub(crate) fn chain_time(&self) -> Option<u64> {
         let live = self.live();
-        live.read_at.filter(|read| read.elapsed() < STALE_AFTER)?;
-        live.heads.map(|heads| heads.latest.time)
+        let elapsed = live.read_at?.elapsed();
+        if elapsed > STALE_AFTER {
+            return None;
+        }
+        live.heads.map(|heads| heads.latest.time.saturating_add(elapsed.as_secs()))
     }
 
     /// Number that the next report of `epoch` must carry, as far as known.

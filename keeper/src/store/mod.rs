@@ -4,6 +4,7 @@
 mod jobs;
 mod outbox;
 mod sqlite;
+mod sqlite_outbox;
 
 use alloy_primitives::{Address, B256};
 use async_trait::async_trait;
@@ -173,8 +174,9 @@ pub trait Store: Outbox + Send + Sync {
     /// What was decided for.
     async fn chosen(&self, epoch: u64, attempt: u32) -> Result<Option<B256>, StoreError>;
 
-    /// Takes a checked attestation. A second one by the same keeper for another report is evidence.
-    async fn put_attestation(&self, attestation: &Attestation) -> Result<(), StoreError>;
+    /// Takes a checked attestation; answers whether it is new. A second one by the same keeper for another report is
+    /// evidence.
+    async fn put_attestation(&self, attestation: &Attestation) -> Result<bool, StoreError>;
 
     /// Attestations of an epoch, all attempts, ascending by attempt and keeper.
     async fn attestations(&self, epoch: u64) -> Result<Vec<Attestation>, StoreError>;

@@ -18,8 +18,7 @@ use tandem_protocol::{
 };
 
 use super::{
-    CommitOutcome, Evidence, JobOutcome, LeaseQuery, LeasedJob, MAX_COMMITS, NewTx, Outbox, OutboxTx, Store,
-    StoreError, StoredReveal, TxAttempt, TxState, jobs,
+    CommitOutcome, Evidence, JobOutcome, LeaseQuery, LeasedJob, MAX_COMMITS, Store, StoreError, StoredReveal, jobs,
 };
 use crate::rows::better;
 
@@ -49,7 +48,7 @@ impl SqliteStore {
         Ok(Self { writer, readers })
     }
 
-    async fn write(&self) -> Result<Transaction<'_, Sqlite>, StoreError> {
+    pub(super) async fn write(&self) -> Result<Transaction<'_, Sqlite>, StoreError> {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
 }
@@ -267,7 +266,7 @@ impl Store for SqliteStore {
             .transpose()
     }
 
-    async fn put_attestation(&self, attestation: &Attestation) -> Result<(), StoreError> {
+    async fn put_attestation(&self, attestation: &Attestation) -> Result<bool, StoreError> {
         let report = &attestation.report.message;
         let mut transaction = self.write().await?;
         let held = sqlx::query("SELECT message FROM attestations WHERE epoch = ? AND attempt = ? AND keeper = ?")
@@ -276,6 +275,7 @@ impl Store for SqliteStore {
             .bind(attestation.keeper.as_slice())
             .fetch_optional(&mut *transaction)
             .await?;
+        let new = held.is_none();
         match held {
             None => {
                 sqlx::query("INSERT INTO attestations (epoch, attempt, keeper, message) VALUES (?, ?, ?, ?)")
@@ -295,7 +295,7 @@ impl Store for SqliteStore {
             }
         }
         transaction.commit().await?;
-        Ok(())
+        Ok(new)
     }
 
     async fn attestations(&self, epoch: u64) -> Result<Vec<Attestation>, StoreError> {
@@ -340,124 +340,6 @@ impl Store for SqliteStore {
     }
 }
 
-#[async_trait]
-impl Outbox for SqliteStore {
-    async fn put_tx(&self, tx: &NewTx) -> Result<i64, StoreError> {
-        let mut transaction = self.write().await?;
-        let inserted = sqlx::query(
-            "INSERT INTO outbox (sender, purpose, target, data, nonce, gas_limit, state) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(tx.sender.as_slice())
-        .bind(&tx.purpose)
-        .bind(tx.to.as_slice())
-        .bind(&tx.data)
-        .bind(int(tx.nonce)?)
-        .bind(int(tx.gas_limit)?)
-        .bind(TxState::Signed.name())
-        .execute(&mut *transaction)
-        .await
-        .map_err(|error| match &error {
-            sqlx::Error::Database(fault) if fault.is_unique_violation() => StoreError::InFlight(tx.sender),
-            _ => error.into(),
-        })?;
-        let id = inserted.last_insert_rowid();
-        insert_attempt(&mut transaction, id, &tx.first).await?;
-        transaction.commit().await?;
-        Ok(id)
-    }
-
-    async fn put_attempt(&self, id: i64, attempt: &TxAttempt) -> Result<(), StoreError> {
-        let mut transaction = self.write().await?;
-        insert_attempt(&mut transaction, id, attempt).await?;
-        sqlx::query("UPDATE outbox SET state = 'signed' WHERE id = ? AND state = 'broadcast'")
-            .bind(id)
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(())
-    }
-
-    async fn set_tx_state(&self, id: i64, state: TxState) -> Result<(), StoreError> {
-        sqlx::query("UPDATE outbox SET state = ? WHERE id = ?")
-            .bind(state.name())
-            .bind(id)
-            .execute(&self.writer)
-            .await?;
-        Ok(())
-    }
-
-    async fn open_txs(&self, sender: Address) -> Result<Vec<OutboxTx>, StoreError> {
-        // Read where it is written: what was just stored must be seen.
-        let mut transaction = self.write().await?;
-        let rows = sqlx::query(
-            "SELECT id, purpose, target, data, nonce, gas_limit, state FROM outbox
-             WHERE sender = ? AND state IN ('signed', 'broadcast', 'mined') ORDER BY nonce, id",
-        )
-        .bind(sender.as_slice())
-        .fetch_all(&mut *transaction)
-        .await?;
-        let mut open = Vec::with_capacity(rows.len());
-        for row in rows {
-            let id: i64 = row.try_get("id")?;
-            let attempts =
-                sqlx::query("SELECT hash, raw, max_fee, tip, signed_ms FROM outbox_attempts WHERE tx = ? ORDER BY n")
-                    .bind(id)
-                    .fetch_all(&mut *transaction)
-                    .await?
-                    .iter()
-                    .map(tx_attempt)
-                    .collect::<Result<_, _>>()?;
-            let state: String = row.try_get("state")?;
-            open.push(OutboxTx {
-                id,
-                purpose: row.try_get("purpose")?,
-                to: address(&row, "target")?,
-                data: row.try_get("data")?,
-                nonce: uint(row.try_get("nonce")?, "nonce")?,
-                gas_limit: uint(row.try_get("gas_limit")?, "gas_limit")?,
-                state: TxState::from_name(&state)
-                    .ok_or_else(|| StoreError::Malformed { what: "state", reason: state.clone() })?,
-                attempts,
-            });
-        }
-        Ok(open)
-    }
-}
-
-async fn insert_attempt(
-    transaction: &mut Transaction<'_, Sqlite>,
-    id: i64,
-    attempt: &TxAttempt,
-) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO outbox_attempts (tx, n, hash, raw, max_fee, tip, signed_ms)
-         VALUES (?1, (SELECT count(*) FROM outbox_attempts WHERE tx = ?1), ?2, ?3, ?4, ?5, ?6)",
-    )
-    .bind(id)
-    .bind(attempt.hash.as_slice())
-    .bind(&attempt.raw)
-    .bind(attempt.max_fee.to_string())
-    .bind(attempt.tip.to_string())
-    .bind(int(attempt.signed_ms)?)
-    .execute(&mut **transaction)
-    .await?;
-    Ok(())
-}
-
-fn tx_attempt(row: &SqliteRow) -> Result<TxAttempt, StoreError> {
-    let fee = |column: &'static str| -> Result<u128, StoreError> {
-        let text: String = row.try_get(column)?;
-        text.parse().map_err(|_| StoreError::Malformed { what: column, reason: text })
-    };
-    Ok(TxAttempt {
-        hash: hash(row, "hash")?,
-        raw: row.try_get("raw")?,
-        max_fee: fee("max_fee")?,
-        tip: fee("tip")?,
-        signed_ms: uint(row.try_get("signed_ms")?, "signed_ms")?,
-    })
-}
-
 /// Keeps two contradicting statements, or one that is out of place.
 pub(super) async fn add_evidence<T: Serialize>(
     transaction: &mut Transaction<'_, Sqlite>,
@@ -499,7 +381,7 @@ pub(super) fn hash(row: &SqliteRow, column: &'static str) -> Result<B256, StoreE
     B256::try_from(bytes.as_slice()).map_err(|error| StoreError::Malformed { what: column, reason: error.to_string() })
 }
 
-fn address(row: &SqliteRow, column: &'static str) -> Result<Address, StoreError> {
+pub(super) fn address(row: &SqliteRow, column: &'static str) -> Result<Address, StoreError> {
     let bytes: Vec<u8> = row.try_get(column)?;
     Address::try_from(bytes.as_slice())
         .map_err(|error| StoreError::Malformed { what: column, reason: error.to_string() })

@@ -325,4 +325,8 @@ async fn three_processes_carry_an_epoch_from_commit_to_claim_though_one_is_kille
     assert!(words.contains("the same to the bit"));
     assert_eq!(replay(&net, 5, &net.base(2)).0, Some(2));
     assert_eq!(replay(&net, 0, "http://127.0.0.1:1").0, Some(2));
+
+    let mut last = programs.remove(2);
+    Command::new("kill").args(["-TERM", &last.0.id().to_string()]).status().unwrap();
+    assert!(last.0.wait().unwrap().success(), "asked to stop, it stops cleanly");
 }
