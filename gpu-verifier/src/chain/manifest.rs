@@ -73,10 +73,9 @@ impl Network {
     /// # Errors
     /// [`ManifestError`].
     pub fn read(path: &Path) -> Result<Self, ManifestError> {
-        let text =
-            std::fs::read(path).map_err(|error| ManifestError::Read { path: path.to_owned(), error })?;
-        let manifest: Manifest = serde_json::from_slice(&text)
-            .map_err(|error| ManifestError::Json { path: path.to_owned(), error })?;
+        let text = std::fs::read(path).map_err(|error| ManifestError::Read { path: path.to_owned(), error })?;
+        let manifest: Manifest =
+            serde_json::from_slice(&text).map_err(|error| ManifestError::Json { path: path.to_owned(), error })?;
         let contract =
             |name: &'static str| manifest.contracts.get(name).map(|c| c.address).ok_or(ManifestError::Missing(name));
         Ok(Self {

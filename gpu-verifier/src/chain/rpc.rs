@@ -178,10 +178,7 @@ impl Chain for RpcChain {
             netuid: channel.netuid,
             uid: channel.uid,
             expiry: channel.expiry,
-            capacity: channel
-                .settled
-                .saturating_add(channel.rest.purchased)
-                .saturating_add(channel.rest.earned),
+            capacity: channel.settled.saturating_add(channel.rest.purchased).saturating_add(channel.rest.earned),
             settled: channel.settled,
             settled_tokens: Tokens { prompt: channel.promptTokens, completion: channel.completionTokens },
         }))
@@ -201,7 +198,8 @@ impl Chain for RpcChain {
                 .from_block(from)
                 .to_block(to);
             let logs = self.provider.get_logs(&filter).await.map_err(rpc)?;
-            channels.extend(logs.iter().rev().filter_map(|log| log.topics().get(1)).map(|id| U256::from_be_bytes(id.0)));
+            channels
+                .extend(logs.iter().rev().filter_map(|log| log.topics().get(1)).map(|id| U256::from_be_bytes(id.0)));
             last = from.checked_sub(1);
         }
         Ok(channels)

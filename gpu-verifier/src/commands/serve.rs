@@ -100,11 +100,11 @@ impl Command {
         let chain: Arc<dyn Chain> = Arc::new(chain);
 
         let payee = registered(chain.as_ref(), self.netuid, hotkey.address()).await?;
-        let owner = format!("node {}/{:#x}/{}/{:#x}", network.chain_id, network.settlement, self.netuid, hotkey.address());
+        let owner =
+            format!("node {}/{:#x}/{}/{:#x}", network.chain_id, network.settlement, self.netuid, hotkey.address());
         let state = service::open_state(&self.state, "node.sqlite", till::SCHEMA, &owner).await?;
         let model = model_id(&self.model_id);
-        let till =
-            Arc::new(Till::open(chain.clone(), network.clone(), payee, model, self.expiry_margin, state).await?);
+        let till = Arc::new(Till::open(chain.clone(), network.clone(), payee, model, self.expiry_margin, state).await?);
 
         let identity = Identity { hotkey, payee, model: self.model_id, speed_class: self.speed_class };
         let limits = Limits {

@@ -133,7 +133,10 @@ impl CompletionRequest {
     }
 }
 
-fn optional<T: serde::de::DeserializeOwned>(fields: &mut Map<String, Value>, name: &str) -> Result<Option<T>, ApiError> {
+fn optional<T: serde::de::DeserializeOwned>(
+    fields: &mut Map<String, Value>,
+    name: &str,
+) -> Result<Option<T>, ApiError> {
     let Some(value) = fields.remove(name) else { return Ok(None) };
     serde_json::from_value(value)
         .map(Some)

@@ -88,7 +88,7 @@ impl TillError {
 }
 
 /// The neuron that is paid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Payee {
     /// Subnet.
     pub netuid: u16,
@@ -242,9 +242,7 @@ impl Till {
             return Err(PaymentError::OtherRate { model: rate.model, version: rate.version }.into());
         }
         let voucher = Signed::<Voucher>::from(&payment.voucher);
-        voucher
-            .verify(&self.network.settlement_domain(), account.channel.session_key)
-            .map_err(TillError::Signature)?;
+        voucher.verify(&self.network.settlement_domain(), account.channel.session_key).map_err(TillError::Signature)?;
         let mut next = account.clone();
         next.meter.accept(&voucher.message, prompt_tokens, max_tokens)?;
         let before = next.best.replace(voucher);

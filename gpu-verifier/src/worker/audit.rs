@@ -15,7 +15,7 @@ use tandem_protocol::messages::model_id;
 use tandem_protocol::payment::{PaymentTerms, Rate, Tokens};
 use tokio::sync::Semaphore;
 
-use super::channels::{HeldChannel, Payee, Purse};
+use super::channels::{HeldChannel, Purse};
 use super::probe::Probe;
 use super::row::Finding;
 use crate::backend::Backend;
@@ -23,6 +23,7 @@ use crate::chain::{Chain, Network, Neuron};
 use crate::generate::Request;
 use crate::model::Text;
 use crate::node::openai::CompletionResponse;
+use crate::node::till::Payee;
 use crate::verdict::{Policy, ResponseVerdict};
 use crate::verify::{Claim, verify_response};
 
@@ -96,8 +97,7 @@ impl Auditor {
             anyhow::bail!("the rate card has no rate for {:?}", self.settings.model);
         };
         let mut probe = Probe::draw(&mut rand::rng(), self.settings.max_tokens);
-        let prompt =
-            probe.fit(&self.text, self.backend.config().max_positions).map_err(anyhow::Error::from_boxed)?;
+        let prompt = probe.fit(&self.text, self.backend.config().max_positions).map_err(anyhow::Error::from_boxed)?;
         let request = Request {
             prompt,
             max_tokens: probe.max_tokens as usize,
@@ -250,11 +250,8 @@ impl Auditor {
         let _one_at_a_time = self.prefill.acquire().await?;
         let backend = self.backend.clone();
         let features = tokio::task::spawn_blocking(move || {
-            let claim = Claim {
-                request: &request,
-                output: &response.tandem.output_tokens,
-                proofs: &response.tandem.proofs,
-            };
+            let claim =
+                Claim { request: &request, output: &response.tandem.output_tokens, proofs: &response.tandem.proofs };
             verify_response(backend.as_ref(), &claim)
         })
         .await??;
@@ -296,7 +293,8 @@ fn finish(
         commitment,
         detail: detail.to_owned(),
     };
-    let finding = Finding { uid: job.uid, verdict, speed_class, completion_tokens: tokens(used.completion), elapsed_ms };
+    let finding =
+        Finding { uid: job.uid, verdict, speed_class, completion_tokens: tokens(used.completion), elapsed_ms };
     (outcome, finding)
 }
 

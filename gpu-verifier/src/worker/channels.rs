@@ -3,13 +3,15 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 
-use alloy_primitives::{Address, B256, keccak256};
+use alloy_primitives::{Address, B256, U256, keccak256};
 use alloy_signer_local::PrivateKeySigner;
+use anyhow::Context as _;
 use tandem_protocol::payment::{PaymentMeter, Rate};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::store::{Store, StoredChannel};
 use crate::chain::{Chain, NewChannel};
+use crate::node::till::Payee;
 
 /// A channel that ends sooner than this many seconds is not used for another probe.
 const MARGIN: u64 = 45;
@@ -23,21 +25,13 @@ pub struct ChannelTerms {
     pub amount: u128,
     /// Its life, seconds.
     pub life: u64,
-    /// At most one channel to the same neuron is opened in so many seconds, so that one that refuses its channels cannot tie up
-    /// all credits.
+    /// A neuron that refused to be paid from its channel gets no other one for so many seconds, so that it cannot tie up all
+    /// credits.
     pub pause: u64,
 }
 
-/// Whom a channel is to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Payee {
-    /// Subnet.
-    pub netuid: u16,
-    /// Neuron.
-    pub uid: u16,
-    /// Owner.
-    pub owner: Address,
-}
+/// One lock per subnet and uid.
+type Locks = HashMap<(u16, u16), Arc<Mutex<()>>>;
 
 /// A channel that nobody else uses while this is held.
 pub struct HeldChannel {
@@ -62,9 +56,10 @@ pub struct Purse {
     store: Arc<Store>,
     payer: PrivateKeySigner,
     terms: ChannelTerms,
-    locks: SyncMutex<HashMap<(u16, u16), Arc<Mutex<()>>>>,
+    locks: SyncMutex<Locks>,
     searched: SyncMutex<HashSet<Payee>>,
-    opened: SyncMutex<HashMap<Payee, u64>>,
+    /// Chain time of the last refusal.
+    refused: SyncMutex<HashMap<Payee, u64>>,
 }
 
 impl Purse {
@@ -77,12 +72,12 @@ impl Purse {
             terms,
             locks: SyncMutex::default(),
             searched: SyncMutex::default(),
-            opened: SyncMutex::default(),
+            refused: SyncMutex::default(),
         }
     }
 
     /// Waits for the channel to a neuron and takes it, opening one if there is none with life, the present rate, and enough for
-    /// `prompt_tokens` and `max_tokens`. `None` if the neuron refused or used up its channel and it is too early for another.
+    /// `prompt_tokens` and `max_tokens`. `None` if the neuron refused its channel and it is too early for another.
     ///
     /// # Errors
     /// The worker's own trouble: no credits, no gas, no chain.
@@ -108,10 +103,14 @@ impl Purse {
         }
         let channel = match channel {
             Some(channel) => channel,
-            None => match self.open(payee, rate, session.address(), now).await? {
-                Some(channel) => channel,
-                None => return Ok(None),
-            },
+            None if self.is_paused(payee, now) => return Ok(None),
+            None => {
+                // Before credits are tied up in it.
+                PaymentMeter::new(U256::ZERO, self.terms.amount, rate)
+                    .authorize(prompt_tokens, max_tokens)
+                    .context("a new channel would not pay for one probe; give --channel-credits more")?;
+                self.open(payee, rate, session.address(), now).await?
+            }
         };
         self.store.put_channel(payee.netuid, payee.uid, payee.owner, &channel).await?;
         Ok(Some(HeldChannel { payee, session, _lock: lock, meter: channel.meter, expiry: channel.expiry }))
@@ -126,12 +125,14 @@ impl Purse {
         Ok(self.store.put_channel(netuid, uid, owner, &StoredChannel { meter: meter.clone(), expiry }).await?)
     }
 
-    /// Stops using a channel whose contributor counts otherwise.
+    /// Stops using a channel that its contributor refused.
     ///
     /// # Errors
-    /// When the state file fails.
+    /// When the state file or the chain fails.
     pub async fn forget(&self, channel: HeldChannel) -> anyhow::Result<()> {
         let Payee { netuid, uid, owner } = channel.payee;
+        let now = self.chain.head().await?.time;
+        locked(&self.refused).insert(channel.payee, now);
         Ok(self.store.forget_channel(netuid, uid, owner).await?)
     }
 
@@ -162,28 +163,21 @@ impl Purse {
         Ok(None)
     }
 
-    async fn open(
-        &self,
-        payee: Payee,
-        rate: Rate,
-        session_key: Address,
-        now: u64,
-    ) -> anyhow::Result<Option<StoredChannel>> {
-        let ChannelTerms { amount, life, pause } = self.terms;
-        if locked(&self.opened).get(&payee).is_some_and(|last| now < last.saturating_add(pause)) {
-            return Ok(None);
-        }
-        locked(&self.opened).insert(payee, now);
+    fn is_paused(&self, payee: Payee, now: u64) -> bool {
+        locked(&self.refused).get(&payee).is_some_and(|last| now < last.saturating_add(self.terms.pause))
+    }
+
+    async fn open(&self, payee: Payee, rate: Rate, session_key: Address, now: u64) -> anyhow::Result<StoredChannel> {
+        let ChannelTerms { amount, life, .. } = self.terms;
         let Payee { netuid, uid, .. } = payee;
         let expiry = now.saturating_add(life);
         let opened = self.chain.open_channel(NewChannel { netuid, uid, amount, expiry, session_key }).await;
         let id = opened.inspect_err(|_| {
-            // Nothing is tied up, or the channel is on the chain and will be found there.
-            locked(&self.opened).remove(&payee);
+            // It may be on the chain all the same, and is found there then.
             locked(&self.searched).remove(&payee);
         })?;
         tracing::info!(channel = %id, netuid, uid, amount, expiry, "opened a channel");
-        Ok(Some(StoredChannel { meter: PaymentMeter::new(id, amount, rate), expiry }))
+        Ok(StoredChannel { meter: PaymentMeter::new(id, amount, rate), expiry })
     }
 }
 

@@ -54,7 +54,8 @@ fn is_public(address: IpAddr) -> bool {
         IpAddr::V4(v4) => {
             let [first, second, ..] = v4.octets();
             let shared = first == 100 && (64..128).contains(&second);
-            let reserved = first == 0 || first >= 240 || v4.octets()[..3] == [192, 0, 0] || (first == 198 && second & 0xfe == 18);
+            let reserved =
+                first == 0 || first >= 240 || v4.octets()[..3] == [192, 0, 0] || (first == 198 && second & 0xfe == 18);
             !(v4.is_private()
                 || v4.is_loopback()
                 || v4.is_link_local()
@@ -84,9 +85,21 @@ mod tests {
     #[test]
     fn endpoints_inside_the_operators_network_are_not_probed() {
         for endpoint in [
-            "http://127.0.0.1:80", "http://10.1.2.3", "http://169.254.169.254/latest", "http://[::1]:1", "http://[fe80::1]",
-            "http://[::ffff:10.0.0.1]", "http://100.64.0.1", "http://0.0.0.0", "http://[2002:7f00:1::]", "file:///etc/passwd",
-            "ftp://example.org", "http://user:word@example.org", "", "example.org", "http://2130706433",
+            "http://127.0.0.1:80",
+            "http://10.1.2.3",
+            "http://169.254.169.254/latest",
+            "http://[::1]:1",
+            "http://[fe80::1]",
+            "http://[::ffff:10.0.0.1]",
+            "http://100.64.0.1",
+            "http://0.0.0.0",
+            "http://[2002:7f00:1::]",
+            "file:///etc/passwd",
+            "ftp://example.org",
+            "http://user:word@example.org",
+            "",
+            "example.org",
+            "http://2130706433",
         ] {
             assert_eq!(completions_url(endpoint, false), None, "{endpoint}");
         }

@@ -157,7 +157,13 @@ async fn send(
             Ok(()) => return,
             Err(error) if head.borrow().time >= until => {
                 let netuid = commit.netuid;
-                tracing::warn!(epoch, netuid, ?stage, error = format!("{error:#}"), "a keeper did not take a row in time");
+                tracing::warn!(
+                    epoch,
+                    netuid,
+                    ?stage,
+                    error = format!("{error:#}"),
+                    "a keeper did not take a row in time"
+                );
                 return;
             }
             Err(error) => tracing::debug!(epoch, ?stage, error = format!("{error:#}"), "will try again"),

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use alloy_sol_types::Eip712Domain;
 use alloy_signer_local::PrivateKeySigner;
+use alloy_sol_types::Eip712Domain;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, StatusCode, Url};
 use serde::Serialize;
@@ -55,7 +55,10 @@ impl KeeperError {
             Self::Http { .. } => false,
             Self::Refused { status, .. } => {
                 status.is_client_error()
-                    && !matches!(*status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS | StatusCode::TOO_EARLY)
+                    && !matches!(
+                        *status,
+                        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS | StatusCode::TOO_EARLY
+                    )
             }
         }
     }
@@ -196,11 +199,8 @@ impl Keepers {
         body: &[u8],
     ) -> Result<Signed<SignedRequest>, tandem_protocol::signed::SignatureError> {
         let timestamp = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let message = SignedRequest {
-            signer: self.hotkey.address(),
-            bodyHash: request_hash("POST", path, body),
-            timestamp,
-        };
+        let message =
+            SignedRequest { signer: self.hotkey.address(), bodyHash: request_hash("POST", path, body), timestamp };
         Signed::new(message, &self.domain, &self.hotkey)
     }
 }

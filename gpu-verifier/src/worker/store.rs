@@ -246,8 +246,10 @@ impl Store {
             .bind(commit.seq)
             .fetch_all(&self.0)
             .await?;
-        let mut receipts =
-            rows.iter().map(|row| Ok((text(row, "keeper")?, text(row, "signature")?))).collect::<Result<Vec<_>, StateError>>()?;
+        let mut receipts = rows
+            .iter()
+            .map(|row| Ok((text(row, "keeper")?, text(row, "signature")?)))
+            .collect::<Result<Vec<_>, StateError>>()?;
         receipts.sort_unstable();
         Ok(receipts)
     }

@@ -89,3 +89,34 @@ fn proofs_of_raw_activations_are_built_and_verified() {
     assert_eq!(short.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&short.stderr).contains("16400"));
 }
+
+/// A cheat is for test networks; elsewhere it does not even ask the chain.
+#[cfg(feature = "network")]
+#[test]
+fn cheating_is_refused_off_a_local_chain_and_a_bad_key_is_not_repeated() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: String| {
+        std::fs::write(dir.path().join(name), text).unwrap();
+        path(dir.path(), name)
+    };
+    let contracts: String = ["EpochOracle", "Settlement", "SubnetRegistry", "RateCard", "KeeperSet"]
+        .map(|name| format!(r#""{name}": {{ "address": "0x{:040x}" }}"#, 7))
+        .join(",");
+    let manifest = file(
+        "manifest.json",
+        format!(r#"{{ "chainId": 10, "genesis": 1, "epochLength": 60, "more": 1, "contracts": {{ {contracts} }} }}"#),
+    );
+    let model = path(dir.path(), "model");
+    run(&["model", "make-test", &model], b"");
+    let serve = |key: &str| {
+        let fixed = ["--model-id", "m", "--rpc", "http://127.0.0.1:9", "--netuid", "1", "--speed-class", "1"];
+        let files = ["--model", &model, "--manifest", &manifest, "--hotkey-key", key, "--misbehave", "constant-proof"];
+        let output = run(&[["serve"].as_slice(), &fixed, &files].concat(), b"");
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let refused = serve(&file("key", format!("0x{:064x}\n", 5)));
+    assert!(refused.contains("--misbehave is for local test networks"), "{refused}");
+    let refused = serve(&file("bad", "0xsecret".to_owned()));
+    assert!(refused.contains("key file") && !refused.contains("secret"), "{refused}");
+}

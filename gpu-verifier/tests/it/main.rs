@@ -6,4 +6,12 @@ mod cheats;
 mod command_line;
 mod common;
 mod files;
+#[cfg(feature = "network")]
+mod node;
 mod reference;
+#[cfg(feature = "network")]
+mod rpc;
+#[cfg(feature = "network")]
+mod town;
+#[cfg(feature = "network")]
+mod worker;

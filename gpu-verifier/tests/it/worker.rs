@@ -1,0 +1,249 @@
+//! A worker between a keeper and nodes, some of which cheat.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use alloy_primitives::{Address, B256};
+use alloy_signer_local::PrivateKeySigner;
+use alloy_sol_types::SolStruct as _;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use axum::{Json, Router};
+use tandem_protocol::api::{
+    CommitRequest, JobReceipt, JobResult, Lease, LeaseRequest, LeaseResponse, ReceiptResponse, SIGNATURE_HEADER,
+    SIGNER_HEADER, TIMESTAMP_HEADER, Verdict,
+};
+use tandem_protocol::jobs::{Job, jobs};
+use tandem_protocol::messages::{CommitReceipt, SignedRequest, request_hash};
+use tandem_protocol::reveal::{Reveal, RevealRules};
+use tandem_protocol::signed::Signed;
+use tandem_verifier::service;
+use tandem_verifier::verdict::Policy;
+use tandem_verifier::worker::audit::{AuditSettings, Auditor};
+use tandem_verifier::worker::channels::{ChannelTerms, Purse};
+use tandem_verifier::worker::keepers::Keepers;
+use tandem_verifier::worker::row::Speed;
+use tandem_verifier::worker::store::{self, Store, StoredCommit};
+use tandem_verifier::worker::{Settings, Worker, endpoint, run};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::common::FULL;
+use crate::town::{CREDIT, Kind, MODEL, NETUID, Town, TownNode, text};
+
+/// What a keeper holds, in as far as a worker sees it.
+struct Desk {
+    town: Arc<Town>,
+    key: PrivateKeySigner,
+    validator: Address,
+    beacon: B256,
+    open: Mutex<Vec<Job>>,
+    results: Mutex<BTreeMap<B256, JobResult>>,
+    commits: Mutex<Vec<CommitRequest>>,
+    reveals: Mutex<Vec<Reveal>>,
+}
+
+impl Desk {
+    async fn open(town: &Arc<Town>, keeper: &str, validator: Address, jobs: Vec<Job>) -> (Arc<Self>, String) {
+        let desk = Arc::new(Self {
+            town: town.clone(),
+            key: town.key(keeper),
+            validator,
+            beacon: BEACON,
+            open: Mutex::new(jobs),
+            results: Mutex::default(),
+            commits: Mutex::default(),
+            reveals: Mutex::default(),
+        });
+        let routes = Router::new()
+            .route("/v1/jobs/lease", post(lease))
+            .route("/v1/jobs/complete", post(complete))
+            .route("/v1/commits", post(commit))
+            .route("/v1/reveals", post(reveal))
+            .with_state(desk.clone());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(axum::serve(listener, routes).into_future());
+        (desk, url)
+    }
+
+    fn authenticate(&self, path: &str, headers: &HeaderMap, body: &[u8]) {
+        let header = |name: &str| headers[name].to_str().unwrap();
+        let message = SignedRequest {
+            signer: header(SIGNER_HEADER).parse().unwrap(),
+            bodyHash: request_hash("POST", path, body),
+            timestamp: header(TIMESTAMP_HEADER).parse().unwrap(),
+        };
+        let signed = Signed { message, signature: header(SIGNATURE_HEADER).parse().unwrap() };
+        signed.verify(&self.town.network.oracle_domain(), self.validator).unwrap();
+    }
+}
+
+async fn lease(State(desk): State<Arc<Desk>>, headers: HeaderMap, body: Bytes) -> Json<LeaseResponse> {
+    desk.authenticate("/v1/jobs/lease", &headers, &body);
+    let request: LeaseRequest = serde_json::from_slice(&body).unwrap();
+    let mut open = desk.open.lock().unwrap();
+    let count = open.len().min(usize::from(request.max_jobs));
+    let jobs: Vec<Job> = open.drain(..count).collect();
+    let lease = |job| Lease { job, beacon: desk.beacon, attempt: 1, expires_at_ms: u64::MAX };
+    Json(LeaseResponse { leases: jobs.into_iter().map(lease).collect() })
+}
+
+async fn complete(State(desk): State<Arc<Desk>>, headers: HeaderMap, body: Bytes) -> Json<JobReceipt> {
+    desk.authenticate("/v1/jobs/complete", &headers, &body);
+    let result: JobResult = serde_json::from_slice(&body).unwrap();
+    desk.results.lock().unwrap().insert(result.job, result);
+    Json(JobReceipt::Applied)
+}
+
+async fn commit(State(desk): State<Arc<Desk>>, Json(commit): Json<CommitRequest>) -> Json<ReceiptResponse> {
+    let domain = desk.town.network.oracle_domain();
+    commit.verify(&domain, desk.validator).unwrap();
+    let receipt = CommitReceipt { epoch: commit.message.epoch, commit: commit.message.eip712_hash_struct() };
+    desk.commits.lock().unwrap().push(commit);
+    let signature = Signed::new(receipt, &domain, &desk.key).unwrap().signature;
+    Json(ReceiptResponse { keeper: desk.key.address(), signature })
+}
+
+async fn reveal(State(desk): State<Arc<Desk>>, Json(reveal): Json<Reveal>) -> StatusCode {
+    desk.reveals.lock().unwrap().push(reveal);
+    StatusCode::NO_CONTENT
+}
+
+const BEACON: B256 = B256::repeat_byte(0xbe);
+
+async fn start_worker(
+    town: &Arc<Town>,
+    keepers: &[String],
+    state: &Path,
+) -> (JoinHandle<anyhow::Result<()>>, CancellationToken) {
+    let (hotkey, payer) = (town.key("hotkey 1"), town.key("payer"));
+    let store = Arc::new(Store::new(service::open_state(state, "worker.sqlite", store::SCHEMA, "w").await.unwrap()));
+    let chain = town.resident("payer");
+    let terms = ChannelTerms { amount: CREDIT, life: 3_600, pause: 24 };
+    let purse = Purse::new(chain.clone(), store.clone(), payer, terms);
+    let settings = AuditSettings {
+        model: MODEL.to_owned(),
+        max_tokens: 64,
+        patience: Duration::from_secs(10),
+        private_endpoints: true,
+        policy: Policy::default(),
+    };
+    let client = endpoint::client(true).unwrap();
+    let network = town.network.clone();
+    let auditor = Auditor::new(chain.clone(), network.clone(), purse, FULL.clone(), text(), client, settings);
+    let urls = keepers.iter().map(|url| url.parse().unwrap()).collect();
+    let worker = Worker {
+        keepers: Arc::new(Keepers::new(urls, hotkey.clone(), network.oracle_domain()).unwrap()),
+        hotkey,
+        network,
+        chain,
+        store,
+        auditor: Arc::new(auditor),
+        settings: Settings { concurrency: 4, speed: Speed::Declared, commit_lead: Some(4) },
+    };
+    let ending = CancellationToken::new();
+    (tokio::spawn(run(worker, ending.clone())), ending)
+}
+
+async fn until(what: &str, done: impl Fn() -> bool) {
+    for _ in 0..300 {
+        if done() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("never: {what}");
+}
+
+/// [EP-1] An epoch of a worker, across a restart of it and with a keeper down: the honest earn, cheats weigh nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn cheats_weigh_nothing_and_the_row_is_committed_and_revealed_to_every_keeper() {
+    let town = Town::new();
+    let validator = town.key("hotkey 1").address();
+    town.register("down", "http://127.0.0.1:9".to_owned());
+    let down = town.register("odd", "file:///etc/passwd".to_owned());
+    let honest = TownNode::start(&town, "honest", Kind::Honest).await;
+    let small = TownNode::start(&town, "small", Kind::SmallModel).await;
+    let forger = TownNode::start(&town, "forger", Kind::ConstantProof).await;
+    town.buy_credits("payer", 10);
+    let uids = [down - 1, down, honest.uid, small.uid, forger.uid];
+    let owed = jobs(BEACON, validator, 0, NETUID, &uids, 2);
+
+    let (desk, url) = Desk::open(&town, "keeper 1", validator, owed.clone()).await;
+    let (second, second_url) = Desk::open(&town, "keeper 2", validator, Vec::new()).await;
+    // Whoever is no keeper of the epoch may give receipts, but they must not spoil the reveal.
+    let (_, stranger_url) = Desk::open(&town, "stranger", validator, Vec::new()).await;
+    let keepers = ["http://127.0.0.1:9".to_owned(), url, second_url, stranger_url];
+    let state = tempfile::tempdir().unwrap();
+    let (worker, ending) = start_worker(&town, &keepers, state.path()).await;
+    until("all results", || desk.results.lock().unwrap().len() == owed.len()).await;
+    for job in &owed {
+        let outcome = desk.results.lock().unwrap()[&job.id].outcome.clone();
+        let fits = match job.uid {
+            uid if uid == honest.uid => outcome.verdict == Verdict::Pass && outcome.tokens_audited > 10,
+            uid if uid == small.uid => matches!(outcome.verdict, Verdict::Fail | Verdict::HardFault),
+            uid if uid == forger.uid => matches!(outcome.verdict, Verdict::Fail | Verdict::HardFault),
+            _ => outcome.verdict == Verdict::Unavailable,
+        };
+        assert!(fits, "uid {}: {outcome:?}", job.uid);
+    }
+
+    let clock = town.network.clock;
+    town.go_to(clock.commit_deadline(0) - 3);
+    until("a commit", || desk.commits.lock().unwrap().len() == 1 && second.commits.lock().unwrap().len() == 1).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    ending.cancel();
+    worker.await.unwrap().unwrap();
+
+    town.go_to(clock.commit_deadline(0));
+    let (worker, ending) = start_worker(&town, &keepers, state.path()).await;
+    until("reveals", || !desk.reveals.lock().unwrap().is_empty() && !second.reveals.lock().unwrap().is_empty()).await;
+    ending.cancel();
+    worker.await.unwrap().unwrap();
+
+    let reveal = desk.reveals.lock().unwrap()[0].clone();
+    assert_eq!(reveal.row, [(honest.uid, u16::MAX)]);
+    let mut hotkeys = vec![Address::ZERO; 64];
+    hotkeys[60] = validator;
+    let keepers = [town.key("keeper 1").address(), town.key("keeper 2").address()];
+    let rules = RevealRules {
+        chain_id: town.network.chain_id,
+        oracle: town.network.oracle,
+        domain: &town.network.oracle_domain(),
+        epoch: 0,
+        hotkeys: &hotkeys,
+        keepers: &keepers,
+        threshold: 2,
+    };
+    reveal.check(&rules).unwrap();
+    let committed = desk.commits.lock().unwrap()[0].message.clone();
+    assert_eq!(committed, reveal.commit(rules.chain_id, rules.oracle));
+    assert_eq!(desk.commits.lock().unwrap().len(), 1, "one sequence number, one commit");
+}
+
+/// [SN-2] Two rows under one sequence number would be slashed.
+#[tokio::test]
+async fn a_second_commit_with_the_same_number_never_replaces_the_first() {
+    let state = tempfile::tempdir().unwrap();
+    let open =
+        || async { Store::new(service::open_state(state.path(), "w.sqlite", store::SCHEMA, "w").await.unwrap()) };
+    let commit = |weight, salt| StoredCommit {
+        netuid: 1,
+        seq: 1,
+        salt: B256::repeat_byte(salt),
+        row: vec![(3, weight)],
+        signature: [salt; 65].into(),
+    };
+    let first = open().await.put_commit(7, &commit(10, 1)).await.unwrap();
+    let again = open().await;
+    assert_eq!(again.put_commit(7, &commit(20, 2)).await.unwrap(), first);
+    assert_eq!(again.commits(7).await.unwrap(), [first]);
+    let other = service::open_state(state.path(), "w.sqlite", store::SCHEMA, "somebody else").await;
+    assert!(other.unwrap_err().to_string().contains("point --state to another folder"));
+}
