@@ -20,6 +20,8 @@ use tokio::sync::Mutex;
 /// How long to wait for a receipt before saying so.
 const RECEIPT_TIMEOUT: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(200);
+/// A transaction that is not mined after so long is broadcast again, the very same bytes: nodes lose transactions.
+const REBROADCAST: Duration = Duration::from_secs(6);
 /// Gas limits are estimates raised by this percentage.
 const GAS_MARGIN_PERCENT: u64 = 25;
 
@@ -41,6 +43,15 @@ impl Call {
     pub fn new<C: SolCall>(what: impl Into<String>, to: Address, call: &C) -> Self {
         Self { what: what.into(), to, data: call.abi_encode().into(), gas: None }
     }
+}
+
+/// A signed and sent transaction.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// Its hash.
+    pub hash: B256,
+    what: String,
+    raw: Vec<u8>,
 }
 
 /// Time and place of a block.
@@ -158,20 +169,20 @@ impl Chain {
 
     /// Simulates, signs, sends and waits; the error of a call that would revert names the contract's reason.
     pub async fn send(&self, from: &PrivateKeySigner, call: Call) -> Result<TransactionReceipt> {
-        let hash = self.submit(from, &call).await?;
-        self.receipt(hash, &call.what).await
+        let sent = self.submit(from, &call).await?;
+        self.receipt(&sent).await
     }
 
     /// Sends calls one after the other without waiting between them; each needs its gas limit if it depends on an
     /// earlier one. Returns the receipts in order.
     pub async fn send_all(&self, from: &PrivateKeySigner, calls: Vec<Call>) -> Result<Vec<TransactionReceipt>> {
-        let mut hashes = Vec::with_capacity(calls.len());
+        let mut all = Vec::with_capacity(calls.len());
         for call in &calls {
-            hashes.push(self.submit(from, call).await?);
+            all.push(self.submit(from, call).await?);
         }
         let mut receipts = Vec::with_capacity(calls.len());
-        for (hash, call) in hashes.into_iter().zip(&calls) {
-            receipts.push(self.receipt(hash, &call.what).await?);
+        for sent in &all {
+            receipts.push(self.receipt(sent).await?);
         }
         Ok(receipts)
     }
@@ -183,7 +194,7 @@ impl Chain {
     }
 
     /// Simulates, signs and sends without waiting for the receipt.
-    pub async fn submit(&self, from: &PrivateKeySigner, call: &Call) -> Result<B256> {
+    pub async fn submit(&self, from: &PrivateKeySigner, call: &Call) -> Result<Sent> {
         let sender = self.senders.lock().await.entry(from.address()).or_default().clone();
         let _one_at_a_time = sender.lock().await;
         let gas = match call.gas {
@@ -214,29 +225,36 @@ impl Chain {
             .build(&EthereumWallet::from(from.clone()))
             .await
             .wrap_err_with(|| format!("{}: cannot sign", call.what))?;
+        let raw = envelope.encoded_2718();
         let pending = self
             .provider
-            .send_raw_transaction(&envelope.encoded_2718())
+            .send_raw_transaction(&raw)
             .await
             .map_err(|error| explain(&error))
             .wrap_err_with(|| format!("{}: the node refused the transaction", call.what))?;
-        Ok(*pending.tx_hash())
+        Ok(Sent { hash: *pending.tx_hash(), what: call.what.clone(), raw })
     }
 
     /// Waits for the receipt of a sent transaction.
-    pub async fn receipt(&self, hash: B256, what: &str) -> Result<TransactionReceipt> {
-        let deadline = tokio::time::Instant::now() + RECEIPT_TIMEOUT;
+    pub async fn receipt(&self, sent: &Sent) -> Result<TransactionReceipt> {
+        let Sent { hash, what, raw } = sent;
+        let begun = tokio::time::Instant::now();
+        let mut broadcast = begun;
         loop {
-            if let Some(receipt) =
-                self.provider.get_transaction_receipt(hash).await.wrap_err("cannot read a receipt")?
-            {
+            let found = self.provider.get_transaction_receipt(*hash).await.wrap_err("cannot read a receipt")?;
+            if let Some(receipt) = found {
                 if !receipt.status() {
                     bail!("{what}: transaction {hash} reverted, {}", self.why_reverted(&receipt).await);
                 }
                 return Ok(receipt);
             }
-            if tokio::time::Instant::now() > deadline {
+            if begun.elapsed() > RECEIPT_TIMEOUT {
                 bail!("{what}: no receipt for {hash} after {} s; it may still be mined", RECEIPT_TIMEOUT.as_secs());
+            }
+            if broadcast.elapsed() > REBROADCAST {
+                broadcast = tokio::time::Instant::now();
+                // "Already known" is the usual answer and all is well then; anything else shows in the time-out.
+                let _ = self.provider.send_raw_transaction(raw).await;
             }
             tokio::time::sleep(POLL).await;
         }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use alloy::primitives::{Address, U256};
+use alloy::rpc::types::Log;
 use eyre::Result;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -11,6 +12,7 @@ use tandem_contracts::bindings::{
     ComputeCredit, CreditDesk, EmissionController, RateCard, RewardDistributor, Settlement, TandemToken,
 };
 use tandem_protocol::messages::model_id;
+use tandem_protocol::payment::Tokens;
 use tandem_protocol::tree::RewardKind;
 
 use super::actors::ContributorKind;
@@ -40,6 +42,8 @@ pub struct Evidence {
     pub meme: u16,
     /// What the crash did.
     pub crash: Crash,
+    /// The last block of the crash.
+    pub crash_block: u64,
     /// What work was paid before and after it.
     pub pay: [Pay; 2],
 }
@@ -53,6 +57,19 @@ pub struct Pay {
     /// USDC that those credits are paid out for, base units.
     #[serde(with = "tandem_protocol::api::decimal")]
     pub usdc_per_million_tokens: u128,
+}
+
+/// Work that was settled and cashed out on one side of the crash.
+#[derive(Clone, Debug, Default, Serialize)]
+struct Work {
+    /// Credits settled, base units.
+    #[serde(with = "tandem_protocol::api::decimal")]
+    credits: u128,
+    /// USDC cashed out, base units.
+    #[serde(with = "tandem_protocol::api::decimal")]
+    usdc: u128,
+    /// Settlements and cash-outs that were not at the rate.
+    off_rate: u32,
 }
 
 impl Network {
@@ -81,7 +98,7 @@ impl Network {
             ("keepers_agree_bit_for_bit", self.agreement(evidence)),
             ("claims_match_bundle", self.claims(evidence).await?),
             ("credits_never_moved_between_accounts", self.soulbound().await?),
-            ("pay_unchanged_when_token_price_falls", pay_unchanged(evidence)),
+            ("pay_unchanged_when_token_price_falls", self.pay_unchanged(evidence).await?),
         ]))
     }
 
@@ -246,6 +263,53 @@ impl Network {
         })
     }
 
+    /// The rate card and the payout rate are as before the crash, and what was really settled and cashed out before and
+    /// after it follows them to the unit.
+    async fn pay_unchanged(&self, evidence: &Evidence) -> Result<Check> {
+        let [before, after] = &evidence.pay;
+        let [work_before, work_after] = self.settled_work(evidence).await?;
+        let prices: Vec<Value> = evidence
+            .crash
+            .prices
+            .iter()
+            .map(|(netuid, before, after)| {
+                json!({ "netuid": netuid, "before": before.to_string(), "after": after.to_string() })
+            })
+            .collect();
+        let exact = work_before.off_rate == 0 && work_after.off_rate == 0;
+        let meant = [&work_before, &work_after].iter().all(|work| work.credits > 0 && work.usdc > 0);
+        Ok(Check {
+            ok: before == after && before.usdc_per_million_tokens > 0 && !prices.is_empty() && exact && meant,
+            witness: json!({
+                "prices": prices, "pay_before": before, "pay_after": after,
+                "work_before": work_before, "work_after": work_after,
+            }),
+        })
+    }
+
+    async fn settled_work(&self, evidence: &Evidence) -> Result<[Work; 2]> {
+        let rate = self.rate().await?;
+        let payout = self.chain.read(self.suite.credit_desk, &CreditDesk::payoutRateCall {}).await?;
+        let mut work = [Work::default(), Work::default()];
+        let side = |log: &Log| usize::from(log.block_number.is_some_and(|number| number > evidence.crash_block));
+        for (event, log) in self.chain.events::<Settlement::Settled>(self.suite.settlement, self.first_block).await? {
+            let tokens = Tokens { prompt: event.promptTokens, completion: event.completionTokens };
+            let amount = event.amount.saturating_to::<u128>();
+            let work = &mut work[side(&log)];
+            work.credits += amount;
+            // Vouchers are cumulative and each is rounded up, so their difference may be one unit below its own price.
+            let fair = rate.cost(tokens).is_some_and(|cost| amount <= cost && cost - amount <= 1);
+            work.off_rate += u32::from(!fair);
+        }
+        for (event, log) in self.chain.events::<CreditDesk::CashedOut>(self.suite.credit_desk, self.first_block).await?
+        {
+            let work = &mut work[side(&log)];
+            work.usdc += event.usdc.saturating_to::<u128>();
+            work.off_rate += u32::from(event.usdc != event.credits * payout / U256::from(WAD));
+        }
+        Ok(work)
+    }
+
     async fn paid_to(&self, netuid: u16, kind: RewardKind, account: Address) -> Result<u128> {
         let call = RewardDistributor::paidToCall { netuid, kind: kind as u8, account };
         Ok(self.chain.read(self.suite.reward_distributor, &call).await?.saturating_to())
@@ -273,20 +337,4 @@ fn cheaters(evidence: &Evidence) -> Check {
         })
         .collect();
     Check { ok, witness: json!({ "cheaters": cheats, "incentive_share_of_the_honest": honest }) }
-}
-
-fn pay_unchanged(evidence: &Evidence) -> Check {
-    let [before, after] = &evidence.pay;
-    let prices: Vec<Value> = evidence
-        .crash
-        .prices
-        .iter()
-        .map(|(netuid, before, after)| {
-            json!({ "netuid": netuid, "before": before.to_string(), "after": after.to_string() })
-        })
-        .collect();
-    Check {
-        ok: before == after && before.usdc_per_million_tokens > 0 && !prices.is_empty(),
-        witness: json!({ "prices": prices, "pay_before": before, "pay_after": after }),
-    }
 }

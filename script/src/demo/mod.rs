@@ -118,7 +118,12 @@ pub async fn run(options: &Options) -> Result<Report> {
         result = play(options, &root, &mut processes) => result,
         signal = interrupted() => { signal?; Err(eyre::eyre!("interrupted; every process was ended")) }
     };
+    // The chain goes last: the others need it to end in order.
+    let chain = (!processes.is_empty()).then(|| processes.remove(0));
     futures_util::future::join_all(processes.into_iter().map(Process::stop)).await;
+    if let Some(chain) = chain {
+        chain.stop().await;
+    }
     if result.is_err() && options.keep.is_none() {
         // What happened can only be understood from the logs.
         warn!("the demo's logs are kept in {}", temporary.keep().display());
@@ -157,11 +162,14 @@ async fn play(options: &Options, root: &std::path::Path, processes: &mut Vec<Pro
     let mut scene = Scene { network: &network, http: &http, clients: &mut clients, story: &mut story, options };
     scene.close_epoch(options.epochs - 1).await?;
 
-    let Story { records, posted, meme, crash, pay, .. } = story;
+    // Everybody once more, so that the crash has settlements and cash-outs on both sides.
+    network.cash_out_some(1, 0).await?;
+
+    let Story { records, posted, meme, crash, crash_block, pay, .. } = story;
     let (Some(meme), Some(crash), Some(pay)) = (meme, crash, pay) else {
         bail!("markets did not open within {} epochs", options.epochs);
     };
-    let evidence = Evidence { records, posted, meme, crash, pay };
+    let evidence = Evidence { records, posted, meme, crash, crash_block, pay };
     let checks = network.check(&evidence).await?;
     if !options.json {
         report::summary(&network, &evidence, &checks);
@@ -177,6 +185,7 @@ struct Story {
     posted: Vec<Posted>,
     meme: Option<u16>,
     crash: Option<Crash>,
+    crash_block: u64,
     pay: Option<[Pay; 2]>,
 }
 
@@ -206,6 +215,7 @@ impl Scene<'_> {
                 let before = network.pay().await?;
                 self.story.crash = Some(network.crash(&Network::netuids(Some(meme))).await?);
                 self.story.pay = Some([before, network.pay().await?]);
+                self.story.crash_block = network.chain.head().await?.number;
                 // Work goes on at the same price after the crash.
                 self.ask().await;
             }
@@ -271,7 +281,7 @@ impl Scene<'_> {
             tokio::time::sleep(POLL).await;
         }
         let posted = network.gather(self.http, epoch).await?;
-        let claims = network.claim_for_all(self.http).await?;
+        let claims = network.claim_for_all(self.http, epoch).await?;
         let phase = self.story.phases[epoch as usize];
         let record = network.record(self.http, epoch, phase, &posted, claims, self.story.meme).await?;
         let scored: Vec<bool> = record.contributors.iter().map(|record| record.incentive_share > 0.0).collect();

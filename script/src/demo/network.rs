@@ -240,10 +240,10 @@ impl Network {
                 maxPrice: U256::MAX,
             };
             let call = Call::new(format!("register {name}"), self.suite.subnet_registry, &call);
-            waiting.push((self.chain.submit(owner, &call).await?, call.what));
+            waiting.push(self.chain.submit(owner, &call).await?);
         }
-        for (hash, what) in waiting {
-            self.chain.receipt(hash, &what).await?;
+        for sent in &waiting {
+            self.chain.receipt(sent).await?;
         }
         self.contributor_uids = try_join_all(actors.contributors.iter().map(|contributor| async {
             let call = SubnetRegistry::uidOfCall { netuid: contributor.netuid, hotkey: contributor.hotkey.address() };

@@ -2,6 +2,7 @@
 //! own intentions.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use alloy::consensus::Transaction as _;
 use alloy::primitives::{Address, B256, FixedBytes};
@@ -22,6 +23,9 @@ use super::actors::ContributorKind;
 use super::launch::Phase;
 use super::network::Network;
 use crate::chain::Call;
+
+/// How long a keeper may lag behind the chain.
+const KEEPER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// One epoch as the demo's JSON tells it.
 #[derive(Clone, Debug, Serialize)]
@@ -158,12 +162,11 @@ impl Network {
     }
 
     /// Claims for everybody, as anyone may; returns the gas and the number of leaves.
-    pub(super) async fn claim_for_all(&self, http: &reqwest::Client) -> Result<(u64, u64)> {
+    pub(super) async fn claim_for_all(&self, http: &reqwest::Client, epoch: u64) -> Result<(u64, u64)> {
         let mut calls = Vec::new();
         let mut leaves = 0;
         for account in self.earners() {
-            let url = format!("{}/v1/claims/{account}", self.keeper_urls[0]);
-            let list: ClaimList = get(http, &url).await?.json().await?;
+            let list = self.claims_of(http, account, epoch).await?;
             let mut claims = Vec::new();
             let mut proofs = Vec::new();
             for claim in list.claims {
@@ -197,6 +200,23 @@ impl Network {
         }
         let receipts = self.chain.send_all(&self.actors.council, calls).await?;
         Ok((receipts.iter().map(|receipt| receipt.gas_used).sum(), leaves))
+    }
+
+    /// What an account can claim once the keeper has seen the epoch's report become active.
+    async fn claims_of(&self, http: &reqwest::Client, account: Address, epoch: u64) -> Result<ClaimList> {
+        let url = format!("{}/v1/claims/{account}", self.keeper_urls[0]);
+        let deadline = tokio::time::Instant::now() + KEEPER_PATIENCE;
+        loop {
+            let answer = http.get(&url).send().await.wrap_err_with(|| format!("GET {url}"))?;
+            if answer.status().is_success() {
+                let list: ClaimList = answer.json().await.wrap_err_with(|| format!("GET {url}"))?;
+                if list.epoch >= epoch {
+                    return Ok(list);
+                }
+            }
+            ensure!(tokio::time::Instant::now() < deadline, "{url} knows no claims of epoch {epoch}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
 
     /// Accounts that can earn rewards.

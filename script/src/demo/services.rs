@@ -67,13 +67,7 @@ impl Ground<'_> {
         Service::new(name, &self.programs.keeper, &self.folders.logs, arguments).start()
     }
 
-    pub(super) fn contributor(
-        &self,
-        contributor: &Contributor,
-        uid: u16,
-        port: u16,
-        models: &Models,
-    ) -> Result<Process> {
+    pub(super) fn contributor(&self, contributor: &Contributor, port: u16, models: &Models) -> Result<Process> {
         let name = format!("contributor-{}", contributor.name);
         let model = match contributor.kind {
             ContributorKind::SmallerModel => &models.small,
@@ -84,7 +78,6 @@ impl Ground<'_> {
             [
                 ("--listen", format!("127.0.0.1:{port}")),
                 ("--netuid", contributor.netuid.to_string()),
-                ("--uid", uid.to_string()),
                 ("--hotkey-key", self.key(&format!("{name}-hotkey"), &contributor.hotkey)?.display().to_string()),
                 ("--speed-class", contributor.speed_class.to_string()),
                 ("--settle-key", self.key(&format!("{name}-owner"), &contributor.owner)?.display().to_string()),
@@ -116,6 +109,7 @@ impl Ground<'_> {
         arguments.extend(
             [
                 ("--hotkey-key", self.key(&format!("{name}-hotkey"), &validator.hotkey)?.display().to_string()),
+                ("--channel-credits", "30".to_owned()),
                 ("--payer-key", self.key(&format!("{name}-payer"), &validator.payer)?.display().to_string()),
                 ("--state", self.folders.state.join(&name).display().to_string()),
             ]

@@ -82,9 +82,8 @@ pub(super) async fn set_up(options: &Options, root: &Path, processes: &mut Vec<P
     for (keeper, port) in network.actors.keepers.iter().zip(keeper_ports) {
         waiting.push((url(port), ground.keeper(keeper, *port)?));
     }
-    for (index, (contributor, port)) in network.actors.contributors.iter().zip(contributor_ports).enumerate() {
-        let uid = network.contributor_uids[index];
-        waiting.push((url(port), ground.contributor(contributor, uid, *port, &models)?));
+    for (contributor, port) in network.actors.contributors.iter().zip(contributor_ports) {
+        waiting.push((url(port), ground.contributor(contributor, *port, &models)?));
     }
     for (url, process) in &mut waiting {
         wait_until_healthy(&http, url, process).await?;

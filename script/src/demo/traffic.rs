@@ -132,7 +132,7 @@ impl Network {
         Ok(Client { user: user.clone(), channels, requests: 0 })
     }
 
-    async fn rate(&self) -> Result<Rate> {
+    pub(crate) async fn rate(&self) -> Result<Rate> {
         let model = model_id(MODEL_ID);
         let card = self.suite.rate_card;
         let version = self.chain.read(card, &RateCard::latestVersionCall { model }).await?;
