@@ -1,12 +1,14 @@
 //! The chain client against a real node.
 
+use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use alloy::sol_types::SolCall;
 use alloy_primitives::{Address, B256, Bytes, U256, hex};
+use alloy_signer_local::PrivateKeySigner;
 use reqwest::Client;
 use serde_json::{Value, json};
 use tandem_contracts::bindings::{CreditDesk, SubnetRegistry, TestUSDC};
@@ -14,9 +16,10 @@ use tandem_contracts::suite::{ChainFacts, GenesisConfig, Plan};
 use tandem_contracts::world::World;
 use tandem_protocol::clock::EpochClock;
 use tandem_protocol::messages::model_id;
-use tandem_protocol::payment::{PaymentMeter, Tokens};
+use tandem_protocol::payment::{PaymentMeter, Tokens, prompt_token_bound};
 use tandem_protocol::signed::Signed;
 use tandem_verifier::chain::{Chain, ChainError, Network, NewChannel, RpcChain};
+use tandem_verifier::testmodel::{self, Size};
 
 const CREDIT: u128 = 1_000_000_000_000_000_000;
 
@@ -112,13 +115,15 @@ async fn deploy(anvil: &Anvil) -> (Plan, Network) {
     (plan, network)
 }
 
-/// [CR-5] Reads, opens, settles; a voucher of a batch that does not settle harms no other.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_chain_client_reads_opens_and_settles_on_a_real_node() {
-    let anvil = Anvil::start().await;
-    let (plan, network) = deploy(&anvil).await;
+/// Keys of a payer with five credits and of a registered miner's owner.
+async fn populate(
+    anvil: &Anvil,
+    plan: &Plan,
+    network: &Network,
+    endpoint: String,
+) -> (PrivateKeySigner, PrivateKeySigner) {
     let accounts = World::new();
-    let [payer, miner, session] = ["payer", "miner", "payer session"].map(|name| accounts.signer(name));
+    let [payer, miner] = ["payer", "miner"].map(|name| accounts.signer(name));
     let usdc = plan.suite.usdc;
     for (account, spender) in [(&payer, plan.suite.credit_desk), (&miner, network.registry)] {
         let amount = U256::from(1_000_000_000_u64);
@@ -128,9 +133,19 @@ async fn the_chain_client_reads_opens_and_settles_on_a_real_node() {
     }
     let credits = U256::from(5 * CREDIT);
     anvil.call(payer.address(), plan.suite.credit_desk, CreditDesk::buyCall { credits, maxUsdc: U256::MAX }).await;
-    let (hotkey, endpoint) = (accounts.account("miner hotkey"), "http://127.0.0.1:9".to_owned());
+    let hotkey = accounts.account("miner hotkey");
     let register = SubnetRegistry::registerNeuronCall { netuid: 1, hotkey, endpoint, maxPrice: U256::MAX };
     anvil.call(miner.address(), network.registry, register).await;
+    (payer, miner)
+}
+
+/// [CR-5] Reads, opens, settles; a voucher of a batch that does not settle harms no other.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_chain_client_reads_opens_and_settles_on_a_real_node() {
+    let anvil = Anvil::start().await;
+    let (plan, network) = deploy(&anvil).await;
+    let (payer, miner) = populate(&anvil, &plan, &network, "http://127.0.0.1:9".to_owned()).await;
+    let (session, hotkey) = (World::new().signer("payer session"), World::new().account("miner hotkey"));
 
     let elsewhere = Network { chain_id: 1, ..network.clone() };
     let refused = RpcChain::connect(&anvil.url, elsewhere, None).await.err().unwrap();
@@ -173,4 +188,100 @@ async fn the_chain_client_reads_opens_and_settles_on_a_real_node() {
     assert_eq!((channel.settled, channel.capacity), (good.message.amount, 3 * CREDIT));
     assert_eq!(channel.settled_tokens, Tokens { prompt: 100, completion: 50 });
     assert_eq!(hex::encode(model), hex::encode(good.message.model));
+}
+
+/// A process that ends with the test.
+struct Program(Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Program {
+    fn start(arguments: &[&str]) -> Self {
+        let program = env!("CARGO_BIN_EXE_tandem-verifier");
+        Self(Command::new(program).args(arguments).env("RUST_LOG", "warn").stdout(Stdio::piped()).spawn().unwrap())
+    }
+
+    /// Asks it to end and waits for its exit code.
+    async fn end(mut self) -> Option<i32> {
+        Command::new("kill").arg(self.0.id().to_string()).status().unwrap();
+        for _ in 0..400 {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status.code();
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        None
+    }
+}
+
+/// The programs themselves: a node that is paid and settles, a worker that waits for its keepers, and a decent end of both.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_programs_serve_settle_wait_and_end_when_asked() {
+    let anvil = Anvil::start().await;
+    let (plan, network) = deploy(&anvil).await;
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    for name in ["miner hotkey", "gas", "hotkey 1", "payer"] {
+        let key = World::new().signer(name);
+        anvil.enrich(key.address()).await;
+        std::fs::write(path(name), format!("0x{}\n", hex::encode(key.to_bytes()))).unwrap();
+    }
+    testmodel::write(path("model"), 1, Size::Full).unwrap();
+    let Network { oracle, settlement, registry, rate_card, keeper_set, clock, .. } = network;
+    let entry = |address: Address| json!({ "address": address, "salt": "ignored" });
+    let manifest = json!({
+        "chainId": 31_337, "genesis": clock.genesis(), "epochLength": clock.length(), "contracts": {
+            "EpochOracle": entry(oracle), "Settlement": entry(settlement), "SubnetRegistry": entry(registry),
+            "RateCard": entry(rate_card), "KeeperSet": entry(keeper_set),
+        },
+    });
+    std::fs::write(path("manifest"), manifest.to_string()).unwrap();
+    let (model, manifest_path, node_state, worker_state) = (path("model"), path("manifest"), path("n"), path("w"));
+    let common = [
+        "--model",
+        &model,
+        "--model-id",
+        "tandem/test",
+        "--rpc",
+        &anvil.url,
+        "--manifest",
+        &manifest_path,
+        "--log-json",
+    ];
+
+    // Started before its neuron is registered, as operators do.
+    let (hotkey, gas) = (path("miner hotkey"), path("gas"));
+    let own = ["--listen", "127.0.0.1:0", "--netuid", "1", "--hotkey-key", &hotkey, "--speed-class", "500"];
+    let settling = ["--settle-key", &gas, "--settle-every", "1", "--state", &node_state];
+    let mut node = Program::start(&[["serve"].as_slice(), &common, &own, &settling].concat());
+    let (hotkey, payer_key) = (path("hotkey 1"), path("payer"));
+    let own = ["--keeper", "http://127.0.0.1:9", "--hotkey-key", &hotkey, "--payer-key", &payer_key];
+    let worker = Program::start(&[["work"].as_slice(), &common, &own, &["--state", &worker_state]].concat());
+    let (payer, miner) = populate(&anvil, &plan, &network, String::new()).await;
+
+    let mut line = String::new();
+    BufReader::new(node.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = serde_json::from_str::<Value>(&line).unwrap()["listening"].as_str().unwrap().to_owned();
+    let chain = RpcChain::connect(&anvil.url, network.clone(), Some(payer.clone())).await.unwrap();
+    let uid = chain.uid_of(1, World::new().account("miner hotkey")).await.unwrap().unwrap();
+    let expiry = chain.head().await.unwrap().time + 3_600;
+    let new = NewChannel { netuid: 1, uid, amount: 3 * CREDIT, expiry, session_key: payer.address() };
+    let id = chain.open_channel(new).await.unwrap();
+    let rate = chain.rate(model_id("tandem/test")).await.unwrap().unwrap();
+    let mut meter = PaymentMeter::new(id, 3 * CREDIT, rate);
+    let payment = meter.pay(prompt_token_bound("Hello"), 20, B256::ZERO, &network.settlement_domain(), &payer).unwrap();
+    let request = json!({ "model": "tandem/test", "prompt": "Hello", "max_tokens": 20, "tandem": payment });
+    let url = format!("http://{address}/v1/completions");
+    let answer: Value = anvil.client.post(url).json(&request).send().await.unwrap().json().await.unwrap();
+    assert_eq!(answer["tandem"]["commitment"]["message"]["speedClass"], 500, "{answer}");
+    assert_eq!(chain.channel(id).await.unwrap().unwrap().contributor, miner.address());
+    assert_eq!(node.end().await, Some(0));
+    let settled = chain.channel(id).await.unwrap().unwrap().settled;
+    assert_eq!(Some(settled), rate.cost(meter.signed()), "settled at the latest at the end");
+    assert_eq!(worker.end().await, Some(0));
 }
