@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use alloy_primitives::{Address, B256, keccak256};
+use alloy_primitives::{Address, B256, U256, keccak256};
 use alloy_sol_types::{Eip712Domain, SolStruct};
 use tandem_protocol::{
     api::Proposal,
@@ -265,13 +265,8 @@ pub fn turn_of(set: &KeeperSetFacts, epoch: u64, keeper: Address) -> Option<u64>
 /// `keccak256(configDigest ‖ epoch) mod n`.
 fn first_turn(set: &KeeperSetFacts, epoch: u64) -> usize {
     let seed = keccak256([set.config_digest.as_slice(), &epoch.to_be_bytes()].concat());
-    let count = set.keepers.len() as u64;
-    // 2^64 ≡ 2^64 mod n: fold the hash's four words from the top.
-    let folded = seed.chunks_exact(8).fold(0u128, |rest, word| {
-        let word = word.iter().fold(0u64, |value, byte| value << 8 | u64::from(*byte));
-        ((rest << 64) | u128::from(word)) % u128::from(count)
-    });
-    folded as usize
+    let turn = U256::from_be_bytes(seed.0) % U256::from(set.keepers.len());
+    turn.saturating_to()
 }
 
 /// Checks that a proposal is the rightful proposer's and that every row in it is its validator's own.

@@ -176,6 +176,9 @@ async fn three_keepers_agree_post_once_and_serve_claims_under_the_active_root() 
     let sources = BundleSources { peers: vec![net.running[1].as_ref().unwrap().base.clone()], urls: Vec::new() };
     let replayed = replay(&network(), net.chain.as_ref(), &sources, 1).await.unwrap();
     assert_eq!(replayed.differences, Vec::<String>::new());
+    net.chain.deny_grants(1);
+    let replayed = replay(&network(), net.chain.as_ref(), &sources, 1).await.unwrap();
+    assert_eq!(replayed.differences, ["subnet 1 of the bundle is not what the chain says"]);
 }
 
 #[tokio::test]

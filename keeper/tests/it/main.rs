@@ -7,6 +7,7 @@ mod api;
 mod config;
 mod decide;
 mod guard;
+mod rows;
 mod sender;
 mod store;
 mod suite;

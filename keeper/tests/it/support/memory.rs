@@ -41,6 +41,7 @@ struct State {
     reports: Vec<(EpochReport, u64)>,
     active: usize,
     sent: Vec<String>,
+    stolen: u128,
 }
 
 impl MemoryChain {
@@ -56,6 +57,11 @@ impl MemoryChain {
 
     pub(crate) fn set_endpoints(&self, endpoints: Vec<String>) {
         self.state().endpoints = endpoints;
+    }
+
+    /// From now on the chain says that so much less alpha was granted per epoch.
+    pub(crate) fn deny_grants(&self, amount: u128) {
+        self.state().stolen = amount;
     }
 
     pub(crate) fn posted(&self) -> Vec<EpochReport> {
@@ -193,7 +199,8 @@ impl ChainReader for MemoryChain {
         netuids: &[u16],
     ) -> Result<BTreeMap<u16, Granted>, ChainError> {
         let count = u128::from(epochs.end() + 1 - epochs.start());
-        Ok(netuids.iter().map(|netuid| (*netuid, Granted { alpha: 1_000 * count, usdc: 100 * count })).collect())
+        let alpha = (1_000 - self.state().stolen) * count;
+        Ok(netuids.iter().map(|netuid| (*netuid, Granted { alpha, usdc: 100 * count })).collect())
     }
 }
 

@@ -1,0 +1,147 @@
+//! Which rows and lists count.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use alloy_primitives::{Address, B256};
+use alloy_signer_local::PrivateKeySigner;
+use proptest::prelude::*;
+use tandem_keeper::{
+    chain::{ChainReader, EpochFacts, KeeperSetFacts},
+    rows::{
+        IntakeFault, MAX_ROW, ProposalFault, better, check_proposal, content_hash, judge_row, list_hash, proposer,
+        sort_rows, turn_of,
+    },
+};
+use tandem_protocol::{
+    api::Proposal,
+    messages::RowList,
+    reveal::{Reveal, RowFault},
+    signed::Signed,
+};
+
+use crate::support::{commit, keeper_keys, key, memory::MemoryChain, network, reveal};
+
+const EPOCH: u64 = 2;
+
+async fn facts() -> EpochFacts {
+    let chain = Arc::new(MemoryChain::new(crate::support::GENESIS + 250));
+    let head = chain.heads().await.unwrap().latest;
+    chain.facts(EPOCH, &head).await.unwrap()
+}
+
+fn row_of(validator: u8, row: &[(u16, u16)], keepers: &[PrivateKeySigner]) -> Reveal {
+    let network = network();
+    reveal(&network, &commit(&network, &key(validator), EPOCH, 1, 1, row), row, keepers)
+}
+
+fn two_rows() -> Vec<Reveal> {
+    let mut rows = vec![row_of(11, &[(3, 1)], &keeper_keys()), row_of(12, &[(4, 1)], &keeper_keys())];
+    rows.sort_by_key(|row| row.validator);
+    rows
+}
+
+fn propose(facts: &EpochFacts, round: u32, reveals: Vec<Reveal>) -> Proposal {
+    let network = network();
+    let address = proposer(&facts.keeper_set, EPOCH, round).unwrap();
+    let key = keeper_keys().into_iter().find(|key| key.address() == address).unwrap();
+    let list = RowList { epoch: EPOCH, attempt: 0, round, rowsHash: list_hash(&network, &reveals) };
+    Proposal { proposer: address, list: Signed::new(list, &network.domain(), &key).unwrap(), reveals }
+}
+
+#[tokio::test]
+async fn a_list_counts_if_the_rightful_proposer_signed_it_over_rows_in_order() {
+    let facts = facts().await;
+    let check = |proposal: &Proposal, attempt| check_proposal(proposal, attempt, &network(), &facts);
+    let good = propose(&facts, 1, two_rows());
+    assert_eq!(check(&good, 0), Ok(()));
+    assert_eq!(check(&propose(&facts, 0, Vec::new()), 0), Ok(()));
+    assert!(matches!(check(&good, 1), Err(ProposalFault::WrongEpoch { .. })));
+
+    let mut borrowed = good.clone();
+    borrowed.proposer = proposer(&facts.keeper_set, EPOCH, 0).unwrap();
+    assert!(matches!(check(&borrowed, 0), Err(ProposalFault::NotItsTurn { round: 1, .. })));
+    let mut other_round = good.clone();
+    other_round.list.message.round = 4;
+    assert_eq!(check(&other_round, 0), Err(ProposalFault::Unsigned(good.proposer)));
+    let mut fewer = good.clone();
+    fewer.reveals.pop();
+    assert_eq!(check(&fewer, 0), Err(ProposalFault::WrongRows));
+    let mut backwards = two_rows();
+    backwards.reverse();
+    assert_eq!(check(&propose(&facts, 1, backwards), 0), Err(ProposalFault::NotAscending(1)));
+    let twice = vec![two_rows().remove(0), two_rows().remove(0)];
+    assert_eq!(check(&propose(&facts, 1, twice), 0), Err(ProposalFault::NotAscending(1)));
+}
+
+#[tokio::test]
+async fn nobody_can_put_words_into_a_validators_mouth() {
+    let facts = facts().await;
+    let mut forged = row_of(11, &[(3, 1)], &keeper_keys());
+    forged.row = vec![(3, 2)];
+    let judged = judge_row(&forged, &network(), &network().domain(), &facts);
+    assert_eq!(judged, Err(IntakeFault::Unsigned(key(11).address())));
+    let refused = check_proposal(&propose(&facts, 0, vec![forged]), 0, &network(), &facts);
+    assert!(matches!(refused, Err(ProposalFault::Row { fault: IntakeFault::Unsigned(_), .. })));
+}
+
+#[tokio::test]
+async fn a_validators_own_faulty_row_is_dropped_with_a_published_reason() {
+    let facts = facts().await;
+    let keepers = keeper_keys();
+    for (row, receipts, expected) in [
+        (vec![(3, 1)], &keepers[..1], RowFault::TooFewReceipts { found: 1, needed: 2 }),
+        (vec![(4, 1), (3, 1)], &keepers[..], RowFault::UnsortedRow(1)),
+        (vec![(9, 1)], &keepers[..], RowFault::UidOutOfRange { uid: 9, count: 5 }),
+    ] {
+        let reveal = row_of(11, &row, receipts);
+        let sorted = sort_rows(std::slice::from_ref(&reveal), &network(), &facts).unwrap();
+        assert!(sorted[&1].rows.is_empty());
+        assert_eq!(sorted[&1].dropped[0].reason, expected.to_string());
+        assert_eq!(check_proposal(&propose(&facts, 0, vec![reveal]), 0, &network(), &facts), Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn oversized_rows_and_receipts_are_refused_unread() {
+    let facts = facts().await;
+    let mut long = row_of(11, &[(3, 1)], &keeper_keys());
+    long.row = vec![(0, 0); MAX_ROW + 1];
+    let judge = |reveal: &Reveal| judge_row(reveal, &network(), &network().domain(), &facts);
+    assert_eq!(judge(&long), Err(IntakeFault::TooLong(MAX_ROW + 1)));
+    let mut receipts = row_of(11, &[(3, 1)], &keeper_keys());
+    receipts.receipts.extend(receipts.receipts.clone());
+    assert_eq!(judge(&receipts), Err(IntakeFault::TooManyReceipts { given: 6, keepers: 3 }));
+}
+
+#[test]
+fn receipts_belong_to_a_lists_content_and_order_of_arrival_does_not_matter() {
+    let keepers = keeper_keys();
+    let (some, all) = (row_of(11, &[(3, 1)], &keepers[..2]), row_of(11, &[(3, 1)], &keepers));
+    assert_ne!(content_hash(std::slice::from_ref(&some)), content_hash(std::slice::from_ref(&all)));
+    let others = row_of(11, &[(3, 1)], &keepers[1..]);
+    for (one, other) in [(&some, &all), (&some, &others), (&others, &all)] {
+        assert_eq!(better((one, true), (other, true)), better((other, true), (one, true)));
+    }
+    assert_eq!(better((&some, true), (&all, true)), &all);
+    assert_eq!(better((&some, true), (&all, false)), &some);
+}
+
+proptest! {
+    #[test]
+    fn every_keeper_has_exactly_one_turn_in_as_many_rounds_as_there_are_keepers(
+        count in 1usize..=31, epoch: u64, digest: [u8; 32], from in 0u32..1_000_000,
+    ) {
+        let set = KeeperSetFacts {
+            keepers: (1..=count as u8).map(Address::repeat_byte).collect(),
+            endpoints: vec![String::new(); count],
+            threshold: 1,
+            config_digest: B256::from(digest),
+        };
+        let turns: BTreeSet<Address> = (0..count as u32).filter_map(|round| proposer(&set, epoch, from + round)).collect();
+        prop_assert_eq!(turns.len(), count);
+        for (round, keeper) in (0..count as u32).map(|round| (round, proposer(&set, epoch, round).unwrap())) {
+            prop_assert_eq!(turn_of(&set, epoch, keeper), Some(u64::from(round)));
+        }
+        prop_assert_eq!(turn_of(&set, epoch, Address::ZERO), None);
+    }
+}
