@@ -48,6 +48,17 @@ impl Phase {
     }
 }
 
+/// Steps of the launch, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Step {
+    /// The thresholds are met and the token is announced.
+    Announce,
+    /// The token opens.
+    OpenToken,
+    /// The markets open.
+    OpenMarkets,
+}
+
 /// Prices of the crash, WAD TNDM per alpha.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Crash {
@@ -66,34 +77,36 @@ impl Network {
         })
     }
 
-    /// Takes whatever step of the launch is possible now; returns whether it moved.
-    pub(super) async fn advance_launch(&self) -> Result<bool> {
+    /// Takes the steps of the launch that are possible now, up to `farthest`; what is not possible yet waits for the next
+    /// round.
+    pub(crate) async fn advance_launch(&self, farthest: Step) -> Result<()> {
         let gate = self.suite.launch_gate;
         let council = &self.actors.council;
         if self.phase().await? == Phase::Mesh {
+            let mut open = Vec::new();
             for contributor in &self.actors.contributors {
                 let account = contributor.owner.address();
                 let call = Call::new("qualify", gate, &LaunchGate::qualifyCall { account });
-                // Not verified yet, or qualified before: both are for the next round.
+                // Not verified yet, or qualified before: neither is worth a transaction.
                 if self.chain.simulate(council.address(), &call).await.is_ok() {
-                    self.chain.send(council, call).await?;
+                    open.push(call);
                 }
             }
+            self.chain.send_all(council, open).await?;
         }
         let steps = [
-            Call::new("record that the thresholds are met", gate, &LaunchGate::recordMetCall {}),
-            Call::new("announce the token", gate, &LaunchGate::announceCall {}),
-            Call::new("open the token", gate, &LaunchGate::openTokenCall {}),
-            Call::new("open the markets", gate, &LaunchGate::openMarketsCall {}),
+            (Step::Announce, Call::new("record that the thresholds are met", gate, &LaunchGate::recordMetCall {})),
+            (Step::Announce, Call::new("announce the token", gate, &LaunchGate::announceCall {})),
+            (Step::OpenToken, Call::new("open the token", gate, &LaunchGate::openTokenCall {})),
+            (Step::OpenMarkets, Call::new("open the markets", gate, &LaunchGate::openMarketsCall {})),
         ];
-        for step in steps {
-            if self.chain.simulate(council.address(), &step).await.is_ok() {
-                info!("launch: {}", step.what);
-                self.chain.send(council, step).await?;
-                return Ok(true);
+        for (step, call) in steps {
+            if step <= farthest && self.chain.simulate(council.address(), &call).await.is_ok() {
+                info!("launch: {}", call.what);
+                self.chain.send(council, call).await?;
             }
         }
-        Ok(false)
+        Ok(())
     }
 
     /// What follows the opening of markets: allocations are released, the meme subnet is registered, its alpha traded.
@@ -155,17 +168,19 @@ impl Network {
     }
 
     /// Starts a lot if one may start, and takes what is for sale at its price.
-    pub(super) async fn run_auction(&self) -> Result<()> {
+    pub(super) async fn run_auction(&self) -> Result<bool> {
         let auction = self.suite.burn_auction;
         let bidder = &self.actors.bidder;
         let start = Call::new("start a lot", auction, &BurnAuction::startLotCall {});
         if self.chain.simulate(bidder.address(), &start).await.is_ok() {
             self.chain.send(bidder, start).await?;
         }
+        let mut attributed = false;
         let lots: u64 = self.chain.read(auction, &BurnAuction::lotCountCall {}).await?.saturating_to();
         for id in 1..=lots {
             let lot = U256::from(id);
-            if self.chain.read(auction, &BurnAuction::lotOfCall { lotId: lot }).await?.sold {
+            let contents = self.chain.read(auction, &BurnAuction::lotOfCall { lotId: lot }).await?;
+            if contents.sold {
                 continue;
             }
             let cost = self.chain.read(auction, &BurnAuction::costOfCall { lotId: lot }).await?;
@@ -174,12 +189,13 @@ impl Network {
             match self.chain.simulate(bidder.address(), &take).await {
                 Ok(_) => {
                     self.chain.send(bidder, take).await?;
-                    info!(lot = id, cost = %cost, "auction lot taken");
+                    attributed |= contents.attributed;
+                    info!(lot = id, usdc = contents.usdc, tndm = %cost, "auction lot taken");
                 }
                 Err(error) => warn!(lot = id, "not taken: {error:#}"),
             }
         }
-        Ok(())
+        Ok(attributed)
     }
 
     /// Drives the price of every pool up and then down by at least 70 % of it.
@@ -200,12 +216,10 @@ impl Network {
         Ok(Crash { prices })
     }
 
-    /// Every working contributor turns half of its earned credits into USDC.
-    pub(super) async fn cash_out_some(&self, every: usize, offset: usize) -> Result<()> {
-        for (index, contributor) in self.actors.contributors.iter().enumerate() {
-            if index % every != offset % every {
-                continue;
-            }
+    /// One in `every` contributors turns half of its earned credits into USDC, all at once.
+    pub(crate) async fn cash_out_some(&self, every: usize, offset: usize) -> Result<()> {
+        let chosen = self.actors.contributors.iter().enumerate().filter(|(index, _)| index % every == offset % every);
+        try_join_all(chosen.map(|(_, contributor)| async {
             let account: Address = contributor.owner.address();
             let holding = self.chain.read(self.suite.compute_credit, &ComputeCredit::holdingOfCall { account }).await?;
             let half = holding.earned / 2;
@@ -214,7 +228,9 @@ impl Network {
                 let what = format!("{} cashes out", contributor.name);
                 self.chain.send(&contributor.owner, Call::new(what, self.suite.credit_desk, &call)).await?;
             }
-        }
+            Ok::<_, eyre::Report>(())
+        }))
+        .await?;
         Ok(())
     }
 

@@ -26,8 +26,8 @@ use serde::Serialize;
 use tracing::{info, warn};
 
 use checks::{Check, Evidence, Pay};
-use launch::{Crash, Phase};
-use network::{Network, WORKING_SUBNETS};
+use launch::{Crash, Phase, Step};
+use network::Network;
 use observe::{EpochRecord, Posted};
 use process::Process;
 use setup::Demo;
@@ -35,6 +35,7 @@ use traffic::Client;
 
 /// The launch needs so many epochs to come to the first claim of earned alpha.
 pub const FEWEST_EPOCHS: u64 = 6;
+const FIRST_TOKEN_EPOCH: u64 = 2;
 const MOST_EPOCHS: u64 = 1_000;
 /// A report that is not active so long after its epoch's end is given up.
 const REPORT_PATIENCE_EPOCHS: u64 = 3;
@@ -150,6 +151,7 @@ async fn play(options: &Options, root: &std::path::Path, processes: &mut Vec<Pro
         for process in processes.iter_mut() {
             process.check()?;
         }
+        network.advance_launch(farthest_step(epoch, &story.phases)).await?;
         let phase = network.phase().await?;
         story.phases.push(phase);
         info!(epoch, phase = phase.name(), "epoch begins");
@@ -208,17 +210,34 @@ impl Scene<'_> {
             self.close_epoch(epoch - 1).await?;
         }
         network.cash_out_some(2, epoch as usize).await?;
-        self.launch(epoch).await?;
-        if let Some(meme) = self.story.meme {
-            network.trade_meme(meme).await?;
-            if last {
-                let before = network.pay().await?;
-                self.story.crash = Some(network.crash(&Network::netuids(Some(meme))).await?);
-                self.story.pay = Some([before, network.pay().await?]);
-                self.story.crash_block = network.chain.head().await?.number;
-                // Work goes on at the same price after the crash.
-                self.ask().await;
-            }
+        network.advance_launch(Step::Announce).await?;
+        if network.phase().await? == Phase::Markets {
+            self.trade(epoch, last).await?;
+        }
+        Ok(())
+    }
+
+    /// Markets: the meme subnet is born and traded, revenue is auctioned, and at the very end prices crash.
+    async fn trade(&mut self, epoch: u64, last: bool) -> Result<()> {
+        let network = self.network;
+        let meme = match self.story.meme {
+            Some(meme) => meme,
+            None => *self.story.meme.insert(network.enter_markets().await?),
+        };
+        network.trade_meme(meme).await?;
+        if last {
+            let before = network.pay().await?;
+            self.story.crash = Some(network.crash(&Network::netuids(Some(meme))).await?);
+            self.story.pay = Some([before, network.pay().await?]);
+            self.story.crash_block = network.chain.head().await?.number;
+            // Work goes on at the same price after the crash.
+            self.ask().await;
+            return Ok(());
+        }
+        // Money of the mesh is sold first; what subnets brought in follows as soon as a lot may start.
+        let stop = network.clock.end_of(epoch).saturating_sub(network.clock.length() / 6);
+        while !network.run_auction().await? && network.chain.head().await?.timestamp < stop {
+            tokio::time::sleep(POLL).await;
         }
         Ok(())
     }
@@ -245,28 +264,6 @@ impl Scene<'_> {
             process.kill_and_restart(Duration::from_secs(1)).await?;
         }
         Ok(())
-    }
-
-    /// Goes through the launch as far as this epoch lets it, then through the auction.
-    async fn launch(&mut self, epoch: u64) -> Result<()> {
-        let network = self.network;
-        // Mesh lasts through the first epochs, so that there is margin, and contributors with verified work.
-        while epoch >= 1 && network.phase().await? != Phase::Markets {
-            if !network.advance_launch().await? {
-                let left = network.clock.end_of(epoch).saturating_sub(network.chain.head().await?.timestamp);
-                if left < network.clock.length() / 4 {
-                    return Ok(());
-                }
-                tokio::time::sleep(POLL).await;
-            }
-        }
-        if epoch == 0 {
-            return Ok(());
-        }
-        if self.story.meme.is_none() {
-            self.story.meme = Some(network.enter_markets().await?);
-        }
-        network.run_auction().await
     }
 
     /// Waits for the epoch's report to be active, claims for everybody, and writes the record.
@@ -299,7 +296,12 @@ impl Scene<'_> {
     }
 }
 
-/// Subnets of the demo where work is done.
-pub const fn working_subnets() -> [u16; 2] {
-    WORKING_SUBNETS
+/// Mesh lasts through the first epochs, so that there is margin and contributors have verified work; token and markets
+/// open at the starts of later ones, an epoch apart, so that each phase can be seen.
+fn farthest_step(epoch: u64, phases: &[Phase]) -> Step {
+    match phases.last() {
+        None | Some(Phase::Mesh) if epoch < FIRST_TOKEN_EPOCH => Step::Announce,
+        None | Some(Phase::Mesh) => Step::OpenToken,
+        Some(Phase::Token | Phase::Markets) => Step::OpenMarkets,
+    }
 }
