@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 
-use crate::{cargo, target_directory};
 use crate::install;
 use crate::stage::{Stages, succeed};
+use crate::{cargo, target_directory};
 
 const DENY_VERSION: &str = "0.18.5";
 

@@ -143,7 +143,7 @@ pub struct Auction {
     pub half_life: Seconds,
     /// Largest lot.
     pub max_lot: Usdc,
-    /// The price that the first lots start from (at twice this).
+    /// The price that the first lot starts from; later ones start at twice the last sale.
     pub genesis_price: TndmPerUsdc,
     /// The floor of the first lots.
     pub genesis_floor: TndmPerUsdc,

@@ -7,7 +7,7 @@ import { Netuid } from "../types/Types.sol";
 /// @title Escrow channels and cumulative vouchers: users spend, contributors earn
 /// @notice A payer opens a channel to one neuron with an amount, an expiry and one session key. The session key signs a voucher
 /// per response, each naming everything since the opening; anyone may hand in the latest. Service can therefore not be
-/// repudiated, and a contributor risks one response.
+/// repudiated. A voucher is given before its response, so a payer risks one response.
 /// EIP-712 domain: name "Tandem Settlement", version "1", the chain's id, this contract.
 ///
 /// Promises:

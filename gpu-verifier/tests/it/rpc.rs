@@ -40,11 +40,7 @@ impl Drop for Anvil {
 impl Anvil {
     async fn start() -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        // The program itself, not npm's wrapper, so that killing it leaves nothing behind.
-        let packages = ["linux-amd64", "linux-arm64", "darwin-arm64", "darwin-amd64"];
-        let installed =
-            packages.map(|package| root.join(format!("node_modules/@foundry-rs/anvil-{package}/bin/anvil")));
-        let installed = installed.into_iter().find(|path| path.is_file()).unwrap_or_else(|| "anvil".into());
+        let installed = root.join("node_modules/.bin/anvil");
         let program = std::env::var_os("TANDEM_ANVIL").map_or(installed, std::path::PathBuf::from);
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let process = Command::new(&program)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use alloy_primitives::{Address, keccak256};
+use alloy_primitives::Address;
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request, rejection::BytesRejection},
@@ -11,7 +11,7 @@ use axum::{
 use serde::de::DeserializeOwned;
 use tandem_protocol::{
     api::{REQUEST_WINDOW, SIGNATURE_HEADER, SIGNER_HEADER, TIMESTAMP_HEADER},
-    messages::{SignatureBytes, SignedRequest},
+    messages::{SignatureBytes, SignedRequest, request_hash},
     signed::Signed,
 };
 
@@ -52,10 +52,10 @@ impl<T: DeserializeOwned> FromRequest<Arc<Keeper>> for SignedBody<T> {
                 ),
             ));
         }
-        let mut signed_bytes = format!("{} {}\n", request.method(), request.uri().path()).into_bytes();
+        let method = request.method().clone();
+        let path = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
         let body = bytes(request, keeper).await?;
-        signed_bytes.extend_from_slice(&body);
-        let message = SignedRequest { signer, bodyHash: keccak256(signed_bytes), timestamp };
+        let message = SignedRequest { signer, bodyHash: request_hash(method.as_str(), &path, &body), timestamp };
         Signed { message, signature }
             .verify(&keeper.network.domain(), signer)
             .map_err(|error| Failure::new(StatusCode::UNAUTHORIZED, "K-AUTH-2", error.to_string()))?;

@@ -85,7 +85,7 @@ impl Programs {
     }
 }
 
-/// The native binary of the npm package, not its Node wrapper: a process fewer, and signals reach it.
+/// From npm, or the one that TANDEM_ANVIL names.
 fn find_anvil() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("TANDEM_ANVIL") {
         return Ok(path.into());
@@ -93,21 +93,10 @@ fn find_anvil() -> Result<PathBuf> {
     let here = std::env::current_exe().wrap_err("cannot find this program's own path")?;
     let working = std::env::current_dir().wrap_err("cannot find the working folder")?;
     let roots = here.ancestors().chain(working.ancestors());
-    let candidates = [
-        "@foundry-rs/anvil-linux-amd64",
-        "@foundry-rs/anvil-linux-arm64",
-        "@foundry-rs/anvil-darwin-arm64",
-        "@foundry-rs/anvil-darwin-amd64",
-    ];
-    for root in roots {
-        for package in candidates {
-            let path = root.join("node_modules").join(package).join("bin/anvil");
-            if path.is_file() {
-                return Ok(path);
-            }
-        }
-    }
-    Err(eyre!("anvil is not installed; run `npm ci` in the repository, or name one by TANDEM_ANVIL"))
+    let mut candidates = roots.map(|root| root.join("node_modules/.bin/anvil"));
+    candidates
+        .find(|path| path.is_file())
+        .ok_or_else(|| eyre!("anvil is not installed; run `npm ci` in the repository, or name one by TANDEM_ANVIL"))
 }
 
 /// Starts an L2-like chain on a free port.

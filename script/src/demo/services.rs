@@ -80,7 +80,7 @@ impl Ground<'_> {
                 ("--netuid", contributor.netuid.to_string()),
                 ("--hotkey-key", self.key(&format!("{name}-hotkey"), &contributor.hotkey)?.display().to_string()),
                 ("--speed-class", contributor.speed_class.to_string()),
-                ("--settle-key", self.key(&format!("{name}-owner"), &contributor.owner)?.display().to_string()),
+                ("--settle-key", self.key(&format!("{name}-hotkey"), &contributor.hotkey)?.display().to_string()),
                 ("--settle-every", "6".to_owned()),
                 ("--state", self.folders.state.join(&name).display().to_string()),
             ]
