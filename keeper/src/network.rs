@@ -1,11 +1,14 @@
 //! Which network the keeper serves: the part of a deployment's manifest that it needs.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{fs, path::Path};
 
 use alloy_primitives::Address;
 use alloy_sol_types::Eip712Domain;
-use serde::Deserialize;
-use tandem_protocol::{clock::EpochClock, messages::oracle_domain};
+use tandem_protocol::{
+    clock::EpochClock,
+    manifest::{self, NetworkManifest},
+    messages::oracle_domain,
+};
 
 /// Chain, time and contracts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,18 +50,14 @@ pub enum ManifestError {
     ZeroLength,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Manifest {
-    chain_id: u64,
-    genesis: u64,
-    epoch_length: u64,
-    contracts: BTreeMap<String, Entry>,
-}
-
-#[derive(Deserialize)]
-struct Entry {
-    address: Address,
+impl From<manifest::ManifestError> for ManifestError {
+    fn from(error: manifest::ManifestError) -> Self {
+        match error {
+            manifest::ManifestError::Malformed(reason) => Self::Malformed { path: "manifest".to_owned(), reason },
+            manifest::ManifestError::NoContract(name) => Self::NoContract(name),
+            manifest::ManifestError::ZeroLength => Self::ZeroLength,
+        }
+    }
 }
 
 impl Network {
@@ -66,19 +65,16 @@ impl Network {
     pub fn load(path: &Path) -> Result<Self, ManifestError> {
         let malformed = |reason: String| ManifestError::Malformed { path: path.display().to_string(), reason };
         let text = fs::read_to_string(path).map_err(|error| malformed(error.to_string()))?;
-        let manifest: Manifest = serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
-        let contract = |name: &'static str| {
-            manifest.contracts.get(name).map(|entry| entry.address).ok_or(ManifestError::NoContract(name))
-        };
+        let manifest = NetworkManifest::parse(&text).map_err(|error| malformed(error.to_string()))?;
         Ok(Self {
             chain_id: manifest.chain_id,
-            clock: EpochClock::new(manifest.genesis, manifest.epoch_length).ok_or(ManifestError::ZeroLength)?,
-            oracle: contract("EpochOracle")?,
-            keeper_set: contract("KeeperSet")?,
-            registry: contract("SubnetRegistry")?,
-            staking: contract("Staking")?,
-            controller: contract("EmissionController")?,
-            distributor: contract("RewardDistributor")?,
+            clock: manifest.clock()?,
+            oracle: manifest.address("EpochOracle")?,
+            keeper_set: manifest.address("KeeperSet")?,
+            registry: manifest.address("SubnetRegistry")?,
+            staking: manifest.address("Staking")?,
+            controller: manifest.address("EmissionController")?,
+            distributor: manifest.address("RewardDistributor")?,
         })
     }
 

@@ -8,6 +8,7 @@
 //! * [`jobs`]: which audits a validator owes in an epoch, a pure function of the beacon;
 //! * [`reveal`]: revealed rows of weights and the rules by which one counts;
 //! * [`payment`]: what a client signs and a contributor accepts for a response, and [`evidence`], what it gets in return;
+//! * [`manifest`]: which network this is, as services read it;
 //! * [`tree`]: the cumulative reward tree whose root goes on chain;
 //! * [`bundle`]: all inputs and outputs of an epoch in a canonical encoding, content-addressed;
 //! * [`outcome`]: the pure function from inputs to outcome that keepers sign and anybody can replay, with [`payout`], the split
@@ -27,6 +28,7 @@ pub mod bundle;
 pub mod clock;
 pub mod evidence;
 pub mod jobs;
+pub mod manifest;
 pub mod messages;
 pub mod outcome;
 pub mod payment;

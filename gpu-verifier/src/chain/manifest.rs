@@ -1,12 +1,11 @@
 //! Which network this is: the few lines of a deployment's manifest that services need.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use alloy_primitives::Address;
 use alloy_sol_types::Eip712Domain;
-use serde::Deserialize;
 use tandem_protocol::clock::EpochClock;
+use tandem_protocol::manifest::{self, NetworkManifest};
 use tandem_protocol::messages::{oracle_domain, settlement_domain};
 use thiserror::Error;
 
@@ -21,31 +20,14 @@ pub enum ManifestError {
         /// What the system said.
         error: std::io::Error,
     },
-    /// Not a manifest.
+    /// Not a manifest, or one without what services need.
     #[error("{}: {error}", path.display())]
-    Json {
+    Unusable {
         /// The file.
         path: PathBuf,
-        /// Where and why.
-        error: serde_json::Error,
+        /// What is wrong.
+        error: manifest::ManifestError,
     },
-    /// A contract is not named, or an epoch has no length.
-    #[error("the manifest names no {0}")]
-    Missing(&'static str),
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Manifest {
-    chain_id: u64,
-    genesis: u64,
-    epoch_length: u64,
-    contracts: BTreeMap<String, Entry>,
-}
-
-#[derive(Deserialize)]
-struct Entry {
-    address: Address,
 }
 
 /// A network: its chain, its clock and the contracts that services speak to.
@@ -73,20 +55,21 @@ impl Network {
     /// # Errors
     /// [`ManifestError`].
     pub fn read(path: &Path) -> Result<Self, ManifestError> {
-        let text = std::fs::read(path).map_err(|error| ManifestError::Read { path: path.to_owned(), error })?;
-        let manifest: Manifest =
-            serde_json::from_slice(&text).map_err(|error| ManifestError::Json { path: path.to_owned(), error })?;
-        let contract =
-            |name: &'static str| manifest.contracts.get(name).map(|c| c.address).ok_or(ManifestError::Missing(name));
+        let text =
+            std::fs::read_to_string(path).map_err(|error| ManifestError::Read { path: path.to_owned(), error })?;
+        Self::parse(&text).map_err(|error| ManifestError::Unusable { path: path.to_owned(), error })
+    }
+
+    fn parse(text: &str) -> Result<Self, manifest::ManifestError> {
+        let manifest = NetworkManifest::parse(text)?;
         Ok(Self {
             chain_id: manifest.chain_id,
-            clock: EpochClock::new(manifest.genesis, manifest.epoch_length)
-                .ok_or(ManifestError::Missing("epochLength above 0"))?,
-            oracle: contract("EpochOracle")?,
-            settlement: contract("Settlement")?,
-            registry: contract("SubnetRegistry")?,
-            rate_card: contract("RateCard")?,
-            keeper_set: contract("KeeperSet")?,
+            clock: manifest.clock()?,
+            oracle: manifest.address("EpochOracle")?,
+            settlement: manifest.address("Settlement")?,
+            registry: manifest.address("SubnetRegistry")?,
+            rate_card: manifest.address("RateCard")?,
+            keeper_set: manifest.address("KeeperSet")?,
         })
     }
 

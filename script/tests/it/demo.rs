@@ -73,3 +73,34 @@ fn processes_naming(needle: &str) -> usize {
         .filter(|line| String::from_utf8_lossy(line).contains(needle))
         .count()
 }
+
+/// Two demos with one seed do not get into each other's way, and tell the same story: the same verdicts, the same shares.
+#[cfg(feature = "deep")]
+#[test]
+fn two_demos_of_one_seed_run_side_by_side_and_rank_alike() {
+    let demos: Vec<std::process::Child> = (0..2)
+        .map(|_| {
+            std::process::Command::new(env!("CARGO_BIN_EXE_tandem"))
+                .args(["demo", "--json", "--seed", "3"])
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    let stories: Vec<Vec<Value>> = demos
+        .into_iter()
+        .map(|demo| {
+            let output = demo.wait_with_output().unwrap();
+            assert!(output.status.success());
+            let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+            let contributors = report["epochs"].as_array().unwrap().iter().flat_map(|epoch| {
+                epoch["contributors"].as_array().unwrap().iter().map(|contributor| {
+                    serde_json::json!([contributor["name"], contributor["verdicts"], contributor["incentive_share"]])
+                })
+            });
+            contributors.collect()
+        })
+        .collect();
+    assert_eq!(stories[0], stories[1]);
+}
