@@ -12,7 +12,9 @@ import { Netuid } from "../types/Types.sol";
 ///
 /// Promises:
 /// - `[CR-5]` A voucher never settles twice, above the channel, too late, on another chain or contract, for another
-///   contributor, with another key, or above the rate card's price of the tokens it adds.
+///   contributor, with another key, or above the rate card's price of the tokens it names.
+/// - Whether a voucher settles depends on itself, the channel's money and the time; of the vouchers settled before, only on
+///   their sum. A payer who signs and settles a conflicting voucher pays with it and spoils none that is worth more.
 /// - Settling is possible while `block.timestamp <= expiry + settleGrace`, reclaiming only after; nothing pauses either, and
 ///   neither has a role `[GV-2]`.
 /// - What a channel paid out and returned is what it took in: the same purchased credits, earned credits and margin.
@@ -26,8 +28,8 @@ interface ISettlement {
     /// @param expiry Seconds; settling goes on for `settleGrace` after it.
     /// @param rest What the channel still holds.
     /// @param settled Credits settled since the opening, 18 decimals.
-    /// @param promptTokens Prompt tokens settled since the opening.
-    /// @param completionTokens Completion tokens settled since the opening.
+    /// @param promptTokens Prompt tokens that the last settled voucher named; nothing is checked against them.
+    /// @param completionTokens Completion tokens that the last settled voucher named; nothing is checked against them.
     struct Channel {
         address payer;
         address contributor;
@@ -46,9 +48,8 @@ interface ISettlement {
     /// @param channelId The channel that pays.
     /// @param amount Credits, 18 decimals.
     /// @param model `keccak256` of the model's id.
-    /// @param rateCardVersion The version whose price limits what the tokens added since the last settlement may cost. A channel
-    /// may change model or version; the last voucher under the old one has to be settled first, since the increase is
-    /// priced as a whole.
+    /// @param rateCardVersion The version whose price of all tokens since the opening limits the amount. The limit is on the
+    /// cumulative sum, so a channel makes sense for one model and one version: for others, open another channel.
     /// @param promptTokens Prompt tokens.
     /// @param completionTokens Completion tokens.
     struct Voucher {
@@ -72,7 +73,7 @@ interface ISettlement {
         uint64 expiry
     );
     /// @notice `contributor` earned `amount` credits, `fromPurchased` of them bought ones, which recognised `margin` USDC units;
-    /// the tokens are the increase, not the sum.
+    /// the tokens are the increase over the voucher settled before, zero if they fell, for information only.
     event Settled(
         uint256 indexed channelId,
         address indexed contributor,
@@ -109,10 +110,8 @@ interface ISettlement {
     error Settlement_NothingNew(uint256 channelId, uint256 amount, uint256 settled);
     /// @notice The channel was opened with `capacity` credits.
     error Settlement_AboveChannel(uint256 channelId, uint256 amount, uint256 capacity);
-    /// @notice Cumulative tokens never fall.
-    error Settlement_TokensDecreased(uint256 channelId);
-    /// @notice The voucher adds `increase` credits, the rate card allows `limit` for the tokens it adds.
-    error Settlement_AboveRateCard(uint256 channelId, uint256 increase, uint256 limit);
+    /// @notice The voucher promises `amount` credits, the rate card allows `limit` for the tokens it names.
+    error Settlement_AboveRateCard(uint256 channelId, uint256 amount, uint256 limit);
     /// @notice Not a 65-byte, low-s signature of the channel's session key.
     error Settlement_InvalidSignature(uint256 channelId);
     /// @notice As many signatures as vouchers.

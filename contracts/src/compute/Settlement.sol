@@ -94,8 +94,8 @@ contract Settlement is ISettlement, EIP712 {
         Channel storage channel = _channelAt(voucher.channelId);
         paid = _check(channel, voucher, signature);
 
-        uint64 promptTokens = voucher.promptTokens - channel.promptTokens;
-        uint64 completionTokens = voucher.completionTokens - channel.completionTokens;
+        uint64 promptTokens = _increase(voucher.promptTokens, channel.promptTokens);
+        uint64 completionTokens = _increase(voucher.completionTokens, channel.completionTokens);
         IComputeCredit.Holding memory spent;
         (spent, channel.rest) = splitMarginDown(channel.rest, paid);
         channel.settled = voucher.amount;
@@ -181,13 +181,12 @@ contract Settlement is ISettlement, EIP712 {
         if (voucher.amount <= settled) revert Settlement_NothingNew(id, voucher.amount, settled);
         uint256 capacity = settled + creditsIn(channel.rest);
         if (voucher.amount > capacity) revert Settlement_AboveChannel(id, voucher.amount, capacity);
-        if (voucher.promptTokens < channel.promptTokens || voucher.completionTokens < channel.completionTokens) {
-            revert Settlement_TokensDecreased(id);
-        }
         if (!_signedBy(channel.sessionKey, voucher, signature)) revert Settlement_InvalidSignature(id);
+        // Only the voucher counts, or another one that the payer signs and settles first could spoil it.
+        uint256 limit =
+            RATE_CARD.cost(voucher.model, voucher.rateCardVersion, voucher.promptTokens, voucher.completionTokens);
+        if (voucher.amount > limit) revert Settlement_AboveRateCard(id, voucher.amount, limit);
         increase = voucher.amount - settled;
-        uint256 limit = _costOfIncrease(channel, voucher);
-        if (increase > limit) revert Settlement_AboveRateCard(id, increase, limit);
     }
 
     function _signedBy(
@@ -199,16 +198,11 @@ contract Settlement is ISettlement, EIP712 {
         return failure == ECDSA.RecoverError.NoError && signer == sessionKey;
     }
 
-    function _costOfIncrease(
-        Channel storage channel,
-        Voucher calldata voucher
-    ) private view returns (uint256) {
-        return RATE_CARD.cost(
-            voucher.model,
-            voucher.rateCardVersion,
-            voucher.promptTokens - channel.promptTokens,
-            voucher.completionTokens - channel.completionTokens
-        );
+    function _increase(
+        uint64 tokens,
+        uint64 before
+    ) private pure returns (uint64) {
+        return tokens > before ? tokens - before : 0;
     }
 
     function _channelAt(

@@ -223,7 +223,7 @@ contract SettlementTest is SeriesTest {
     }
 
     /// `[CR-5]`
-    function test_aPriceAboveTheRateCardIsRefusedForEachIncrease() public {
+    function test_anAmountAboveTheRateCardsPriceOfItsTokensIsRefused() public {
         uint256 id = openChannel(40e18);
         ISettlement.Voucher memory voucher = voucherFor(id, 10e18);
         voucher.amount += 1;
@@ -232,36 +232,50 @@ contract SettlementTest is SeriesTest {
             sessionSecret,
             abi.encodeWithSelector(ISettlement.Settlement_AboveRateCard.selector, id, 10e18 + 1, 10e18)
         );
-        // Paying less at first does not save up room for paying more later.
         voucher.amount = 4e18;
-        settlement.settle(voucher, signVoucher(voucher, sessionSecret));
-        voucher.amount = 10e18;
-        _refused(
-            voucher, sessionSecret, abi.encodeWithSelector(ISettlement.Settlement_AboveRateCard.selector, id, 6e18, 0)
-        );
-        voucher.promptTokens = 2 * MILLION;
-        voucher.amount = 6e18 + 1;
+        vm.assertEq(settlement.settle(voucher, signVoucher(voucher, sessionSecret)), 4e18);
+        voucher.amount = 10e18 + 1;
         _refused(
             voucher,
             sessionSecret,
-            abi.encodeWithSelector(ISettlement.Settlement_AboveRateCard.selector, id, 2e18 + 1, 2e18)
+            abi.encodeWithSelector(ISettlement.Settlement_AboveRateCard.selector, id, 10e18 + 1, 10e18)
         );
-        voucher.amount = 6e18;
-        vm.assertEq(settlement.settle(voucher, signVoucher(voucher, sessionSecret)), 2e18);
+        voucher.amount = 10e18;
+        vm.assertEq(settlement.settle(voucher, signVoucher(voucher, sessionSecret)), 6e18);
     }
 
-    function test_tokensNeverFall() public {
+    /// `[CR-5]` A voucher's price depends on itself alone: one that the payer slips in before it takes nothing from it.
+    function test_aTinyVoucherWithHugeTokenCountersSpoilsNoHonestOne() public {
         uint256 id = openChannel(40e18);
-        ISettlement.Voucher memory voucher = voucherFor(id, 10e18);
-        voucher.promptTokens = 7;
-        settlement.settle(voucher, signVoucher(voucher, sessionSecret));
-        bytes memory reason = abi.encodeWithSelector(ISettlement.Settlement_TokensDecreased.selector, id);
-        voucher = voucherFor(id, 11e18);
-        voucher.promptTokens = 6;
-        _refused(voucher, sessionSecret, reason);
-        voucher.completionTokens = 4_999_999;
-        voucher.promptTokens = 90 * MILLION;
-        _refused(voucher, sessionSecret, reason);
+        ISettlement.Voucher memory honest = voucherFor(id, 10e18);
+        ISettlement.Voucher memory conflicting = voucherFor(id, 1);
+        conflicting.promptTokens = type(uint64).max;
+        conflicting.completionTokens = type(uint64).max;
+        vm.prank(payer);
+        settlement.settle(conflicting, signVoucher(conflicting, sessionSecret));
+        bytes memory signature = signVoucher(honest, sessionSecret);
+        vm.expectEmit(address(settlement));
+        emit ISettlement.Settled(id, contributor, SUBNET, 10e18 - 1, 10e18 - 1, 1_499_999, MODEL, 0, 0);
+        vm.assertEq(settlement.settle(honest, signature), 10e18 - 1);
+        vm.assertEq(credit.balanceOf(contributor), 10e18);
+        vm.assertEq(settlement.channelOf(id).completionTokens, 5_000_000);
+    }
+
+    /// `[CR-5]`
+    function testFuzz_aConflictingVoucherOfThePayerSpoilsNoHonestOne(
+        uint128 amount,
+        uint64 promptTokens,
+        uint64 completionTokens
+    ) public {
+        uint256 id = openChannel(40e18);
+        ISettlement.Voucher memory honest = voucherFor(id, 10e18);
+        ISettlement.Voucher memory conflicting = voucherFor(id, uint128(bound(amount, 1, 10e18 - 1)));
+        conflicting.promptTokens = promptTokens;
+        conflicting.completionTokens = uint64(bound(completionTokens, conflicting.completionTokens, type(uint64).max));
+        vm.prank(payer);
+        settlement.settle(conflicting, signVoucher(conflicting, sessionSecret));
+        vm.assertEq(settlement.settle(honest, signVoucher(honest, sessionSecret)), 10e18 - conflicting.amount);
+        vm.assertEq(credit.balanceOf(contributor), 10e18);
     }
 
     function test_aRateThatIsUnknownOrNotYetEffectiveIsRefused() public {
