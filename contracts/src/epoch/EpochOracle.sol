@@ -41,7 +41,7 @@ contract EpochOracle is IEpochOracle, EpochClock, EIP712, AccessManaged {
     uint64[] private _chain;
     uint256 private _activeCount;
     uint256 private _vetoesInARow;
-    /// @dev Zero before the first activation.
+    /// @dev Of the reports posted so far, active or not.
     uint64 private _cleanSince;
     uint64 private _lastVoidAt;
 
@@ -75,6 +75,7 @@ contract EpochOracle is IEpochOracle, EpochClock, EIP712, AccessManaged {
         if (_chain.length - _activeCount >= MAX_PENDING) revert EpochOracle_TooManyPending(MAX_PENDING);
         _checkQuorum(report, _hashTypedDataV4(reportHash), signatures);
 
+        _noteGap(report.epoch);
         _reports[report.epoch] = Stored({
             reportHash: reportHash,
             rewardsRoot: report.rewardsRoot,
@@ -105,10 +106,6 @@ contract EpochOracle is IEpochOracle, EpochClock, EIP712, AccessManaged {
         uint256 activeFrom = uint256(report.postedAt) + _ACTIVATION_DELAY;
         if (block.timestamp < activeFrom) revert EpochOracle_TooEarly(epoch, activeFrom);
 
-        bool skipped = _activeCount == 0 || _chain[_activeCount - 1] + 1 != epoch;
-        if (skipped || _cleanSince == 0) {
-            _cleanSince = Math.max(startOf(epoch), _lastVoidAt).toUint64();
-        }
         report.status = Status.Active;
         ++_activeCount;
         _vetoesInARow = 0;
@@ -125,7 +122,7 @@ contract EpochOracle is IEpochOracle, EpochClock, EIP712, AccessManaged {
         if (_vetoesInARow >= MAX_VETOES_IN_A_ROW) revert EpochOracle_VetoLimit(MAX_VETOES_IN_A_ROW);
         ++_vetoesInARow;
         _lastVoidAt = block.timestamp.toUint64();
-        if (_cleanSince != 0) _cleanSince = _lastVoidAt;
+        _cleanSince = _lastVoidAt;
         uint64 voided;
         do {
             voided = _chain[_chain.length - 1];
@@ -190,10 +187,19 @@ contract EpochOracle is IEpochOracle, EpochClock, EIP712, AccessManaged {
 
     /// @inheritdoc IEpochOracle
     function cleanSince() external view returns (uint64) {
-        if (_cleanSince == 0) return 0;
+        if (_activeCount == 0) return 0;
         uint64 last = _chain[_chain.length - 1];
         bool late = currentEpoch() > last + 1 + UNREPORTED_ALLOWED;
         return late ? block.timestamp.toUint64() : _cleanSince;
+    }
+
+    /// @dev Epochs before `epoch` that no report covers end the run of clean ones at once: at its activation they would count as
+    /// clean for as long as it is pending.
+    function _noteGap(
+        uint64 epoch
+    ) private {
+        (bool any, uint64 last,) = lastPosted();
+        if (!any || last + 1 != epoch) _cleanSince = Math.max(startOf(epoch), _lastVoidAt).toUint64();
     }
 
     /// @dev The report comes after the last one, carries its hash, and is the attempt that is due.

@@ -116,7 +116,7 @@ interface IEpochOracle {
     function activationDelay() external view returns (uint64);
 
     /// @notice Since when every ended epoch was reported and none was void (seconds since 1970; 0 before the first activation): what
-    /// the launch calls clean. A skipped epoch moves it to the start of the next reported one, a void to the time of the
+    /// the launch calls clean. A skipped epoch moves it to the start of the next reported one as soon as that is posted, a void to the time of the
     /// void. While an ended epoch has gone unreported for a whole epoch, it is the time of this block.
     function cleanSince() external view returns (uint64);
     // constructor(address authority, address keeperSet, address controller, address distributor, uint64 genesis, uint64 epochLength, uint64 activationDelay)

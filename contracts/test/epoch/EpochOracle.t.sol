@@ -359,8 +359,26 @@ contract EpochOracleTest is Test {
         endEpoch(5);
         vm.assertEq(oracle.cleanSince(), block.timestamp, "epoch 4 is late");
         post(5);
+        vm.assertEq(oracle.cleanSince(), GENESIS + 5 * LENGTH, "epoch 4 was skipped");
         activate(5);
         vm.assertEq(oracle.cleanSince(), GENESIS + 5 * LENGTH, "epoch 4 was skipped");
+    }
+
+    /// @dev [GV-1]
+    function test_no_activation_brings_back_clean_days_that_a_later_gap_ended() public {
+        endEpoch(0);
+        post(0);
+        activate(0);
+        endEpoch(2);
+        post(2);
+        endEpoch(4);
+        post(4);
+        uint256 clean = GENESIS + 4 * LENGTH;
+        vm.assertEq(oracle.cleanSince(), clean);
+        oracle.activate(2);
+        vm.assertEq(oracle.cleanSince(), clean);
+        activate(4);
+        vm.assertEq(oracle.cleanSince(), clean);
     }
 
     /// @dev [GV-1]
