@@ -292,6 +292,8 @@ pub struct MeshValidator {
     pub netuid: u16,
     /// The validator.
     pub hotkey: Address,
+    /// Who alone may register the hotkey, in any subnet: the registry binds it at birth.
+    pub owner: Address,
     /// Its virtual stake.
     pub weight: Alpha,
 }

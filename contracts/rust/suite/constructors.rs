@@ -238,6 +238,11 @@ impl Parts<'_> {
                 .iter()
                 .map(|subnet| ISubnetRegistry::GenesisSubnet { owner: subnet.owner, name: subnet.name.clone() })
                 .collect(),
+            bindings: config
+                .hotkey_owners()
+                .into_iter()
+                .map(|(hotkey, owner)| ISubnetRegistry::HotkeyBinding { hotkey, owner })
+                .collect(),
         };
         let stake = Staking::constructorCall {
             config: IStaking::Config {

@@ -1,6 +1,9 @@
 //! What a genesis configuration must satisfy before anything is sent.
 
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use alloy::primitives::{Address, U256, uint};
 
@@ -44,6 +47,8 @@ pub(super) const SUPPLY: U256 = uint!(21_000_000_000000000000000000_U256);
 /// The half of it that is there to be emitted; the halvings are counted on it.
 pub(super) const EMISSION_VAULT: U256 = uint!(10_500_000_000000000000000000_U256);
 const ONE: Fraction = Fraction::ONE;
+/// Epochs whose reports may wait for their activation while one more is posted.
+const MAX_PENDING_EPOCHS: u64 = 255;
 /// Most keepers that a set may have.
 const MAX_KEEPERS: usize = 31;
 
@@ -103,10 +108,21 @@ impl GenesisConfig {
         self.launch.pool_seed.0.checked_mul(U256::from(self.genesis_subnets.len()))
     }
 
+    /// Each mesh validator's hotkey once, with its owner.
+    pub(super) fn hotkey_owners(&self) -> BTreeMap<Address, Address> {
+        self.mesh_validators.iter().map(|validator| (validator.hotkey, validator.owner)).collect()
+    }
+
     fn check_time(&self, rules: &mut Rules) {
         rules.require(!self.suite.is_empty() && self.suite.len() <= 64, "suite", "must be a name of at most 64 bytes");
         rules.require(self.epochs.genesis != Genesis::At(0), "epochs.genesis", "must be a point in time");
         rules.lasting("epochs.length", self.epochs.length);
+        let longest = Seconds(self.epochs.length.0.saturating_mul(MAX_PENDING_EPOCHS));
+        rules.require(
+            self.epochs.length.0 == 0 || self.epochs.activation_delay <= longest,
+            "epochs.activation_delay",
+            format!("must be at most {MAX_PENDING_EPOCHS} × epochs.length = {longest}: the oracle keeps no more reports waiting"),
+        );
         rules.lasting("credits.settle_grace", self.credits.settle_grace);
     }
 
@@ -152,12 +168,21 @@ impl GenesisConfig {
         rules.share("pools.ema_rate", pools.ema_rate);
         rules.positive("pools.ema_rate", pools.ema_rate.0);
         rules.lasting("pools.ema_half_age", pools.ema_half_age);
-        rules.share("pools.pour_cap", pools.pour_cap);
+        rules.require(
+            pools.pour_cap <= ONE && pools.pour_cap.0 < pools.fee.0.saturating_mul(U256::from(4)),
+            "pools.pour_cap",
+            "must be at most 1 and below 4 × pools.fee, or pushing the price before a pour would pay",
+        );
         rules.positive("pools.pour_cap", pools.pour_cap.0);
         let auction = &self.auction;
         rules.lasting("auction.lot_interval", auction.lot_interval);
-        rules.lasting("auction.lot_duration", auction.lot_duration);
         rules.lasting("auction.half_life", auction.half_life);
+        let shortest = Seconds(auction.half_life.0.saturating_mul(2).max(1));
+        rules.require(
+            auction.lot_duration >= shortest,
+            "auction.lot_duration",
+            format!("must be at least 2 × half_life = {shortest}"),
+        );
         rules.positive("auction.max_lot", auction.max_lot.0);
         rules.require(auction.max_lot.0 <= U256::from(u128::MAX), "auction.max_lot", "must fit in 128 bits");
         rules.positive("auction.genesis_floor", auction.genesis_floor.0);
@@ -195,9 +220,9 @@ impl GenesisConfig {
             "must lie between 1 and 256",
         );
         rules.require(
-            (1..=hyper.max_uids.min(64)).contains(&hyper.max_validators),
+            (3..=hyper.max_uids.min(64)).contains(&hyper.max_validators),
             "subnets.hyperparameters.max_validators",
-            "must lie between 1 and 64, and not above max_uids",
+            "must lie between 3 (owners that an eligible subnet needs) and 64, and not above max_uids",
         );
         rules.require(hyper.activity_cutoff > 0, "subnets.hyperparameters.activity_cutoff", "must be at least 1 epoch");
     }
@@ -254,6 +279,9 @@ impl GenesisConfig {
     fn check_launch(&self, rules: &mut Rules) {
         let launch = &self.launch;
         rules.require(self.devnet || launch.notice >= Seconds::days(7), "launch.notice", "must be at least 7 d");
+        if !self.devnet {
+            rules.lasting("governance.timelock_delay", self.governance.timelock_delay);
+        }
         rules.positive("launch.buyback_margin", launch.buyback_margin.0);
         rules.require(launch.verified_contributors > 0, "launch.verified_contributors", "must be at least 1");
         rules.require(launch.verified_epochs_each > 0, "launch.verified_epochs_each", "must be at least 1");
@@ -303,6 +331,7 @@ impl GenesisConfig {
             rules.require(named, format!("genesis_subnets[{index}]"), "needs an owner and a name of at most 32 bytes");
         }
         let mut seen = BTreeSet::new();
+        let owners = self.hotkey_owners();
         for (index, validator) in self.mesh_validators.iter().enumerate() {
             let key = format!("mesh_validators[{index}]");
             let known = (1..=n).contains(&usize::from(validator.netuid));
@@ -314,6 +343,12 @@ impl GenesisConfig {
             );
             let fresh = !validator.hotkey.is_zero() && seen.insert((validator.netuid, validator.hotkey));
             rules.require(fresh, &key, "hotkey must be named, once per subnet");
+            let one_owner = owners.get(&validator.hotkey) == Some(&validator.owner);
+            rules.require(
+                one_owner && !validator.owner.is_zero(),
+                &key,
+                "owner must be named, the same in all subnets of a hotkey",
+            );
         }
         for (index, allocation) in self.allocations.iter().enumerate() {
             let key = format!("allocations[{index}]");

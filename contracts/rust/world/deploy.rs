@@ -80,8 +80,8 @@ impl World {
     }
 
     /// Fills a configuration that names nobody with accounts of this world: keepers `keeper 1` to `3`, `council` and
-    /// `guardian`, genesis subnets 1 and 2 of `owner 1` and `owner 2`, three mesh validators `hotkey 1` to `3` with
-    /// 10,000 alpha in each, 500,000 TNDM for `trader` free at *markets*, and the model `tandem/test` at 1,000 and
+    /// `guardian`, genesis subnets 1 and 2 of `owner 1` and `owner 2`, three mesh validators `hotkey 1` to `3` of
+    /// `validator 1` to `3` with 10,000 alpha in each, 500,000 TNDM for `trader` free at *markets*, and the model `tandem/test` at 1,000 and
     /// 2,000 credits per million prompt and completion tokens.
     pub fn populate(&self, config: &mut GenesisConfig) {
         let each = |name: &str, count: usize| -> Vec<Address> {
@@ -97,8 +97,14 @@ impl World {
             .map(|(owner, name)| GenesisSubnet { owner, name: name.into() })
             .collect();
         config.mesh_validators = (1..=2)
-            .flat_map(|netuid| each("hotkey", 3).into_iter().map(move |hotkey| (netuid, hotkey)))
-            .map(|(netuid, hotkey)| MeshValidator { netuid, hotkey, weight: Alpha(whole(10_000)) })
+            .flat_map(|netuid| {
+                each("hotkey", 3).into_iter().zip(each("validator", 3)).map(move |(hotkey, owner)| MeshValidator {
+                    netuid,
+                    hotkey,
+                    owner,
+                    weight: Alpha(whole(10_000)),
+                })
+            })
             .collect();
         config.allocations = vec![Allocation {
             label: "ecosystem".into(),

@@ -29,6 +29,8 @@ contract BurnAuction is IBurnAuction, AccessManaged, ReentrancyGuardTransient {
     uint256 private constant FLOOR_DIVISOR = 4;
     /// @dev A decay starts at this multiple of the last price.
     uint256 private constant START_MULTIPLE = 2;
+    /// @dev In so many half-lives a decay from twice the last price passes below it.
+    uint256 private constant LEAST_HALF_LIVES = 2;
     uint256 private constant MAX_STOP = 7 days;
     Netuid private constant UNATTRIBUTED = Netuid.wrap(0);
 
@@ -67,7 +69,7 @@ contract BurnAuction is IBurnAuction, AccessManaged, ReentrancyGuardTransient {
     ) AccessManaged(config.authority) {
         if (
             config.genesisFloor == 0 || config.genesisFloor > config.genesisPrice || config.halfLife == 0
-                || config.maxLot == 0
+                || config.maxLot == 0 || config.lotDuration < LEAST_HALF_LIVES * uint256(config.halfLife)
         ) revert BurnAuction_BadConfig();
         TNDM = IERC20(config.tndm);
         USDC = IERC20(config.usdc);
@@ -118,7 +120,7 @@ contract BurnAuction is IBurnAuction, AccessManaged, ReentrancyGuardTransient {
             lot.usdc = _compose(lot).toUint128();
         }
         if (lot.usdc == 0) revert BurnAuction_NothingToSell();
-        _startDecay(lot, _floorOfSales());
+        _startDecay(lot, _startOfDecay(), _floorOfSales());
         emit LotStarted(lotId, lot.usdc, lot.attributed, lot.startPrice, lot.floorPrice);
     }
 
@@ -128,13 +130,16 @@ contract BurnAuction is IBurnAuction, AccessManaged, ReentrancyGuardTransient {
     ) external nonReentrant {
         _requireNotStopped();
         Lot storage lot = _unsold(lotId);
+        uint256 start = _startOfDecay();
         uint256 floor = _floorOfSales();
         if (lot.startedAt >= stoppedUntil) {
             uint256 restartableAt = uint256(lot.startedAt) + LOT_DURATION;
             if (block.timestamp < restartableAt) revert BurnAuction_StillRunning(lotId, restartableAt);
+            // Nobody paid the price that was reached; from far above it, the new decay would not come down to the new floor.
+            start = Math.min(start, START_MULTIPLE * _price(lot));
             floor = Math.max(1, Math.min(floor, lot.floorPrice / 2));
         }
-        _startDecay(lot, floor);
+        _startDecay(lot, start, floor);
         emit LotRestarted(lotId, lot.startPrice);
     }
 
@@ -238,12 +243,16 @@ contract BurnAuction is IBurnAuction, AccessManaged, ReentrancyGuardTransient {
 
     function _startDecay(
         Lot storage lot,
+        uint256 start,
         uint256 floor
     ) private {
-        uint256 start = _soldCount == 0 ? GENESIS_PRICE : START_MULTIPLE * _soldPrices[(_soldCount - 1) % MEDIAN_OF];
         lot.startedAt = block.timestamp.toUint64();
         lot.startPrice = Math.max(start, floor);
         lot.floorPrice = floor;
+    }
+
+    function _startOfDecay() private view returns (uint256) {
+        return _soldCount == 0 ? GENESIS_PRICE : START_MULTIPLE * _soldPrices[(_soldCount - 1) % MEDIAN_OF];
     }
 
     function _requireNotStopped() private view {

@@ -8,7 +8,8 @@ import { Netuid } from "../types/Types.sol";
 /// price falls until somebody pays it. Prices are WAD TNDM per USDC (1e6 units). A lot's price starts at twice that of the
 /// last sale (before the first at `genesisPrice`), halves every `halfLife`, in a straight line within a half-life, and stops at a
 /// floor: 25 % of the median of the last seven sales (before there are seven, `genesisFloor`). A restart of a lot that found no
-/// taker at its floor halves that floor, so that no rise of TNDM can strand revenue for ever.
+/// taker halves that floor and starts at no more than twice the price that it had come down to, so that no rise of TNDM can
+/// strand revenue for ever.
 interface IBurnAuction {
     /// @notice `parts[i]` USDC were brought in by `netuids[i]`; both empty for an unattributed lot.
     struct Lot {
@@ -32,7 +33,7 @@ interface IBurnAuction {
         address gate;
         uint64 openDelay; // seconds after markets opened
         uint64 lotInterval; // seconds between starts of lots
-        uint64 lotDuration; // seconds after which an unsold lot can be restarted
+        uint64 lotDuration; // seconds after which an unsold lot can be restarted; at least two half-lives
         uint64 halfLife; // seconds
         uint128 maxLot; // USDC
         uint256 genesisPrice;
@@ -76,7 +77,7 @@ interface IBurnAuction {
     function startLot() external returns (uint256 lotId);
 
     /// @notice By anyone, when an unsold lot is older than lotDuration, or a stop by the guardian fell into its decay: a new
-    /// decay of the same contents.
+    /// decay of the same contents. After a stop, nothing is learned from the decay that it fell into: start and floor are a new lot's.
     function restart(
         uint256 lotId
     ) external;

@@ -33,8 +33,9 @@ abstract contract PoolReserves is IAlphaPools, EpochPrices {
 
     /// @dev WAD. A pool is poured into only while its price lies within this factor of the anchor, either way. Pushing a price
     /// by a factor x² costs fees of 2·feeRate·T·(x − 1)/x at least and brings what a pour then gives away, at most
-    /// pourCap·T·(x − 1)²/x; with x <= 1.5, 0.3 % and 1 % that is under 0.84 of the cost.
+    /// pourCap·T·(x − 1)²/x; with x <= 1.5 it costs more than it brings while pourCap < 4·feeRate (0.3 % and 1 %: 0.84 of the cost).
     uint256 private constant POUR_BAND = 1.5e18;
+    uint256 private constant POUR_CAP_DIVIDED_BY_FEE = 4;
 
     IERC20 public immutable TNDM;
     uint256 public immutable POUR_CAP;
@@ -48,6 +49,7 @@ abstract contract PoolReserves is IAlphaPools, EpochPrices {
         Config memory config
     ) {
         if (config.feeRate >= WAD || config.emaRate > WAD || config.pourCap > WAD) revert AlphaPools_BadConfig();
+        if (config.pourCap >= POUR_CAP_DIVIDED_BY_FEE * config.feeRate) revert AlphaPools_BadConfig();
         TNDM = IERC20(config.tndm);
         POUR_CAP = config.pourCap;
         ALPHA_PER_DAY = config.alphaPerDay;

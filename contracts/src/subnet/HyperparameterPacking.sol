@@ -7,6 +7,8 @@ import { ISubnetRegistry } from "./ISubnetRegistry.sol";
 /// of bonds above 97.5 % would hardly move any more (Subtensor's bound too).
 uint256 constant UIDS_BOUND = 256;
 uint256 constant VALIDATORS_BOUND = 64;
+/// @dev As many as the owners that an eligible subnet needs: with fewer permits one of them would be without.
+uint256 constant VALIDATORS_LEAST = 3;
 uint256 constant BONDS_MOVING_AVERAGE_BOUND = 975_000;
 
 /// @title One word per set of hyperparameters, so that a checkpoint holds it.
@@ -29,7 +31,7 @@ library HyperparameterPacking {
         if (p.maxUids == 0 || p.maxUids > UIDS_BOUND) {
             revert ISubnetRegistry.SubnetRegistry_BadHyperparameter("maxUids", p.maxUids);
         }
-        if (p.maxValidators == 0 || p.maxValidators > VALIDATORS_BOUND || p.maxValidators > p.maxUids) {
+        if (p.maxValidators < VALIDATORS_LEAST || p.maxValidators > VALIDATORS_BOUND || p.maxValidators > p.maxUids) {
             revert ISubnetRegistry.SubnetRegistry_BadHyperparameter("maxValidators", p.maxValidators);
         }
         if (p.activityCutoff == 0) {

@@ -46,6 +46,12 @@ interface ISubnetRegistry {
         string name;
     }
 
+    /// @notice A hotkey that is bound to its owner from birth, so that nobody can register it before its owner does.
+    struct HotkeyBinding {
+        address hotkey;
+        address owner;
+    }
+
     /// @notice Locks and `neuronPriceTndm` in TNDM (18 decimals), `neuronFeeUsdc` in USDC (6); half-lives in seconds.
     /// `neuronFeeUsdc` and `neuronPriceTndm` are first price and floor at once.
     struct Config {
@@ -82,6 +88,8 @@ interface ISubnetRegistry {
     error SubnetRegistry_UnknownSubnet(Netuid netuid);
     error SubnetRegistry_UnknownNeuron(Netuid netuid, uint16 uid);
     error SubnetRegistry_MarketsClosed();
+    /// @dev Epochs before the running `epoch` wait for `IEmissionController.settle`.
+    error SubnetRegistry_NotSettled(uint64 epoch, uint64 settledThrough);
     error SubnetRegistry_TooManySubnets(uint256 limit);
     error SubnetRegistry_SubnetFull(Netuid netuid, uint256 maxUids);
     error SubnetRegistry_PriceAboveLimit(uint256 price, uint256 limit);
@@ -99,7 +107,7 @@ interface ISubnetRegistry {
 
     /// @notice Create a subnet owned by the caller, in the markets phase only. The lock price is pulled in TNDM: half is burned
     /// and credited to the subnet's allowance, once [EM-1]; the other half (the larger one if the price is odd) seeds the pool at
-    /// the median EMA price.
+    /// the median EMA price. All ended epochs must be settled before, so that this price is the same whoever settles.
     /// @param name 1 to 32 bytes.
     /// @param maxLock Refuse a lock price above this many TNDM.
     function registerSubnet(
@@ -229,5 +237,5 @@ interface ISubnetRegistry {
         Netuid netuid,
         uint64 epoch
     ) external view returns (Hyperparameters memory);
-    // constructor(Config config, GenesisSubnet[] genesisSubnets)
+    // constructor(Config config, GenesisSubnet[] genesisSubnets, HotkeyBinding[] bindings)
 }

@@ -51,7 +51,8 @@ contract SubnetRegistry is ISubnetRegistry, EpochClock, RegistrationPrices, Reen
 
     constructor(
         Config memory config,
-        GenesisSubnet[] memory genesisSubnets
+        GenesisSubnet[] memory genesisSubnets,
+        HotkeyBinding[] memory bindings
     ) EpochClock(config.genesis, config.epochLength) RegistrationPrices(config) {
         config.defaults.check();
         TNDM = IERC20(config.tndm);
@@ -66,6 +67,11 @@ contract SubnetRegistry is ISubnetRegistry, EpochClock, RegistrationPrices, Reen
         for (uint256 i = 0; i < genesisSubnets.length; ++i) {
             _create(genesisSubnets[i].owner, genesisSubnets[i].name, 0, 0, true);
         }
+        for (uint256 i = 0; i < bindings.length; ++i) {
+            HotkeyBinding memory binding = bindings[i];
+            if (binding.hotkey == address(0) || binding.owner == address(0)) revert SubnetRegistry_ZeroAddress();
+            _bind(binding.hotkey, binding.owner);
+        }
     }
 
     /// @inheritdoc ISubnetRegistry
@@ -75,13 +81,17 @@ contract SubnetRegistry is ISubnetRegistry, EpochClock, RegistrationPrices, Reen
     ) external nonReentrant returns (Netuid netuid) {
         if (GATE.phase() != Phase.Markets) revert SubnetRegistry_MarketsClosed();
         if (_count >= MAX_SUBNETS) revert SubnetRegistry_TooManySubnets(MAX_SUBNETS);
+        uint64 epoch = currentEpoch();
+        uint64 settledThrough = CONTROLLER.settledThrough();
+        // The pool starts at the median of settled prices: it must not matter who settles when.
+        if (settledThrough < epoch) revert SubnetRegistry_NotSettled(epoch, settledThrough);
         uint256 lock = lockPrice();
         if (lock > maxLock) revert SubnetRegistry_PriceAboveLimit(lock, maxLock);
         uint256 burned = lock / 2;
         uint256 seed = lock - burned;
 
         _raiseLockPrice(lock);
-        netuid = _create(msg.sender, name, lock, currentEpoch(), false);
+        netuid = _create(msg.sender, name, lock, epoch, false);
 
         TNDM.safeTransferFrom(msg.sender, address(this), lock);
         ERC20Burnable(address(TNDM)).burn(burned);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.35;
 
+import { AlphaPools } from "../../src/market/AlphaPools.sol";
 import { IAlphaPools } from "../../src/market/IAlphaPools.sol";
 import { AlphaToken } from "../../src/token/AlphaToken.sol";
 import { Netuid, WAD } from "../../src/types/Types.sol";
@@ -33,6 +34,16 @@ contract AlphaPoolsTest is EconomyWorld {
         Netuid two = registry.add(0);
         _createPool(two, SEED, 1);
         vm.assertEq(pools.poolOf(two).alpha, 2_100_000e18);
+    }
+
+    /// @dev A pour that gives away more than a pushed price costs in fees would be worth a sandwich.
+    function test_aPourCapThatFeesDoNotCoverIsRefused() public {
+        IAlphaPools.Config memory config = _poolsConfig(address(distributor), address(controller), address(tndm));
+        config.pourCap = 4 * config.feeRate - 1;
+        new AlphaPools(config);
+        config.pourCap = 4 * config.feeRate;
+        vm.expectRevert(IAlphaPools.AlphaPools_BadConfig.selector);
+        new AlphaPools(config);
     }
 
     function test_onlyRegistryAndGateCreateAndOnlyOnce() public {

@@ -207,10 +207,29 @@ contract BurnAuctionTest is EconomyWorld {
         auction.restart(1);
         vm.warp(startedAt + 2 days);
         auction.restart(1);
-        vm.assertEq(auction.priceOf(1), 20e18);
+        vm.assertEq(auction.priceOf(1), 10e18, "twice what nobody paid");
         vm.assertEq(auction.lotOf(1).floorPrice, 2.5e18);
         vm.warp(block.timestamp + 2 days);
         vm.assertEq(auction.priceOf(1), 2.5e18);
+    }
+
+    /// @dev Each restart begins lower than the one before, so that together they find any price.
+    function testFuzz_restartsBringThePriceDownHoweverShortALotLasts(
+        uint256 wait
+    ) public {
+        _openMarkets();
+        _fund(one, 1e6);
+        _toOpening();
+        auction.startLot();
+        uint256 reached = auction.priceOf(1);
+        for (uint256 i = 0; i < 10; ++i) {
+            vm.warp(block.timestamp + bound(wait, 2 days, 30 days));
+            uint256 last = auction.priceOf(1);
+            vm.assertLe(last * 2, reached);
+            auction.restart(1);
+            vm.assertLe(auction.priceOf(1), last * 2);
+            reached = last;
+        }
     }
 
     function test_theGuardianStopsForAWeekAtMostAndDecaysStartAnew() public {
@@ -270,6 +289,8 @@ contract BurnAuctionTest is EconomyWorld {
         _assertRefused(config);
         config.genesisFloor = config.genesisPrice;
         config.halfLife = 0;
+        _assertRefused(config);
+        config.halfLife = config.lotDuration / 2 + 1;
         _assertRefused(config);
         config.halfLife = 1;
         config.maxLot = 0;

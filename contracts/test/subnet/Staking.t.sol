@@ -79,7 +79,8 @@ contract StakingTest is Test {
                     activityCutoff: 10
                 })
             }),
-            subnets
+            subnets,
+            new ISubnetRegistry.HotkeyBinding[](0)
         );
         IStaking.Virtual[] memory mesh = new IStaking.Virtual[](1);
         mesh[0] = IStaking.Virtual({ netuid: ONE, hotkey: HA, weight: VIRTUAL });

@@ -25,6 +25,7 @@ contract SubnetRegistryTest is Test {
 
     address private immutable OWNER = makeActor("subnet owner");
     address private immutable MINER = makeActor("miner");
+    address private immutable MESH_OWNER = makeActor("mesh owner");
     address private immutable OTHER = makeActor("other");
 
     TestUSDC private usdc;
@@ -45,7 +46,8 @@ contract SubnetRegistryTest is Test {
         pools = new PoolsStand(IERC20(address(tndm)));
         auction = new AuctionStand(IERC20(address(usdc)));
         controller = new ControllerStand();
-        registry = new SubnetRegistry(config(), genesisSubnets());
+        registry = new SubnetRegistry(config(), genesisSubnets(), bindings());
+        controller.setSettledThrough(type(uint64).max);
         usdc.mint(MINER, 1_000_000e6);
         vm.startPrank(MINER);
         usdc.approve(address(registry), type(uint256).max);
@@ -85,7 +87,7 @@ contract SubnetRegistryTest is Test {
             kappa: 32_767,
             bondsMovingAverage: 900_000,
             bondsPenalty: 65_535,
-            maxValidators: 2,
+            maxValidators: 3,
             maxUids: 4,
             activityCutoff: 10
         });
@@ -95,6 +97,11 @@ contract SubnetRegistryTest is Test {
         list = new ISubnetRegistry.GenesisSubnet[](2);
         list[0] = ISubnetRegistry.GenesisSubnet({ owner: OWNER, name: "text" });
         list[1] = ISubnetRegistry.GenesisSubnet({ owner: OWNER, name: "code" });
+    }
+
+    function bindings() private view returns (ISubnetRegistry.HotkeyBinding[] memory list) {
+        list = new ISubnetRegistry.HotkeyBinding[](1);
+        list[0] = ISubnetRegistry.HotkeyBinding({ hotkey: hotkey(99), owner: MESH_OWNER });
     }
 
     function hotkey(
@@ -201,6 +208,34 @@ contract SubnetRegistryTest is Test {
         register(ONE, 0);
     }
 
+    /// @dev A validator of the mesh phase owns its hotkey before anybody can call anything.
+    function test_a_hotkey_bound_at_birth_is_its_owners_alone() public {
+        vm.assertEq(registry.ownerOfHotkey(hotkey(99)), MESH_OWNER);
+        vm.expectRevert(
+            abi.encodeWithSelector(ISubnetRegistry.SubnetRegistry_HotkeyOwnedBy.selector, hotkey(99), MESH_OWNER)
+        );
+        register(ONE, 99);
+        vm.expectEmit();
+        emit ISubnetRegistry.HotkeyBound(hotkey(99), MESH_OWNER);
+        new SubnetRegistry(config(), genesisSubnets(), bindings());
+    }
+
+    function test_hotkeys_are_bound_at_birth_to_one_owner_each() public {
+        ISubnetRegistry.HotkeyBinding[] memory list = new ISubnetRegistry.HotkeyBinding[](2);
+        list[0] = ISubnetRegistry.HotkeyBinding({ hotkey: hotkey(99), owner: MESH_OWNER });
+        list[1] = ISubnetRegistry.HotkeyBinding({ hotkey: hotkey(99), owner: OTHER });
+        vm.expectRevert(
+            abi.encodeWithSelector(ISubnetRegistry.SubnetRegistry_HotkeyOwnedBy.selector, hotkey(99), MESH_OWNER)
+        );
+        new SubnetRegistry(config(), genesisSubnets(), list);
+        list[1].owner = address(0);
+        vm.expectRevert(abi.encodeWithSelector(ISubnetRegistry.SubnetRegistry_ZeroAddress.selector));
+        new SubnetRegistry(config(), genesisSubnets(), list);
+        list[1] = ISubnetRegistry.HotkeyBinding({ hotkey: address(0), owner: OTHER });
+        vm.expectRevert(abi.encodeWithSelector(ISubnetRegistry.SubnetRegistry_ZeroAddress.selector));
+        new SubnetRegistry(config(), genesisSubnets(), list);
+    }
+
     /// @dev [SN-2]
     function test_the_number_of_a_hotkeys_subnets_is_read_as_of_the_epochs_start() public {
         vm.warp(GENESIS + 2 * LENGTH);
@@ -238,6 +273,18 @@ contract SubnetRegistryTest is Test {
         vm.expectRevert(abi.encodeWithSelector(ISubnetRegistry.SubnetRegistry_MarketsClosed.selector));
         vm.prank(MINER);
         registry.registerSubnet("new", type(uint256).max);
+    }
+
+    function test_a_subnet_waits_until_every_ended_epoch_is_settled() public {
+        gate.openMarkets();
+        vm.warp(GENESIS + 5 * LENGTH);
+        controller.setSettledThrough(4);
+        vm.expectRevert(abi.encodeWithSelector(ISubnetRegistry.SubnetRegistry_NotSettled.selector, 5, 4));
+        vm.prank(MINER);
+        registry.registerSubnet("new", FIRST_LOCK);
+        controller.setSettledThrough(5);
+        vm.prank(MINER);
+        registry.registerSubnet("new", FIRST_LOCK);
     }
 
     /// @dev [EM-1] The burned half of the lock earns allowance, once; the other half seeds the pool at the median price.
@@ -327,6 +374,8 @@ contract SubnetRegistryTest is Test {
         params.maxUids = 256;
         params.maxValidators = 65;
         refuses(params, "maxValidators", 65);
+        params.maxValidators = 2;
+        refuses(params, "maxValidators", 2);
         params = defaults();
         params.activityCutoff = 0;
         refuses(params, "activityCutoff", 0);
@@ -366,15 +415,15 @@ contract SubnetRegistryTest is Test {
         ISubnetRegistry.Config memory bad = config();
         bad.lockHalfLife = 0;
         vm.expectRevert(abi.encodeWithSelector(ISubnetRegistry.SubnetRegistry_BadConfig.selector));
-        new SubnetRegistry(bad, genesisSubnets());
+        new SubnetRegistry(bad, genesisSubnets(), bindings());
         bad = config();
         bad.floorLock = bad.firstLock + 1;
         vm.expectRevert(abi.encodeWithSelector(ISubnetRegistry.SubnetRegistry_BadConfig.selector));
-        new SubnetRegistry(bad, genesisSubnets());
+        new SubnetRegistry(bad, genesisSubnets(), bindings());
         bad = config();
         bad.maxSubnets = 1;
         vm.expectRevert(abi.encodeWithSelector(ISubnetRegistry.SubnetRegistry_TooManySubnets.selector, 1));
-        new SubnetRegistry(bad, genesisSubnets());
+        new SubnetRegistry(bad, genesisSubnets(), bindings());
     }
 
     function refuses(

@@ -174,6 +174,7 @@ contract EndToEndTest is SuiteTest {
         runEpoch(0);
         openMarkets();
         uint256 lock = registry.lockPrice();
+        controller.settle(type(uint256).max);
         vm.startPrank(ecosystem);
         tndm.approve(address(registry), lock);
         Netuid netuid = registry.registerSubnet("new", lock);

@@ -541,8 +541,16 @@ abstract contract SuiteTest is Test {
             maxSubnets: 8,
             defaults: hyperparameters()
         });
-        _put("registry", type(SubnetRegistry).creationCode, abi.encode(registryConfig, subnets));
+        _put("registry", type(SubnetRegistry).creationCode, abi.encode(registryConfig, subnets, _bindings()));
         _deployStaking();
+    }
+
+    function _bindings() private returns (ISubnetRegistry.HotkeyBinding[] memory bindings) {
+        bindings = new ISubnetRegistry.HotkeyBinding[](VALIDATORS);
+        for (uint256 n = 0; n < VALIDATORS; ++n) {
+            (address owner, address hotkey) = validator(n);
+            bindings[n] = ISubnetRegistry.HotkeyBinding({ hotkey: hotkey, owner: owner });
+        }
     }
 
     function _deployStaking() private {

@@ -79,6 +79,12 @@ fn every_broken_rule_names_its_key() {
         ("genesis_subnets[1]", |c| c.genesis_subnets[1].name.clear()),
         ("mesh_validators[0]", |c| c.mesh_validators[0].netuid = 3),
         ("mesh_validators[1]", |c| c.mesh_validators[1] = c.mesh_validators[0].clone()),
+        ("mesh_validators[0]", |c| c.mesh_validators[0].owner = Address::repeat_byte(7)),
+        ("epochs.activation_delay", |c| c.epochs.activation_delay = Seconds(255 * c.epochs.length.0 + 1)),
+        ("pools.pour_cap", |c| c.pools.pour_cap = "0.012".parse().unwrap()),
+        ("auction.lot_duration", |c| c.auction.lot_duration = Seconds(2 * c.auction.half_life.0 - 1)),
+        ("subnets.hyperparameters.max_validators", |c| c.subnets.hyperparameters.max_validators = 2),
+        ("governance.timelock_delay", |c| c.governance.timelock_delay = Seconds(0)),
         ("models[0]", |c| c.models[0].id = "x".repeat(257)),
     ];
     for (key, change) in changes {

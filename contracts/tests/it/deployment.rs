@@ -6,8 +6,8 @@ use alloy::{
 };
 use tandem_contracts::{
     bindings::{
-        AccessManager, BurnAuction, CreditDesk, EpochOracle, KeeperSet, RateCard, SuiteFactory, TandemTimelock,
-        TandemToken, TestUSDC,
+        AccessManager, BurnAuction, CreditDesk, EpochOracle, KeeperSet, RateCard, SubnetRegistry, SuiteFactory,
+        TandemTimelock, TandemToken, TestUSDC,
     },
     suite::{ChainFacts, Plan, Stage, Suite, salt_of},
     world::World,
@@ -52,6 +52,21 @@ fn nobody_but_the_timelock_can_give_a_role() {
     let account = net.world.account("successor");
     let call = AccessManager::grantRoleCall { roleId: 1, account, executionDelay: 0 };
     net.world.call(net.suite().tandem_timelock, manager, call).unwrap();
+}
+
+#[test]
+fn a_strangers_transaction_never_takes_a_mesh_validators_hotkey() {
+    let mut net = net();
+    let registry = net.suite().subnet_registry;
+    for n in 1..=3 {
+        let (hotkey, owner) = (net.world.account(&format!("hotkey {n}")), net.world.account(&format!("validator {n}")));
+        assert_eq!(net.view(registry, SubnetRegistry::ownerOfHotkeyCall { hotkey }), owner);
+        net.fund("stranger", registry, 10);
+        let call =
+            SubnetRegistry::registerNeuronCall { netuid: 1, hotkey, endpoint: String::new(), maxPrice: U256::MAX };
+        let refused = net.as_account("stranger", registry, call).unwrap_err();
+        assert_eq!(refused.name, "SubnetRegistry_HotkeyOwnedBy", "{refused}");
+    }
 }
 
 #[test]
