@@ -4,7 +4,8 @@ use alloy::primitives::{Address, U256};
 use eyre::{Context, Result};
 use futures_util::future::try_join_all;
 use tandem_contracts::bindings::{
-    AlphaPools, BurnAuction, ComputeCredit, CreditDesk, GenesisAllocation, LaunchGate, SubnetRegistry, TandemToken,
+    AlphaPools, BurnAuction, ComputeCredit, CreditDesk, EmissionController, GenesisAllocation, LaunchGate,
+    SubnetRegistry, TandemToken,
 };
 use tracing::{info, warn};
 
@@ -19,6 +20,8 @@ pub(super) const BIDDER_ALLOCATION: u64 = 1;
 pub(super) const MEME_ALLOCATION: u64 = 2;
 
 const WAD: u128 = 1_000_000_000_000_000_000;
+/// Steps of one settlement: a few epochs of a few subnets.
+const SETTLE_STEPS: u64 = 64;
 /// What the trader puts into each pool before the crash: enough to more than triple the price of a fresh pool.
 const PUMP: u128 = 4_500 * WAD;
 /// Traffic in the meme subnet's alpha, per epoch.
@@ -123,6 +126,12 @@ impl Network {
             self.approve(&actors.meme_owner, suite.tandem_token, suite.subnet_registry),
         ])
         .await?;
+        // A new pool's first price is the median of settled ones; keepers settle too, whoever comes first.
+        let settle = EmissionController::settleCall { maxSubnets: U256::from(SETTLE_STEPS) };
+        let settle = Call::new("settle ended epochs", suite.emission_controller, &settle);
+        if self.chain.simulate(actors.council.address(), &settle).await.is_ok() {
+            self.chain.send(&actors.council, settle).await?;
+        }
         let call = SubnetRegistry::registerSubnetCall { name: "meme".to_owned(), maxLock: U256::MAX };
         self.chain
             .send(&actors.meme_owner, Call::new("register the meme subnet", suite.subnet_registry, &call))

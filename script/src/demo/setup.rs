@@ -119,6 +119,7 @@ fn genesis_config(actors: &Actors) -> GenesisConfig {
             actors.validators.iter().zip(1u64..).map(move |(validator, place)| MeshValidator {
                 netuid,
                 hotkey: validator.hotkey.address(),
+                owner: validator.owner.address(),
                 weight: Alpha(U256::from(ONE) * U256::from(3_000 + 500 * place)),
             })
         })
