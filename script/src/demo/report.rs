@@ -121,7 +121,7 @@ fn short(hash: &str) -> String {
 }
 
 fn abridged(text: &str) -> String {
-    const WIDTH: usize = 110;
+    const WIDTH: usize = 46;
     match text.char_indices().nth(WIDTH) {
         Some((cut, _)) => format!("{}…", &text[..cut]),
         None => text.to_owned(),
