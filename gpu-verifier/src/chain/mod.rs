@@ -104,6 +104,10 @@ pub trait Chain: Send + Sync {
     /// The newest block.
     async fn head(&self) -> Result<Head, ChainError>;
 
+    /// Hash of the last block before `time` (seconds); `None` if even the first block is not. An error as long as the newest
+    /// block is before `time`, since another one may follow.
+    async fn last_block_before(&self, time: u64) -> Result<Option<B256>, ChainError>;
+
     /// The newest version of a model's rate that may be used now; `None` for a model that has none.
     async fn rate(&self, model: B256) -> Result<Option<Rate>, ChainError>;
 

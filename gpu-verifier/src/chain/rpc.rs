@@ -35,6 +35,12 @@ const SPAN: u64 = 9_000;
 /// …and so many spans back.
 const SPANS: u64 = 12;
 
+struct Block {
+    number: u64,
+    hash: B256,
+    time: u64,
+}
+
 /// A network behind an HTTP endpoint, with a key to send transactions with, or without.
 pub struct RpcChain {
     provider: DynProvider,
@@ -48,7 +54,7 @@ impl RpcChain {
     /// # Errors
     /// [`ChainError::WrongNetwork`] or [`ChainError::Rpc`].
     pub async fn connect(url: &str, network: Network, sender: Option<PrivateKeySigner>) -> Result<Self, ChainError> {
-        let parsed = url.parse().map_err(|_| ChainError::Rpc(format!("{url:?} is not a URL")))?;
+        let parsed = url.parse().map_err(|_| ChainError::Rpc("the endpoint is not a URL".to_owned()))?;
         let client = reqwest::Client::builder().timeout(CALL_TIMEOUT).build().map_err(rpc)?;
         let address = sender.as_ref().map(PrivateKeySigner::address);
         let builder = ProviderBuilder::new().disable_recommended_fillers();
@@ -72,7 +78,7 @@ impl RpcChain {
         let found = self.provider.get_chain_id().await.map_err(rpc)?;
         let Network { chain_id, settlement, registry, rate_card, keeper_set, .. } = self.network;
         if found != chain_id {
-            let message = format!("{url} serves chain {found}, the manifest is for {chain_id}");
+            let message = format!("{} serves chain {found}, the manifest is for {chain_id}", redact(url));
             return Err(ChainError::WrongNetwork(message));
         }
         let contracts = [
@@ -95,6 +101,12 @@ impl RpcChain {
 
     fn settlement(&self) -> Settlement::SettlementInstance<DynProvider> {
         Settlement::new(self.network.settlement, self.provider.clone())
+    }
+
+    async fn block(&self, number: u64) -> Result<Block, ChainError> {
+        let block = self.provider.get_block_by_number(number.into()).await.map_err(rpc)?;
+        let header = block.ok_or_else(|| ChainError::Rpc(format!("there is no block {number}")))?.header;
+        Ok(Block { number, hash: header.hash, time: header.timestamp })
     }
 
     /// Sends a transaction and waits for its receipt. One at a time.
@@ -127,6 +139,36 @@ impl Chain for RpcChain {
         let block = self.provider.get_block_by_number(BlockNumberOrTag::Latest).await.map_err(rpc)?;
         let header = block.ok_or_else(|| ChainError::Rpc("there is no newest block".to_owned()))?.header;
         Ok(Head { number: header.number, time: header.timestamp })
+    }
+
+    async fn last_block_before(&self, time: u64) -> Result<Option<B256>, ChainError> {
+        let Head { number, time: newest } = self.head().await?;
+        if newest < time {
+            return Err(ChainError::Rpc(format!("the newest block is of {newest}, before {time}")));
+        }
+        // Gallop back from the head to a block before `time`, then halve the span.
+        let (mut later, mut step) = (number, 1);
+        let mut earlier = loop {
+            let number = later.saturating_sub(step);
+            let block = self.block(number).await?;
+            if block.time < time {
+                break block;
+            }
+            if number == 0 {
+                return Ok(None);
+            }
+            later = number;
+            step = step.saturating_mul(2);
+        };
+        while earlier.number + 1 < later {
+            let middle = self.block(earlier.number + (later - earlier.number) / 2).await?;
+            if middle.time < time {
+                earlier = middle;
+            } else {
+                later = middle.number;
+            }
+        }
+        Ok(Some(earlier.hash))
     }
 
     async fn rate(&self, model: B256) -> Result<Option<Rate>, ChainError> {
@@ -239,13 +281,33 @@ impl Chain for RpcChain {
 }
 
 fn rpc(error: impl std::fmt::Display) -> ChainError {
-    ChainError::Rpc(error.to_string())
+    ChainError::Rpc(redact(&error.to_string()))
+}
+
+/// A text with nothing but scheme and host left of the URLs in it: endpoints carry their owner's key in path, query or user.
+fn redact(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        shown.push_str(before);
+        let end = after.find(|c: char| c.is_whitespace() || "\"'<>)".contains(c)).unwrap_or(after.len());
+        let (url, following) = after.split_at(end);
+        let authority = url.split(['/', '?', '#']).next().unwrap_or_default();
+        let host = authority.rsplit('@').next().unwrap_or_default();
+        shown.push_str(host);
+        if host != url.trim_end_matches('/') {
+            shown.push_str("/…");
+        }
+        rest = following;
+    }
+    shown + rest
 }
 
 fn failed(what: &'static str, error: &alloy::contract::Error) -> ChainError {
     match error.as_revert_data() {
         Some(data) => ChainError::Reverted { what, reason: decode_revert(&data) },
-        None => ChainError::Rpc(format!("{what}: {error}")),
+        None => rpc(format!("{what}: {error}")),
     }
 }
 
@@ -261,6 +323,25 @@ fn absent<T>(
             let data = error.as_revert_data();
             let named = data.as_ref().and_then(|data| revert_name(data)).is_some_and(|name| errors.contains(&name));
             if named { Ok(None) } else { Err(failed(what, &error)) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_in_urls_are_not_shown() {
+        for (text, shown) in [
+            ("error for url (https://rpc.example.org/v2/KEY)", "error for url (https://rpc.example.org/…)"),
+            ("https://user:KEY@h:8545/?k=KEY serves chain 1", "https://h:8545/… serves chain 1"),
+            ("\"wss://h?KEY\", http://h/KEY#KEY", "\"wss://h/…\", http://h/…"),
+            ("http://127.0.0.1:9/ is down", "http://127.0.0.1:9 is down"),
+            ("://", "://"),
+            ("no URL", "no URL"),
+        ] {
+            assert_eq!(redact(text), shown);
         }
     }
 }

@@ -32,7 +32,7 @@ pub(super) struct Command {
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
     /// JSON-RPC endpoint of the chain.
-    #[arg(long, env = "TANDEM_RPC", value_name = "URL")]
+    #[arg(long, env = "TANDEM_RPC", hide_env_values = true, value_name = "URL")]
     rpc: String,
     /// Manifest of the deployment.
     #[arg(long, env = "TANDEM_MANIFEST", value_name = "FILE")]

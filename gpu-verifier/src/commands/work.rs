@@ -34,7 +34,7 @@ pub(super) struct Command {
     #[arg(long = "keeper", required = true, value_name = "URL")]
     keepers: Vec<Url>,
     /// JSON-RPC endpoint of the chain.
-    #[arg(long, env = "TANDEM_RPC", value_name = "URL")]
+    #[arg(long, env = "TANDEM_RPC", hide_env_values = true, value_name = "URL")]
     rpc: String,
     /// Manifest of the deployment.
     #[arg(long, env = "TANDEM_MANIFEST", value_name = "FILE")]

@@ -18,6 +18,8 @@ use tandem_protocol::reveal::Reveal;
 use tandem_protocol::signed::Signed;
 use thiserror::Error;
 
+/// A keeper that cannot be connected to in this time is taken for down.
+const CONNECT: Duration = Duration::from_secs(3);
 /// Time beyond a long-poll's own for an answer.
 const ANSWER: Duration = Duration::from_secs(10);
 /// The largest answer that is read: a keeper is trusted with jobs, not with memory.
@@ -79,7 +81,7 @@ impl Keepers {
     /// # Errors
     /// When no HTTP client can be made.
     pub fn new(urls: Vec<Url>, hotkey: PrivateKeySigner, domain: Eip712Domain) -> Result<Self, reqwest::Error> {
-        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).connect_timeout(CONNECT).build()?;
         Ok(Self { urls, client, hotkey, domain, current: AtomicUsize::new(0) })
     }
 

@@ -160,6 +160,21 @@ async fn the_chain_client_reads_opens_and_settles_on_a_real_node() {
     assert_eq!(chain.neuron(1, uid).await.unwrap().unwrap().owner, miner.address());
     assert_eq!(chain.neuron(1, uid + 1).await.unwrap(), None);
     assert_eq!(chain.neuron(99, 0).await.unwrap(), None);
+    let head = chain.head().await.unwrap();
+    for number in [1, head.number / 2, head.number] {
+        let block = anvil.rpc("eth_getBlockByNumber", json!([format!("{number:#x}"), false])).await;
+        let time = u64::from_str_radix(block["timestamp"].as_str().unwrap().trim_start_matches("0x"), 16).unwrap();
+        let found = chain.last_block_before(time).await.unwrap();
+        let mut expected = None;
+        for earlier in 0..number {
+            let block = anvil.rpc("eth_getBlockByNumber", json!([format!("{earlier:#x}"), false])).await;
+            let of = u64::from_str_radix(block["timestamp"].as_str().unwrap().trim_start_matches("0x"), 16).unwrap();
+            expected = if of < time { Some(block["hash"].as_str().unwrap().parse().unwrap()) } else { expected };
+        }
+        assert_eq!(found, expected);
+    }
+    assert_eq!(chain.last_block_before(0).await.unwrap(), None);
+    assert!(chain.last_block_before(head.time + 1).await.is_err(), "a later block may be before it");
     let keepers = chain.keepers(0).await.unwrap();
     assert!(keepers.len() == 3 && keepers.is_sorted());
 

@@ -1,6 +1,7 @@
 //! A small network in one process: the real contracts in an EVM in memory, nodes and a worker over real HTTP.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ use crate::common::{FULL, SMALL, written};
 
 pub(crate) const MODEL: &str = "tandem/test";
 pub(crate) const NETUID: u16 = 1;
+/// The block before the first epoch.
+pub(crate) const LAST_BLOCK: B256 = B256::repeat_byte(0xbb);
 pub(crate) const CREDIT: u128 = 1_000_000_000_000_000_000;
 
 /// The contracts.
@@ -43,6 +46,8 @@ pub(crate) struct Town {
     world: Mutex<World>,
     plan: Plan,
     pub(crate) network: Network,
+    /// Whether questions for neurons go unanswered.
+    pub(crate) down: AtomicBool,
 }
 
 /// The contracts as one account sees them.
@@ -68,7 +73,7 @@ impl Town {
             rate_card: suite.rate_card,
             keeper_set: suite.keeper_set,
         };
-        Arc::new(Self { world: Mutex::new(world), plan, network })
+        Arc::new(Self { world: Mutex::new(world), plan, network, down: AtomicBool::new(false) })
     }
 
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
@@ -99,7 +104,11 @@ impl Town {
     }
 
     pub(crate) fn register(&self, name: &str, endpoint: String) -> u16 {
-        let [owner, hotkey] = [name.to_owned(), format!("{name} hotkey")].map(|name| self.world().account(&name));
+        self.register_as(name, &format!("{name} hotkey"), endpoint)
+    }
+
+    pub(crate) fn register_as(&self, owner: &str, hotkey: &str, endpoint: String) -> u16 {
+        let [owner, hotkey] = [owner, hotkey].map(|name| self.world().account(name));
         self.fund(owner, self.network.registry);
         let call = SubnetRegistry::registerNeuronCall { netuid: NETUID, hotkey, endpoint, maxPrice: U256::MAX };
         self.as_account(owner, self.network.registry, call)
@@ -138,6 +147,11 @@ impl Chain for Resident {
         Ok(Head { number: world.block_number(), time: world.timestamp() })
     }
 
+    async fn last_block_before(&self, time: u64) -> Result<Option<B256>, ChainError> {
+        assert_eq!(time, self.town.network.clock.genesis());
+        Ok(Some(LAST_BLOCK))
+    }
+
     async fn rate(&self, model: B256) -> Result<Option<Rate>, ChainError> {
         let (world, card) = (self.town.world(), self.town.network.rate_card);
         let version = world.view(card, RateCard::latestVersionCall { model }).unwrap();
@@ -151,6 +165,9 @@ impl Chain for Resident {
     }
 
     async fn neuron(&self, netuid: u16, uid: u16) -> Result<Option<Neuron>, ChainError> {
+        if self.town.down.load(Ordering::Relaxed) {
+            return Err(ChainError::Rpc("no answer".to_owned()));
+        }
         let call = SubnetRegistry::neuronOfCall { netuid, uid };
         let neuron = absent(self.town.world().view(self.town.network.registry, call));
         Ok(neuron.map(|neuron| Neuron { owner: neuron.owner, hotkey: neuron.hotkey, endpoint: neuron.endpoint }))
@@ -158,7 +175,7 @@ impl Chain for Resident {
 
     async fn uid_of(&self, netuid: u16, hotkey: Address) -> Result<Option<u16>, ChainError> {
         let call = SubnetRegistry::uidOfCall { netuid, hotkey };
-        let found = self.town.world().view(self.town.network.registry, call).unwrap();
+        let found = absent(self.town.world().view(self.town.network.registry, call)).unwrap_or_default();
         Ok(found.checked_sub(U256::ONE).map(|uid| uid.to()))
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,13 +15,14 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use axum::{Json, Router};
 use tandem_protocol::api::{
-    CommitRequest, JobReceipt, JobResult, Lease, LeaseRequest, LeaseResponse, ReceiptResponse, SIGNATURE_HEADER,
-    SIGNER_HEADER, TIMESTAMP_HEADER, Verdict,
+    CommitRequest, JobFailure, JobReceipt, JobResult, Lease, LeaseRequest, LeaseResponse, ReceiptResponse,
+    SIGNATURE_HEADER, SIGNER_HEADER, TIMESTAMP_HEADER, Verdict,
 };
-use tandem_protocol::jobs::{Job, jobs};
+use tandem_protocol::jobs::{Job, beacon, jobs};
 use tandem_protocol::messages::{CommitReceipt, SignedRequest, request_hash};
 use tandem_protocol::reveal::{Reveal, RevealRules};
 use tandem_protocol::signed::Signed;
+use tandem_verifier::chain::Chain as _;
 use tandem_verifier::service;
 use tandem_verifier::verdict::Policy;
 use tandem_verifier::worker::audit::{AuditSettings, Auditor};
@@ -34,7 +36,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::common::FULL;
-use crate::town::{CREDIT, Kind, MODEL, NETUID, Town, TownNode, text};
+use crate::town::{CREDIT, Kind, LAST_BLOCK, MODEL, NETUID, Town, TownNode, text};
 
 /// What a keeper holds, in as far as a worker sees it.
 struct Desk {
@@ -44,25 +46,38 @@ struct Desk {
     beacon: B256,
     open: Mutex<Vec<Job>>,
     results: Mutex<BTreeMap<B256, JobResult>>,
+    failures: Mutex<Vec<JobFailure>>,
     commits: Mutex<Vec<CommitRequest>>,
     reveals: Mutex<Vec<Reveal>>,
 }
 
 impl Desk {
     async fn open(town: &Arc<Town>, keeper: &str, validator: Address, jobs: Vec<Job>) -> (Arc<Self>, String) {
+        Self::open_with(town, keeper, validator, jobs, first_beacon()).await
+    }
+
+    async fn open_with(
+        town: &Arc<Town>,
+        keeper: &str,
+        validator: Address,
+        jobs: Vec<Job>,
+        beacon: B256,
+    ) -> (Arc<Self>, String) {
         let desk = Arc::new(Self {
             town: town.clone(),
             key: town.key(keeper),
             validator,
-            beacon: BEACON,
+            beacon,
             open: Mutex::new(jobs),
             results: Mutex::default(),
+            failures: Mutex::default(),
             commits: Mutex::default(),
             reveals: Mutex::default(),
         });
         let routes = Router::new()
             .route("/v1/jobs/lease", post(lease))
             .route("/v1/jobs/complete", post(complete))
+            .route("/v1/jobs/fail", post(fail))
             .route("/v1/commits", post(commit))
             .route("/v1/reveals", post(reveal))
             .with_state(desk.clone());
@@ -101,6 +116,12 @@ async fn complete(State(desk): State<Arc<Desk>>, headers: HeaderMap, body: Bytes
     Json(JobReceipt::Applied)
 }
 
+async fn fail(State(desk): State<Arc<Desk>>, headers: HeaderMap, body: Bytes) -> Json<JobReceipt> {
+    desk.authenticate("/v1/jobs/fail", &headers, &body);
+    desk.failures.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
+    Json(JobReceipt::Applied)
+}
+
 async fn commit(State(desk): State<Arc<Desk>>, Json(commit): Json<CommitRequest>) -> Json<ReceiptResponse> {
     let domain = desk.town.network.oracle_domain();
     commit.verify(&domain, desk.validator).unwrap();
@@ -115,7 +136,9 @@ async fn reveal(State(desk): State<Arc<Desk>>, Json(reveal): Json<Reveal>) -> St
     StatusCode::NO_CONTENT
 }
 
-const BEACON: B256 = B256::repeat_byte(0xbe);
+fn first_beacon() -> B256 {
+    beacon(LAST_BLOCK, 0)
+}
 
 async fn start_worker(
     town: &Arc<Town>,
@@ -125,6 +148,9 @@ async fn start_worker(
     let (hotkey, payer) = (town.key("hotkey 1"), town.key("payer"));
     let store = Arc::new(Store::new(service::open_state(state, "worker.sqlite", store::SCHEMA, "w").await.unwrap()));
     let chain = town.resident("payer");
+    if chain.uid_of(NETUID, hotkey.address()).await.unwrap().is_none() {
+        town.register_as("validator 1", "hotkey 1", String::new());
+    }
     let terms = ChannelTerms { amount: CREDIT, life: 3_600, pause: 24 };
     let purse = Purse::new(chain.clone(), store.clone(), payer, terms);
     let settings = AuditSettings {
@@ -173,7 +199,7 @@ async fn cheats_weigh_nothing_and_the_row_is_committed_and_revealed_to_every_kee
     let forger = TownNode::start(&town, "forger", Kind::ConstantProof).await;
     town.buy_credits("payer", 10);
     let uids = [down - 1, down, honest.uid, small.uid, forger.uid];
-    let owed = jobs(BEACON, validator, 0, NETUID, &uids, 2);
+    let owed = jobs(first_beacon(), validator, 0, NETUID, &uids, 2);
 
     let (desk, url) = Desk::open(&town, "keeper 1", validator, owed.clone()).await;
     let (second, second_url) = Desk::open(&town, "keeper 2", validator, Vec::new()).await;
@@ -225,6 +251,64 @@ async fn cheats_weigh_nothing_and_the_row_is_committed_and_revealed_to_every_kee
     let committed = desk.commits.lock().unwrap()[0].message.clone();
     assert_eq!(committed, reveal.commit(rules.chain_id, rules.oracle));
     assert_eq!(desk.commits.lock().unwrap().len(), 1, "one sequence number, one commit");
+}
+
+/// A keeper cannot have a worker spend its credits on audits that nobody owes, nor keep it from other keepers.
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_that_do_not_follow_from_the_chain_are_given_back_undone() {
+    let town = Town::new();
+    let validator = town.key("hotkey 1").address();
+    let uid = town.register("odd", "file:///etc/passwd".to_owned());
+    let invented = B256::repeat_byte(0xbe);
+    let steered = jobs(invented, validator, 0, NETUID, &[uid], 1);
+    let owed = jobs(first_beacon(), validator, 0, NETUID, &[uid], 65);
+    let foreign = jobs(first_beacon(), validator, 0, 77, &[uid], 1);
+    let made_up = Job { id: invented, ..owed[0].clone() };
+    let future = jobs(first_beacon(), validator, 1, NETUID, &[uid], 1);
+
+    let (liar, liar_url) = Desk::open_with(&town, "keeper 1", validator, steered, invented).await;
+    let wrong = [vec![owed[64].clone(), made_up], foreign, future].concat();
+    let (odd, odd_url) = Desk::open(&town, "keeper 2", validator, wrong).await;
+    let (honest, honest_url) = Desk::open(&town, "keeper 3", validator, vec![owed[0].clone()]).await;
+    let state = tempfile::tempdir().unwrap();
+    let (worker, ending) = start_worker(&town, &[liar_url, odd_url, honest_url], state.path()).await;
+    until("the owed audit", || honest.results.lock().unwrap().contains_key(&owed[0].id)).await;
+    until("refusals", || liar.failures.lock().unwrap().len() == 1 && odd.failures.lock().unwrap().len() == 4).await;
+    ending.cancel();
+    worker.await.unwrap().unwrap();
+    assert!(liar.results.lock().unwrap().is_empty() && odd.results.lock().unwrap().is_empty());
+    let failures = [liar.failures.lock().unwrap().clone(), odd.failures.lock().unwrap().clone()].concat();
+    let mut reasons: Vec<String> = failures.into_iter().map(|failure| failure.reason).collect();
+    reasons.sort();
+    assert_eq!(
+        reasons,
+        [
+            "the job does not follow from the beacon",
+            "the job's epoch is not now",
+            "the job's round is too high",
+            "the lease's beacon is not the chain's",
+            "the validator has no uid in the job's subnet",
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workers_own_trouble_costs_no_attempt_while_it_may_pass() {
+    let town = Town::new();
+    let validator = town.key("hotkey 1").address();
+    let uid = town.register("odd", "file:///etc/passwd".to_owned());
+    let owed = jobs(first_beacon(), validator, 0, NETUID, &[uid], 1);
+    let (desk, url) = Desk::open(&town, "keeper 1", validator, owed).await;
+    town.down.store(true, Ordering::Relaxed);
+    let state = tempfile::tempdir().unwrap();
+    let (worker, ending) = start_worker(&town, &[url], state.path()).await;
+    until("a lease", || desk.open.lock().unwrap().is_empty()).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    town.down.store(false, Ordering::Relaxed);
+    until("the result", || !desk.results.lock().unwrap().is_empty()).await;
+    assert!(desk.failures.lock().unwrap().is_empty());
+    ending.cancel();
+    worker.await.unwrap().unwrap();
 }
 
 /// [SN-2] Two rows under one sequence number would be slashed.
