@@ -7,6 +7,9 @@ use crate::backend::{Backend, BackendError, Session};
 use crate::commitment::CommittedRows;
 use crate::sampling::{Sampler, TemperatureError};
 
+/// Tokens of a prompt that are fed at once. Rows do not depend on it.
+const CHUNK: usize = 128;
+
 /// What is asked of a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Request {
@@ -125,6 +128,21 @@ impl<'a> Generation<'a> {
         })
     }
 
+    /// Feeds some of a prompt that is long, so that its owner can stop in between; `false` once [`step`](Self::step) needs to
+    /// feed no more than as much.
+    ///
+    /// # Errors
+    /// [`GenerateError::Backend`].
+    pub fn feed_some(&mut self) -> Result<bool, GenerateError> {
+        if self.pending.len() <= CHUNK {
+            return Ok(false);
+        }
+        let states = self.session.feed(&self.pending[..CHUNK])?;
+        self.rows.absorb(&states);
+        self.pending.drain(..CHUNK);
+        Ok(true)
+    }
+
     /// Draws the next token; `None` once the answer has ended.
     ///
     /// # Errors
@@ -133,6 +151,7 @@ impl<'a> Generation<'a> {
         if self.finish.is_some() {
             return Ok(None);
         }
+        while self.feed_some()? {}
         let states = self.session.feed(&self.pending)?;
         self.rows.absorb(&states);
         let logits = self.backend.logits(states.rows_from(states.rows().saturating_sub(1)))?;

@@ -22,7 +22,10 @@ pub enum EngineError {
     Generate(#[from] GenerateError),
     /// It took too long.
     #[error("no answer in time")]
-    Late,
+    Late {
+        /// Tokens drawn until then; none if nothing was computed, not even of the prompt.
+        drawn: Option<usize>,
+    },
     /// The node is ending.
     #[error("the node is ending")]
     Ending,
@@ -52,14 +55,18 @@ impl Engine {
     pub fn answer(&self, request: &Request, deadline: Instant, ending: &AtomicBool) -> Result<Completion, EngineError> {
         match self {
             Self::Model(backend) => {
+                let check = |drawn| match () {
+                    () if ending.load(Ordering::Relaxed) => Err(EngineError::Ending),
+                    () if Instant::now() > deadline => Err(EngineError::Late { drawn }),
+                    () => Ok(()),
+                };
+                check(None)?;
                 let mut generation = Generation::start(backend.as_ref(), request)?;
+                while generation.feed_some()? {
+                    check(Some(0))?;
+                }
                 while generation.step()?.is_some() {
-                    if Instant::now() > deadline {
-                        return Err(EngineError::Late);
-                    }
-                    if ending.load(Ordering::Relaxed) {
-                        return Err(EngineError::Ending);
-                    }
+                    check(Some(generation.output().len()))?;
                 }
                 Ok(generation.finish()?)
             }
