@@ -141,17 +141,18 @@ impl ModelFiles {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, ModelError> {
-    std::fs::read(path).map_err(|error| ModelError::Read { path: path.to_owned(), error })
+/// A file's content; `None` if it is larger than `limit` bytes, as a stranger's may be.
+fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, ModelError> {
+    let failed = |error| ModelError::Read { path: path.to_owned(), error };
+    let mut content = Vec::new();
+    std::fs::File::open(path).map_err(failed)?.take(limit + 1).read_to_end(&mut content).map_err(failed)?;
+    Ok((content.len() as u64 <= limit).then_some(content))
 }
 
-/// Reads a JSON file of bounded size: configuration files are small, and a stranger may send one that is not.
+/// Reads a JSON file of bounded size.
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path, limit: u64) -> Result<Result<T, String>, ModelError> {
-    let failed = |error| ModelError::Read { path: path.to_owned(), error };
-    let mut text = Vec::new();
-    std::fs::File::open(path).map_err(failed)?.take(limit + 1).read_to_end(&mut text).map_err(failed)?;
-    if text.len() as u64 > limit {
-        return Ok(Err(format!("larger than {limit} bytes")));
-    }
-    Ok(serde_json::from_slice(&text).map_err(|error| error.to_string()))
+    Ok(match read(path, limit)? {
+        None => Err(format!("larger than {limit} bytes")),
+        Some(text) => serde_json::from_slice(&text).map_err(|error| error.to_string()),
+    })
 }

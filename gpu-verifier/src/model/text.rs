@@ -6,6 +6,9 @@ use tokenizers::Tokenizer;
 
 use super::{ModelError, read};
 
+/// Larger than any tokenizer that is in use; a stranger's file may be larger still.
+const LIMIT: u64 = 256 << 20;
+
 /// Turns text into tokens and back.
 #[derive(Debug)]
 pub struct Text(Tokenizer);
@@ -13,7 +16,10 @@ pub struct Text(Tokenizer);
 impl Text {
     pub(super) fn read(path: &Path, vocab_size: usize) -> Result<Self, ModelError> {
         let wrong = |reason: String| ModelError::Tokenizer { path: path.to_owned(), reason };
-        let tokenizer = Tokenizer::from_bytes(read(path)?).map_err(|error| wrong(error.to_string()))?;
+        let bytes = read(path, LIMIT)?.ok_or_else(|| wrong(format!("larger than {LIMIT} bytes")))?;
+        let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(|error| wrong(error.to_string()))?;
+        // What is asked is what is fed: nothing cut off, nothing filled up, whatever the file wants.
+        tokenizer.with_padding(None).with_truncation(None).map_err(|error| wrong(error.to_string()))?;
         match tokenizer.get_vocab(true).into_iter().find(|&(_, id)| id as usize >= vocab_size) {
             Some((token, id)) => Err(wrong(format!("token {token:?} is {id}, the model knows {vocab_size}"))),
             None => Ok(Self(tokenizer)),

@@ -1,7 +1,7 @@
 //! The contributor's node: an OpenAI-compatible completion endpoint that is paid by voucher and proves what it computed.
 //!
-//! A request passes, in this order: form ([`openai`]), length, a free place, payment ([`till`]), the model ([`engine`]), the
-//! commitment. From payment on it runs in a task of its own, so that a client that hangs up pays for what was computed.
+//! A request passes, in this order: form ([`openai`]), a place in the queue, length, a place at the model, payment ([`till`]),
+//! the model ([`engine`]), the commitment. One without a voucher gets no further than its form. From payment on it runs in a task of its own, so that a client that hangs up pays for what was computed.
 //! The [`settler`] brings vouchers to the chain.
 
 pub mod engine;
@@ -114,11 +114,17 @@ impl Node {
             let message = format!("this node serves {:?}, not {:?}", self.identity.model, request.model);
             return Err(ApiError::new(StatusCode::NOT_FOUND, "model_not_found", message));
         }
-        let asked = self.tokenize(&request)?;
-        let Some(payment) = request.payment else { return Err(self.refusal(TillError::Missing, None).await) };
+        let Some(payment) = request.payment.clone() else {
+            return Err(self.refusal(TillError::Missing, None).await);
+        };
         let deadline = Instant::now() + self.limits.answer;
         let busy = || ApiError::busy(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "too many requests, try again");
         let waiting = self.queue.clone().try_acquire_owned().map_err(|_| busy())?;
+        let (node, temperature_milli) = (self.clone(), request.temperature_milli);
+        let asked = tokio::task::spawn_blocking(move || node.tokenize(&request)).await.map_err(|error| {
+            tracing::error!(%error, "the tokenizer failed");
+            internal()
+        })??;
         let place = tokio::time::timeout_at(deadline.into(), self.places.clone().acquire_owned())
             .await
             .map_err(|_| busy())?
@@ -126,7 +132,7 @@ impl Node {
 
         let work = tokio::spawn(async move {
             let _held = (waiting, place);
-            self.paid(payment, asked, request.temperature_milli, deadline).await
+            self.paid(payment, asked, temperature_milli, deadline).await
         });
         work.await.unwrap_or_else(|error| {
             tracing::error!(%error, "a request's task failed");
@@ -186,7 +192,7 @@ impl Node {
         .await;
         let (asked, completion) = match answer {
             Ok((asked, Ok(completion))) => (asked, completion),
-            Ok((_, Err(error))) => return Err(self.unserved(admission, error).await),
+            Ok((_, Err(error))) => return Err(self.unserved(admission, prompt_tokens, error).await),
             Err(error) => {
                 tracing::error!(%error, "the model's thread failed");
                 self.give_up(admission).await;
@@ -251,10 +257,18 @@ impl Node {
         })
     }
 
-    async fn unserved(&self, admission: Admission, error: EngineError) -> ApiError {
-        self.give_up(admission).await;
+    async fn unserved(&self, mut admission: Admission, prompt: u64, error: EngineError) -> ApiError {
+        if let EngineError::Late { drawn: Some(drawn) } = error {
+            // What was computed is paid: otherwise requests that cannot be answered in time would occupy a node for nothing.
+            let used = Tokens { prompt, completion: drawn as u64 };
+            if let Err(error) = self.till.served(&mut admission, used).await {
+                tracing::error!(%error, "cannot count a late response");
+            }
+        } else {
+            self.give_up(admission).await;
+        }
         match error {
-            EngineError::Late | EngineError::Ending => {
+            EngineError::Late { .. } | EngineError::Ending => {
                 ApiError::busy(StatusCode::SERVICE_UNAVAILABLE, "no_answer_in_time", error.to_string())
             }
             EngineError::Generate(error) => {

@@ -14,7 +14,7 @@ use super::till::{Till, TillError};
 use crate::chain::Chain;
 
 /// Vouchers in one transaction.
-const BATCH: u32 = 40;
+const BATCH: usize = 40;
 /// A voucher that did not settle in so many mined transactions never will: its channel was settled further, or closed.
 const ATTEMPTS: u32 = 3;
 
@@ -35,18 +35,27 @@ pub async fn run(till: Arc<Till>, chain: Arc<dyn Chain>, every: Duration, ending
     }
 }
 
-/// One round. `failures` counts, per channel, mined transactions in which its voucher did not settle.
+/// One round: every voucher that is owed is tried once. `failures` counts, per channel, mined transactions in which its voucher
+/// did not settle.
 ///
 /// # Errors
 /// [`TillError`] when the chain or the state file failed; the next round does what is left.
 pub async fn settle(till: &Till, chain: &dyn Chain, failures: &mut HashMap<U256, u32>) -> Result<(), TillError> {
-    let vouchers = till.owed(BATCH).await?;
-    if vouchers.is_empty() {
-        return Ok(());
+    for batch in till.owed(u32::MAX).await?.chunks(BATCH) {
+        settle_batch(till, chain, batch, failures).await?;
     }
-    let transaction = chain.settle(&vouchers).await?;
+    Ok(())
+}
+
+async fn settle_batch(
+    till: &Till,
+    chain: &dyn Chain,
+    vouchers: &[Signed<Voucher>],
+    failures: &mut HashMap<U256, u32>,
+) -> Result<(), TillError> {
+    let transaction = chain.settle(vouchers).await?;
     let mut settled = 0_usize;
-    for Signed { message: Voucher { channelId: id, amount, .. }, .. } in &vouchers {
+    for Signed { message: Voucher { channelId: id, amount, .. }, .. } in vouchers {
         if till.reconcile(*id).await? >= *amount {
             failures.remove(id);
             settled += 1;

@@ -132,6 +132,24 @@ fn a_tokenizer_that_is_broken_or_too_large_for_the_model_is_refused() {
     assert_names(load_edited("tokenizer.json", beyond), &["tokenizer.json", "9999", "288"]);
 }
 
+#[test]
+fn prompts_are_neither_cut_nor_filled_up_whatever_the_tokenizers_file_says() {
+    let dir = written(1, Size::Small);
+    let path = dir.path().join("tokenizer.json");
+    let plain = fs::read_to_string(&path).unwrap();
+    let encode = || ModelFiles::open(dir.path()).unwrap().tokenizer().unwrap().encode("Hello there").unwrap();
+    let expected = encode();
+    let truncation = r#""truncation":{"direction":"Right","max_length":3,"strategy":"LongestFirst","stride":0}"#;
+    let padding = r#""padding":{"strategy":{"Fixed":64},"direction":"Right","pad_to_multiple_of":null,"pad_id":0,"pad_type_id":0,"pad_token":"a"}"#;
+    let edited = plain.replace(r#""truncation":null"#, truncation).replace(r#""padding":null"#, padding);
+    assert_ne!(edited, plain);
+    fs::write(&path, edited).unwrap();
+    assert_eq!(encode(), expected);
+    fs::File::options().write(true).open(&path).unwrap().set_len((256 << 20) + 1).unwrap();
+    let refused = ModelFiles::open(dir.path()).unwrap().tokenizer().map(drop).map_err(|error| error.to_string());
+    assert_names(refused, &["tokenizer.json", "larger than"]);
+}
+
 /// Splits the one file of the seeded model into two with an index, as large models come.
 #[test]
 fn sharded_weights_give_the_same_model_and_a_bad_index_is_refused() {

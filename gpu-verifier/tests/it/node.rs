@@ -147,6 +147,13 @@ async fn forged_replayed_short_and_foreign_vouchers_buy_nothing() {
 async fn requests_that_cannot_be_served_are_refused_before_payment() {
     let town = Town::new();
     let node = TownNode::start(&town, "miner", Kind::Honest).await;
+    let mut user = User::open(&town, "user", node.uid, 5, 3_600).await;
+    let paid = user.request(&town, "Hello", 8)["tandem"].clone();
+    let with_paid = |name: &str, value: Value| {
+        let mut body = json!({ "model": MODEL, "prompt": "Hello", "tandem": paid });
+        body[name] = value;
+        body
+    };
     let with = |name: &str, value: Value| {
         let mut body = json!({ "model": MODEL, "prompt": "Hello" });
         body[name] = value;
@@ -154,9 +161,9 @@ async fn requests_that_cannot_be_served_are_refused_before_payment() {
     };
     let cases = [
         (with("model", json!("gpt-5")), 404, "model_not_found"),
-        (with("prompt", json!("x".repeat(2_100))), 400, "context_length_exceeded"),
-        (with("max_tokens", json!(2_045)), 400, "context_length_exceeded"),
-        (with("max_tokens", json!(u64::MAX)), 400, "context_length_exceeded"),
+        (with_paid("prompt", json!("x".repeat(2_100))), 400, "context_length_exceeded"),
+        (with_paid("max_tokens", json!(2_045)), 400, "context_length_exceeded"),
+        (with_paid("max_tokens", json!(u64::MAX)), 400, "context_length_exceeded"),
         (with("max_tokens", json!(0)), 400, "invalid_value"),
         (with("max_tokens", json!(-1)), 400, "invalid_value"),
         (with("prompt", json!(["Hello"])), 400, "invalid_value"),
@@ -169,6 +176,8 @@ async fn requests_that_cannot_be_served_are_refused_before_payment() {
         (with("n", json!(2)), 400, "unsupported_parameter"),
         (with("tandem", json!({ "voucher": {} })), 400, "invalid_value"),
         (with("nonsense", json!(1)), 400, "unsupported_parameter"),
+        // Nothing is tokenized for nothing.
+        (with("prompt", json!("x".repeat(2_100))), 402, "payment_required"),
         // Harmless, so the only thing missing is money.
         (with("top_p", json!(1)), 402, "payment_required"),
         (with("stop", Value::Null), 402, "payment_required"),
