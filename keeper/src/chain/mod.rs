@@ -71,6 +71,20 @@ impl SubnetFacts {
     pub fn hotkeys(&self) -> Vec<Address> {
         self.neurons.iter().map(|neuron| neuron.input.hotkey).collect()
     }
+
+    /// Neurons with stake, by uid.
+    pub fn validators(&self) -> impl Iterator<Item = (u16, &NeuronFacts)> {
+        (0..=u16::MAX).zip(&self.neurons).filter(|(_, neuron)| neuron.input.stake > 0)
+    }
+
+    /// The validators that may hold a permit: those of the `max_validators` largest stakes, the higher uid first among
+    /// equals, as [`tandem_protocol::outcome`] chooses them.
+    pub fn permitted(&self) -> Vec<(u16, &NeuronFacts)> {
+        let mut validators: Vec<_> = self.validators().collect();
+        validators.sort_unstable_by_key(|(uid, neuron)| std::cmp::Reverse((neuron.input.stake, *uid)));
+        validators.truncate(usize::from(self.hyperparameters.max_validators));
+        validators
+    }
 }
 
 /// Everything that holds for an epoch from its start on `[SN-2]`.
@@ -213,4 +227,22 @@ pub trait ChainReader: Send + Sync {
     /// Sums of the grants of settled epochs by netuid; they are written once, so any block at which they are settled will do.
     async fn granted(&self, epochs: RangeInclusive<u64>, netuids: &[u16])
     -> Result<BTreeMap<u16, Granted>, ChainError>;
+}
+
+/// The words of an error without any URL in them: that of a node usually holds an API key, which no log may show.
+pub fn without_urls(error: &impl std::fmt::Display) -> String {
+    let words = error.to_string();
+    let mut shown = String::with_capacity(words.len());
+    let mut rest = words.as_str();
+    while let Some(at) = rest.find("://") {
+        let is_scheme = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '+' | '-' | '.');
+        let ends_url =
+            |letter: char| letter.is_whitespace() || matches!(letter, ')' | '"' | '\'' | '`' | '>' | ']' | '}');
+        let start = rest[..at].trim_end_matches(is_scheme).len();
+        shown.push_str(&rest[..start]);
+        shown.push_str("[url]");
+        rest = rest[at..].find(ends_url).map_or("", |length| &rest[at + length..]);
+    }
+    shown.push_str(rest);
+    shown
 }

@@ -19,7 +19,7 @@ use tandem_protocol::{
 
 use super::{
     BlockRef, ChainError, ChainReader, EpochFacts, Granted, Heads, KeeperSetFacts, NeuronFacts, OracleState,
-    PostedReport, ReportRef, ReportStatus, StoredReport, SubnetFacts,
+    PostedReport, ReportRef, ReportStatus, StoredReport, SubnetFacts, without_urls,
 };
 use crate::{config::Finality, network::Network};
 
@@ -40,8 +40,8 @@ impl RpcChain {
     /// Connects to `url`; nothing is asked yet.
     pub fn connect(url: &str, network: Network, finality: Finality) -> Result<Self, ChainError> {
         let bad = |reason: String| ChainError::Rpc { what: "connect", reason };
-        let url = url.parse().map_err(|error| bad(format!("{url:?} is not a URL: {error}")))?;
-        let client = reqwest::Client::builder().timeout(TIMEOUT).build().map_err(|error| bad(error.to_string()))?;
+        let url = url.parse().map_err(|error| bad(format!("`rpc` is not a URL: {error}")))?;
+        let client = reqwest::Client::builder().timeout(TIMEOUT).build().map_err(|error| bad(without_urls(&error)))?;
         let provider = ProviderBuilder::new().disable_recommended_fillers().connect_reqwest(client, url).erased();
         Ok(Self { provider, network, finality })
     }
@@ -132,7 +132,10 @@ impl RpcChain {
                     }
                 }
                 // The node has pruned that state: what stands there now is the best guess, and only audits depend on it.
-                Err(error) => tracing::warn!(netuid, epoch, %error, "endpoints of the epoch's start are not to be had"),
+                Err(error) => {
+                    let error = without_urls(&error);
+                    tracing::warn!(netuid, epoch, error, "endpoints of the epoch's start are not to be had");
+                }
             }
         }
         Ok(Some(SubnetFacts {
@@ -324,5 +327,5 @@ fn amount(value: U256, what: &str) -> Result<u128, ChainError> {
 }
 
 fn rpc<E: Display>(what: &'static str) -> impl FnOnce(E) -> ChainError {
-    move |error| ChainError::Rpc { what, reason: error.to_string() }
+    move |error| ChainError::Rpc { what, reason: without_urls(&error) }
 }

@@ -41,6 +41,7 @@ use tokio::sync::Mutex;
 pub use classify::{Refusal, classify};
 
 use crate::{
+    chain::without_urls,
     config::{Finality, SenderConfig},
     network::Network,
     store::{NewTx, OutboxTx, Store, StoreError, TxAttempt, TxState},
@@ -240,7 +241,7 @@ impl Sender {
                         .map_or_else(|| payload.message.to_string(), |data| tandem_contracts::decode_revert(&data));
                     Err(SendError::Reverts { purpose: purpose.to_owned(), reason })
                 }
-                _ => Err(SendError::Rpc { what: "eth_estimateGas", reason: error.to_string() }),
+                _ => Err(SendError::Rpc { what: "eth_estimateGas", reason: without_urls(&error) }),
             },
         }
     }
@@ -254,7 +255,7 @@ impl Sender {
             .provider
             .estimate_eip1559_fees()
             .await
-            .map_err(|error| SendError::Rpc { what: "eth_feeHistory", reason: error.to_string() })?;
+            .map_err(|error| SendError::Rpc { what: "eth_feeHistory", reason: without_urls(&error) })?;
         let tip = estimate.max_priority_fee_per_gas.max(u128::from(self.config.min_tip_wei));
         Ok(Fees { max: estimate.max_fee_per_gas.max(tip), tip })
     }
@@ -264,7 +265,7 @@ impl Sender {
             .get_transaction_count(self.key.address())
             .block_id(BlockId::Number(at))
             .await
-            .map_err(|error| SendError::Rpc { what: "eth_getTransactionCount", reason: error.to_string() })
+            .map_err(|error| SendError::Rpc { what: "eth_getTransactionCount", reason: without_urls(&error) })
     }
 
     async fn final_number(&self) -> Result<u64, SendError> {
@@ -276,7 +277,7 @@ impl Sender {
             .provider
             .get_block_by_number(tag)
             .await
-            .map_err(|error| SendError::Rpc { what: "eth_getBlockByNumber", reason: error.to_string() })?;
+            .map_err(|error| SendError::Rpc { what: "eth_getBlockByNumber", reason: without_urls(&error) })?;
         let number = block.map_or(0, |block| block.header.number);
         Ok(match self.finality {
             Finality::Finalized => number,
@@ -314,7 +315,8 @@ impl Sender {
             Err(error) => {
                 let refusal = error.as_error_resp().map_or(Refusal::Other, |payload| classify(&payload.message));
                 if refusal != Refusal::AlreadyKnown {
-                    tracing::warn!(purpose = tx.purpose, nonce = tx.nonce, ?refusal, %error, "transaction not taken");
+                    let error = without_urls(&error);
+                    tracing::warn!(purpose = tx.purpose, nonce = tx.nonce, ?refusal, error, "transaction not taken");
                 }
                 refusal
             }
@@ -354,7 +356,7 @@ impl Sender {
                 .provider
                 .get_transaction_receipt(attempt.hash)
                 .await
-                .map_err(|error| SendError::Rpc { what: "eth_getTransactionReceipt", reason: error.to_string() })?;
+                .map_err(|error| SendError::Rpc { what: "eth_getTransactionReceipt", reason: without_urls(&error) })?;
             if let Some(receipt) = receipt
                 && let Some(number) = receipt.block_number
             {
