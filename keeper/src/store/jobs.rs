@@ -1,7 +1,7 @@
 //! Job leases in SQL. `attempt` is the fencing token: it rises with each lease, and only its holder is heard.
 
 use alloy_primitives::{Address, B256};
-use sqlx::{Row, Sqlite, SqlitePool, Transaction, sqlite::SqliteRow};
+use sqlx::{Row, Sqlite, SqliteExecutor, SqlitePool, Transaction, sqlite::SqliteRow};
 use tandem_protocol::{
     api::{AuditCount, AuditOutcome, JobFailure, JobResult, Verdict},
     jobs::Job,
@@ -12,8 +12,11 @@ use super::{
     sqlite::{add_evidence, hash, int, json, uint},
 };
 
-/// A job that was given back is not handed out again at once.
+/// A job that was given back for the first time is handed out again after so long, then after four times as long each
+/// time: a contributor that is away for a moment must not use up all attempts within it.
 const BACK_OFF_MS: u64 = 500;
+/// And no later than this.
+const MAX_BACK_OFF_MS: u64 = 60_000;
 
 pub(super) async fn add(
     transaction: &mut Transaction<'_, Sqlite>,
@@ -38,10 +41,17 @@ pub(super) async fn add(
     Ok(added)
 }
 
-pub(super) async fn lease(
-    transaction: &mut Transaction<'_, Sqlite>,
-    query: LeaseQuery,
-) -> Result<Vec<LeasedJob>, StoreError> {
+/// Whether there is anything to lease.
+pub(super) async fn any_free(readers: &SqlitePool, query: LeaseQuery) -> Result<bool, StoreError> {
+    Ok(!free(readers, LeaseQuery { limit: 1, ..query }).await?.is_empty())
+}
+
+/// Whether the validator has such a job.
+pub(super) async fn exists(readers: &SqlitePool, validator: Address, job: B256) -> Result<bool, StoreError> {
+    Ok(held(readers, validator, job).await?.is_some())
+}
+
+async fn free(executor: impl SqliteExecutor<'_>, query: LeaseQuery) -> Result<Vec<SqliteRow>, StoreError> {
     let rows = sqlx::query(
         "SELECT id, epoch, netuid, uid, round, attempt FROM jobs
          WHERE state = 'open' AND validator = ? AND epoch = ? AND lease_until_ms <= ? AND attempt < ?
@@ -52,8 +62,16 @@ pub(super) async fn lease(
     .bind(int(query.now_ms)?)
     .bind(query.max_attempts)
     .bind(query.limit)
-    .fetch_all(&mut **transaction)
+    .fetch_all(executor)
     .await?;
+    Ok(rows)
+}
+
+pub(super) async fn lease(
+    transaction: &mut Transaction<'_, Sqlite>,
+    query: LeaseQuery,
+) -> Result<Vec<LeasedJob>, StoreError> {
+    let rows = free(&mut **transaction, query).await?;
     let mut leased = Vec::with_capacity(rows.len());
     for row in &rows {
         let job = LeasedJob { job: job(row)?, attempt: row.try_get::<u32, _>("attempt")? + 1 };
@@ -96,7 +114,7 @@ pub(super) async fn complete(
     result: &JobResult,
     now_ms: u64,
 ) -> Result<JobOutcome, StoreError> {
-    let Some(held) = held(transaction, validator, result.job).await? else { return Ok(JobOutcome::Unknown) };
+    let Some(held) = held(&mut **transaction, validator, result.job).await? else { return Ok(JobOutcome::Unknown) };
     if let Some(text) = &held.result {
         let known: AuditOutcome = serde_json::from_str(text)
             .map_err(|error| StoreError::Malformed { what: "result", reason: error.to_string() })?;
@@ -126,17 +144,28 @@ pub(super) async fn fail(
     failure: &JobFailure,
     now_ms: u64,
 ) -> Result<JobOutcome, StoreError> {
-    let Some(held) = held(transaction, validator, failure.job).await? else { return Ok(JobOutcome::Unknown) };
+    let Some(held) = held(&mut **transaction, validator, failure.job).await? else { return Ok(JobOutcome::Unknown) };
     if held.result.is_some() || failure.attempt == 0 || held.attempt != failure.attempt {
         return Ok(JobOutcome::Late);
     }
     sqlx::query("UPDATE jobs SET lease_until_ms = ?, reason = ? WHERE id = ?")
-        .bind(int(now_ms.saturating_add(BACK_OFF_MS))?)
+        .bind(int(now_ms.saturating_add(back_off_ms(failure.attempt)))?)
         .bind(&failure.reason)
         .bind(failure.job.as_slice())
         .execute(&mut **transaction)
         .await?;
     Ok(JobOutcome::Applied)
+}
+
+/// `0.5 s · 4^(attempt − 1)`, capped.
+fn back_off_ms(attempt: u32) -> u64 {
+    BACK_OFF_MS.saturating_mul(4u64.saturating_pow(attempt.saturating_sub(1))).min(MAX_BACK_OFF_MS)
+}
+
+/// Deletes the jobs of epochs before `epoch`.
+pub(super) async fn prune(transaction: &mut Transaction<'_, Sqlite>, epoch: u64) -> Result<u64, StoreError> {
+    let pruned = sqlx::query("DELETE FROM jobs WHERE epoch < ?").bind(int(epoch)?).execute(&mut **transaction).await?;
+    Ok(pruned.rows_affected())
 }
 
 pub(super) async fn audits(readers: &SqlitePool, epoch: u64) -> Result<Vec<AuditCount>, StoreError> {
@@ -172,15 +201,11 @@ struct Held {
     result: Option<String>,
 }
 
-async fn held(
-    transaction: &mut Transaction<'_, Sqlite>,
-    validator: Address,
-    job: B256,
-) -> Result<Option<Held>, StoreError> {
+async fn held(executor: impl SqliteExecutor<'_>, validator: Address, job: B256) -> Result<Option<Held>, StoreError> {
     sqlx::query("SELECT epoch, attempt, result FROM jobs WHERE id = ? AND validator = ?")
         .bind(job.as_slice())
         .bind(validator.as_slice())
-        .fetch_optional(&mut **transaction)
+        .fetch_optional(executor)
         .await?
         .map(|row| {
             Ok(Held {

@@ -130,6 +130,9 @@ pub trait Store: Outbox + Send + Sync {
     /// Adds jobs of a validator; those that are there stay as they are. Answers how many are new.
     async fn add_jobs(&self, validator: Address, jobs: &[Job]) -> Result<u64, StoreError>;
 
+    /// Forgets the jobs of epochs before `before`; answers how many there were.
+    async fn prune_jobs(&self, before: u64) -> Result<u64, StoreError>;
+
     /// Leases jobs that are open or whose lease has run out, in the order of their rounds.
     async fn lease_jobs(&self, query: LeaseQuery) -> Result<Vec<LeasedJob>, StoreError>;
 
@@ -147,7 +150,7 @@ pub trait Store: Outbox + Send + Sync {
     async fn complete_job(&self, validator: Address, result: &JobResult, now_ms: u64)
     -> Result<JobOutcome, StoreError>;
 
-    /// Takes a job back and opens it again.
+    /// Takes a job back and opens it again after a while that grows with each attempt.
     async fn fail_job(&self, validator: Address, failure: &JobFailure, now_ms: u64) -> Result<JobOutcome, StoreError>;
 
     /// Results of an epoch by contributor, ascending.

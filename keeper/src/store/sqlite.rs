@@ -62,7 +62,18 @@ impl Store for SqliteStore {
         Ok(added)
     }
 
+    async fn prune_jobs(&self, before: u64) -> Result<u64, StoreError> {
+        let mut transaction = self.write().await?;
+        let pruned = jobs::prune(&mut transaction, before).await?;
+        transaction.commit().await?;
+        Ok(pruned)
+    }
+
     async fn lease_jobs(&self, query: LeaseQuery) -> Result<Vec<LeasedJob>, StoreError> {
+        // Idle workers ask all the time; the one writer is for those who get something.
+        if !jobs::any_free(&self.readers, query).await? {
+            return Ok(Vec::new());
+        }
         let mut transaction = self.write().await?;
         let leased = jobs::lease(&mut transaction, query).await?;
         transaction.commit().await?;
@@ -77,6 +88,9 @@ impl Store for SqliteStore {
         now_ms: u64,
         until_ms: u64,
     ) -> Result<bool, StoreError> {
+        if !jobs::exists(&self.readers, validator, job).await? {
+            return Ok(false);
+        }
         let mut transaction = self.write().await?;
         let extended = jobs::extend(&mut transaction, validator, job, attempt, now_ms, until_ms).await?;
         transaction.commit().await?;
@@ -89,6 +103,9 @@ impl Store for SqliteStore {
         result: &JobResult,
         now_ms: u64,
     ) -> Result<JobOutcome, StoreError> {
+        if !jobs::exists(&self.readers, validator, result.job).await? {
+            return Ok(JobOutcome::Unknown);
+        }
         let mut transaction = self.write().await?;
         let outcome = jobs::complete(&mut transaction, validator, result, now_ms).await?;
         transaction.commit().await?;
@@ -96,6 +113,9 @@ impl Store for SqliteStore {
     }
 
     async fn fail_job(&self, validator: Address, failure: &JobFailure, now_ms: u64) -> Result<JobOutcome, StoreError> {
+        if !jobs::exists(&self.readers, validator, failure.job).await? {
+            return Ok(JobOutcome::Unknown);
+        }
         let mut transaction = self.write().await?;
         let outcome = jobs::fail(&mut transaction, validator, failure, now_ms).await?;
         transaction.commit().await?;

@@ -83,14 +83,29 @@ async fn a_job_that_is_given_back_is_tried_again_but_not_for_ever() {
     let (_folder, store) = open().await;
     let list = jobs(B256::ZERO, VALIDATOR, 3, 1, &[4], 1);
     store.add_jobs(VALIDATOR, &list).await.unwrap();
-    for attempt in 1..=3u32 {
-        let now = u64::from(attempt) * 1_000;
-        assert_eq!(store.lease_jobs(lease(1, now)).await.unwrap()[0].attempt, attempt);
+    let patient = |now| LeaseQuery { max_attempts: 6, ..lease(1, now) };
+    let mut now = 1_000;
+    for (attempt, pause) in (1..).zip([500, 2_000, 8_000, 32_000, 60_000, 60_000]) {
+        assert_eq!(store.lease_jobs(patient(now)).await.unwrap()[0].attempt, attempt);
         let failure = JobFailure { job: list[0].id, attempt, reason: "no answer".into() };
         assert_eq!(store.fail_job(VALIDATOR, &failure, now).await.unwrap(), JobOutcome::Applied);
-        assert!(store.lease_jobs(lease(1, now + 1)).await.unwrap().is_empty());
+        assert!(store.lease_jobs(patient(now + pause - 1)).await.unwrap().is_empty());
+        now += pause;
     }
-    assert!(store.lease_jobs(lease(1, 1_000_000)).await.unwrap().is_empty());
+    assert!(store.lease_jobs(patient(now + 1_000_000)).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn old_jobs_are_forgotten_and_newer_ones_stay() {
+    let (_folder, store) = open().await;
+    for epoch in 1..=4u8 {
+        let beacon = B256::repeat_byte(epoch);
+        store.add_jobs(VALIDATOR, &jobs(beacon, VALIDATOR, epoch.into(), 1, &[4, 5], 1)).await.unwrap();
+    }
+    assert_eq!(store.prune_jobs(3).await.unwrap(), 4);
+    assert_eq!(store.prune_jobs(3).await.unwrap(), 0);
+    assert!(store.lease_jobs(LeaseQuery { epoch: 2, ..lease(9, 0) }).await.unwrap().is_empty());
+    assert_eq!(store.lease_jobs(lease(9, 0)).await.unwrap().len(), 2);
 }
 
 #[tokio::test]

@@ -90,7 +90,7 @@ impl Net {
             net.call(keeper.address(), net.suite.keeper_set, KeeperSet::setEndpointCall { endpoint }).await;
         }
         for number in 1..=3 {
-            net.register(&format!("validator owner {number}"), &format!("hotkey {number}"), "").await;
+            net.register(&format!("validator {number}"), &format!("hotkey {number}"), "").await;
         }
         for number in 1..=2 {
             let endpoint = format!("http://contributor-{number}.example");
