@@ -38,6 +38,12 @@ impl Policy {
             margin: config.margin_s.unwrap_or((length / 20).max(2)),
         }
     }
+
+    /// Round of the agreement on `epoch` at chain time `now`.
+    pub fn round_at(&self, clock: &EpochClock, epoch: u64, now: u64) -> u32 {
+        let start = clock.reveal_deadline(epoch);
+        u32::try_from(now.saturating_sub(start) / self.proposer_timeout).unwrap_or(u32::MAX)
+    }
 }
 
 /// A list that was checked and is the rightful proposer's.
@@ -47,7 +53,7 @@ pub struct KnownProposal {
     pub round: u32,
     /// Who proposes.
     pub proposer: Address,
-    /// Name of its content, [`crate::rows::content_hash`].
+    /// Name of its content, [`tandem_protocol::messages::rows_hash`].
     pub content: B256,
     /// Sequence numbers of the rows in it.
     pub rows: BTreeMap<RowKey, u32>,
@@ -205,7 +211,7 @@ fn agree(view: &View<'_>, work: &Work) -> Option<Action> {
     if let Some((report, previous)) = work.attested {
         return post(view, work, turn, report, previous);
     }
-    let content = work.chosen.or_else(|| acceptable(view, work, start));
+    let content = work.chosen.or_else(|| acceptable(view, work));
     match content {
         Some(content) => {
             let settled = view.oracle.settled_through > work.epoch;
@@ -217,8 +223,8 @@ fn agree(view: &View<'_>, work: &Work) -> Option<Action> {
 }
 
 /// The list of the earliest round that leaves out no row this keeper holds.
-fn acceptable(view: &View<'_>, work: &Work, start: u64) -> Option<B256> {
-    let round = round_at(view, start);
+fn acceptable(view: &View<'_>, work: &Work) -> Option<B256> {
+    let round = view.policy.round_at(&view.clock, work.epoch, view.now);
     work.proposals
         .iter()
         .filter(|proposal| proposal.round <= round)
@@ -230,7 +236,7 @@ fn acceptable(view: &View<'_>, work: &Work, start: u64) -> Option<B256> {
 }
 
 fn propose(view: &View<'_>, work: &Work, start: u64) -> Option<Action> {
-    let round = round_at(view, start);
+    let round = view.policy.round_at(&view.clock, work.epoch, view.now);
     if proposer(&work.set, work.epoch, round) != Some(view.me) {
         return None;
     }
@@ -239,10 +245,6 @@ fn propose(view: &View<'_>, work: &Work, start: u64) -> Option<Action> {
     let all_heard = work.peers_heard + 1 >= work.set.keepers.len();
     let waited = view.now >= round_start.saturating_add(view.policy.collect_wait);
     (!proposed && (all_heard || waited)).then_some(Action::Propose { epoch: work.epoch, attempt: work.attempt, round })
-}
-
-fn round_at(view: &View<'_>, start: u64) -> u32 {
-    u32::try_from(view.now.saturating_sub(start) / view.policy.proposer_timeout).unwrap_or(u32::MAX)
 }
 
 /// While the epoch before is unposted, its last transaction may still be under way; a report that names the wrong

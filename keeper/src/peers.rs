@@ -14,6 +14,11 @@ use tandem_protocol::{
 
 use crate::{chain::KeeperSetFacts, config::PeersConfig};
 
+/// Bytes of a list of attestations beyond which it is not read on: a signed report of each keeper is a fraction of this.
+const MAX_ATTESTATIONS: usize = 1 << 20;
+/// Bytes of a list of rows, proposed or held, beyond which it is not read on.
+const MAX_ROWS: usize = 32 << 20;
+
 /// Why a peer had no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum PeerError {
@@ -23,9 +28,9 @@ pub enum PeerError {
     /// It answered with another status.
     #[error("HTTP status {0}")]
     Status(StatusCode),
-    /// It sent more than a bundle can be.
-    #[error("answer is longer than {MAX_BUNDLE_BYTES} bytes")]
-    TooLong,
+    /// It sent more than such an answer can be.
+    #[error("answer is longer than {0} bytes")]
+    TooLong(usize),
     /// It sent something else.
     #[error("malformed answer: {0}")]
     Malformed(#[from] serde_json::Error),
@@ -68,17 +73,17 @@ impl Peers {
 
     /// The list that the peer has decided for or knows of.
     pub async fn proposal(&self, peer: &Peer, epoch: u64) -> Result<Option<Proposal>, PeerError> {
-        self.json(format!("{}/v1/epochs/{epoch}/proposal", peer.base)).await
+        self.json(format!("{}/v1/epochs/{epoch}/proposal", peer.base), MAX_ROWS).await
     }
 
     /// The rows that the peer holds; `None` before the deadline.
     pub async fn reveals(&self, peer: &Peer, epoch: u64) -> Result<Option<RevealList>, PeerError> {
-        self.json(format!("{}/v1/epochs/{epoch}/reveals", peer.base)).await
+        self.json(format!("{}/v1/epochs/{epoch}/reveals", peer.base), MAX_ROWS).await
     }
 
     /// The attestations that the peer knows of.
     pub async fn attestations(&self, peer: &Peer, epoch: u64) -> Result<Option<Vec<Attestation>>, PeerError> {
-        self.json(format!("{}/v1/epochs/{epoch}/attestations", peer.base)).await
+        self.json(format!("{}/v1/epochs/{epoch}/attestations", peer.base), MAX_ATTESTATIONS).await
     }
 
     /// The bytes of a bundle.
@@ -86,8 +91,12 @@ impl Peers {
         self.get(format!("{}/v1/bundles/{hash}", peer.base)).await
     }
 
-    /// The bytes at a URL.
+    /// The bytes of a bundle at a URL.
     pub async fn get(&self, url: String) -> Result<Option<Bytes>, PeerError> {
+        self.read(url, MAX_BUNDLE_BYTES).await
+    }
+
+    async fn read(&self, url: String, limit: usize) -> Result<Option<Bytes>, PeerError> {
         let mut answer = self.http.get(url).send().await?;
         match answer.status() {
             StatusCode::OK => {}
@@ -96,16 +105,16 @@ impl Peers {
         }
         let mut bytes = BytesMut::new();
         while let Some(chunk) = answer.chunk().await? {
-            if bytes.len() + chunk.len() > MAX_BUNDLE_BYTES {
-                return Err(PeerError::TooLong);
+            if bytes.len() + chunk.len() > limit {
+                return Err(PeerError::TooLong(limit));
             }
             bytes.extend_from_slice(&chunk);
         }
         Ok(Some(bytes.freeze()))
     }
 
-    async fn json<T: DeserializeOwned>(&self, url: String) -> Result<Option<T>, PeerError> {
-        match self.get(url).await? {
+    async fn json<T: DeserializeOwned>(&self, url: String, limit: usize) -> Result<Option<T>, PeerError> {
+        match self.read(url, limit).await? {
             Some(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
             None => Ok(None),
         }

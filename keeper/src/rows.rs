@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use alloy_primitives::{Address, B256, U256, keccak256};
+use alloy_primitives::{Address, U256, keccak256};
 use alloy_sol_types::{Eip712Domain, SolStruct};
 use tandem_protocol::{
     api::Proposal,
@@ -152,28 +152,15 @@ fn holds_uid(subnet: &SubnetFacts, validator: Address) -> Result<(), IntakeFault
 }
 
 /// Which of two reveals of one validator is put forward: one that counts before one that does not, then the higher
-/// sequence number, then more receipts, then, so that every keeper chooses alike, the smaller encoding.
+/// sequence number, then more receipts, then, so that every keeper chooses alike, the smaller hash.
 pub fn better<'a>(one: (&'a Reveal, bool), other: (&'a Reveal, bool)) -> &'a Reveal {
     let rank = |(reveal, counts): (&Reveal, bool)| (counts, reveal.seq, reveal.receipts.len());
     let (first, second) = (rank(one), rank(other));
     if first != second {
         return if first > second { one.0 } else { other.0 };
     }
-    if encoded(std::slice::from_ref(one.0)) <= encoded(std::slice::from_ref(other.0)) { one.0 } else { other.0 }
-}
-
-/// The name of a list's whole content, receipts and all: two lists of one name lead to one bundle.
-pub fn content_hash(reveals: &[Reveal]) -> B256 {
-    keccak256(encoded(reveals))
-}
-
-fn encoded(reveals: &[Reveal]) -> Vec<u8> {
-    serde_json::to_vec(reveals).expect("numbers, hashes and lists of them always have a JSON form")
-}
-
-/// The struct hashes of the listed commits, hashed as a [`tandem_protocol::messages::RowList`] wants them.
-pub fn list_hash(network: &Network, reveals: &[Reveal]) -> B256 {
-    rows_hash(reveals.iter().map(|reveal| reveal.commit(network.chain_id, network.oracle).eip712_hash_struct()))
+    let hash = |reveal| rows_hash(std::slice::from_ref(reveal));
+    if hash(one.0) <= hash(other.0) { one.0 } else { other.0 }
 }
 
 /// The rows of one subnet as a bundle holds them.
@@ -227,6 +214,14 @@ pub enum ProposalFault {
         /// Whose turn it is.
         expected: Address,
     },
+    /// A round that chain time has not come to yet.
+    #[error("round {round} is proposed in round {now}")]
+    TooEarly {
+        /// Round named.
+        round: u32,
+        /// Round by chain time.
+        now: u32,
+    },
     /// The list's signature does not fit.
     #[error("the list is not signed by {0}")]
     Unsigned(Address),
@@ -269,16 +264,21 @@ fn first_turn(set: &KeeperSetFacts, epoch: u64) -> usize {
     turn.saturating_to()
 }
 
-/// Checks that a proposal is the rightful proposer's and that every row in it is its validator's own.
+/// Checks that a proposal is the rightful proposer's, for a round no later than the one after `round` (clocks of two
+/// keepers may see different heads), and that every row in it is its validator's own.
 pub fn check_proposal(
     proposal: &Proposal,
     attempt: u32,
+    round: u32,
     network: &Network,
     facts: &EpochFacts,
 ) -> Result<(), ProposalFault> {
     let list = &proposal.list.message;
     if list.epoch != facts.epoch || list.attempt != attempt {
         return Err(ProposalFault::WrongEpoch { epoch: list.epoch, attempt: list.attempt });
+    }
+    if list.round > round.saturating_add(1) {
+        return Err(ProposalFault::TooEarly { round: list.round, now: round });
     }
     let domain = network.domain();
     match proposer(&facts.keeper_set, facts.epoch, list.round) {
@@ -298,7 +298,7 @@ pub fn check_proposal(
     if let Some(at) = proposal.reveals.windows(2).position(|pair| keys(&pair[0]) >= keys(&pair[1])) {
         return Err(ProposalFault::NotAscending(at + 1));
     }
-    if list_hash(network, &proposal.reveals) != list.rowsHash {
+    if rows_hash(&proposal.reveals) != list.rowsHash {
         return Err(ProposalFault::WrongRows);
     }
     for reveal in &proposal.reveals {

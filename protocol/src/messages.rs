@@ -7,6 +7,8 @@
 use alloy_primitives::{Address, B256, FixedBytes, keccak256};
 use alloy_sol_types::{Eip712Domain, SolValue, eip712_domain, sol};
 
+use crate::reveal::Reveal;
+
 sol! {
     /// A validator's promise of one row of weights, made before the commit deadline. `commitHash` is [`commit_hash`].
     /// A higher `seq` replaces a lower one; two different commits with one `seq` are a fault.
@@ -138,9 +140,10 @@ pub fn proofs_hash<P: AsRef<[u8]>>(proofs: &[P]) -> B256 {
     keccak256(proofs.iter().flat_map(|proof| keccak256(proof.as_ref()).0).collect::<Vec<_>>())
 }
 
-/// keccak256 over the struct hashes of the listed commits, in the list's order.
-pub fn rows_hash(commits: impl IntoIterator<Item = B256>) -> B256 {
-    keccak256(commits.into_iter().flat_map(|hash| hash.0).collect::<Vec<_>>())
+/// keccak256 of the borsh encoding of the listed reveals, receipts and all: two lists of one hash lead to one bundle, and
+/// nobody who passes a list on can take a receipt out of it.
+pub fn rows_hash(reveals: &[Reveal]) -> B256 {
+    keccak256(borsh::to_vec(reveals).expect("writing to memory cannot fail and no length exceeds u32"))
 }
 
 /// keccak256 of the method in capitals, a space, the path (with the query, if there is one), a newline and the body.

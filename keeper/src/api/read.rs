@@ -13,7 +13,7 @@ use serde::Serialize;
 use tandem_protocol::api::{Attestation, AuditCount, ClaimList, KeeperStatus, Proposal, RevealList};
 
 use super::failure::Failure;
-use crate::{keeper::Keeper, rows::content_hash, telemetry};
+use crate::{keeper::Keeper, telemetry};
 
 pub(super) async fn health(State(keeper): State<Arc<Keeper>>) -> Result<&'static str, Failure> {
     keeper.chain_time().map(|_| "ok\n").ok_or_else(Failure::stale_chain)
@@ -71,7 +71,7 @@ pub(super) async fn proposal(
     let chosen = keeper.store.chosen(epoch, attempt).await?;
     let mut proposals = keeper.store.proposals(epoch, attempt).await?.into_iter();
     let found = match chosen {
-        Some(content) => proposals.find(|proposal| content_hash(&proposal.reveals) == content),
+        Some(content) => proposals.find(|proposal| proposal.list.message.rowsHash == content),
         // The newest: peers who refused the earlier ones have a reason that this one may have met.
         None => proposals.next_back(),
     };

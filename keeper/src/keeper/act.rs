@@ -10,7 +10,7 @@ use tandem_protocol::{
     api::{Attestation, Proposal},
     bundle::EpochBundle,
     jobs::jobs,
-    messages::{EpochReport, RowList},
+    messages::{EpochReport, RowList, rows_hash},
     outcome,
 };
 
@@ -21,10 +21,12 @@ use crate::{
     claims::ClaimsIndex,
     decide::Action,
     inputs::{Sources, assemble, first_granted},
-    rows::{content_hash, list_hash},
     sender::{Intent, SendError},
     telemetry,
 };
+
+/// Jobs of so many epochs before the one that is published are kept, for late results and for `/audits`.
+const JOBS_KEPT: u64 = 3;
 
 impl Keeper {
     /// Does one thing.
@@ -59,14 +61,15 @@ impl Keeper {
                 .filter(|(_, neuron)| !neuron.endpoint.is_empty())
                 .map(|(uid, _)| uid)
                 .collect();
-            for (uid, neuron) in (0..=u16::MAX).zip(&subnet.neurons).filter(|(_, neuron)| neuron.input.stake > 0) {
+            for (uid, neuron) in subnet.permitted() {
                 let targets: Vec<u16> = serving.iter().copied().filter(|target| *target != uid).collect();
                 let hotkey = neuron.input.hotkey;
                 let list = jobs(facts.beacon, hotkey, epoch, subnet.netuid, &targets, self.jobs.rounds);
                 added += self.store.add_jobs(hotkey, &list).await?;
             }
         }
-        tracing::info!(epoch, added, "jobs published");
+        let pruned = self.store.prune_jobs(epoch.saturating_sub(JOBS_KEPT)).await?;
+        tracing::info!(epoch, added, pruned, "jobs published");
         self.live_mut().jobs_of = Some((epoch, facts.beacon));
         self.new_jobs.notify_waiters();
         Ok(())
@@ -75,7 +78,7 @@ impl Keeper {
     async fn propose(&self, epoch: u64, attempt: u32, round: u32) -> anyhow::Result<()> {
         let stored = self.store.reveals(epoch).await?;
         let reveals: Vec<_> = stored.into_iter().map(|stored| stored.reveal).collect();
-        let list = RowList { epoch, attempt, round, rowsHash: list_hash(&self.network, &reveals) };
+        let list = RowList { epoch, attempt, round, rowsHash: rows_hash(&reveals) };
         tracing::info!(epoch, attempt, round, rows = reveals.len(), "proposing");
         let proposal = Proposal { proposer: self.attester.address(), list: self.attester.list(list)?, reveals };
         Ok(self.store.put_proposal(&proposal).await?)
@@ -87,7 +90,7 @@ impl Keeper {
         let proposals = self.store.proposals(epoch, attempt).await?;
         let proposal = proposals
             .into_iter()
-            .find(|proposal| content_hash(&proposal.reveals) == content)
+            .find(|proposal| proposal.list.message.rowsHash == content)
             .context("the list that was decided for is not in the store")?;
         let inputs = self.live().inputs.clone().filter(|inputs| inputs.facts.epoch == epoch);
         let inputs = inputs.context("the epoch's inputs are not known")?;

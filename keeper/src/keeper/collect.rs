@@ -18,7 +18,7 @@ use crate::{
     decide::{KnownProposal, Work, working_epoch},
     guard::GuardError,
     peers::Peer,
-    rows::{RowKey, check_proposal, content_hash, judge_row},
+    rows::{RowKey, check_proposal, judge_row},
     telemetry,
 };
 
@@ -33,8 +33,12 @@ impl Keeper {
             self.live_mut().oracle = oracle;
         }
         let mut live = self.live_mut();
+        let now = Instant::now();
+        if live.heads.is_none_or(|seen| seen.latest.hash != heads.latest.hash) {
+            live.changed_at = Some(now);
+        }
         live.heads = Some(heads);
-        live.read_at = Some(Instant::now());
+        live.read_at = Some(now);
         let clock = self.network.clock;
         gauge!(telemetry::EPOCH).set(clock.epoch_at(heads.latest.time).unwrap_or_default() as f64);
         gauge!(telemetry::HEAD_TIME).set(heads.latest.time as f64);
@@ -92,13 +96,14 @@ impl Keeper {
             }
             if live.heard.0 != epoch {
                 live.heard = (epoch, BTreeSet::new());
+                live.checked.clear();
                 live.listed.clear();
             }
         }
         let open = matches!(stored.status, ReportStatus::None | ReportStatus::Void);
         if open && facts.keeper_set.keepers.contains(&self.attester.address()) {
             self.collect_inputs(epoch, heads).await?;
-            self.ask_peers(&facts, &stored).await?;
+            self.ask_peers(&facts, &stored, heads).await?;
         }
         self.assemble_work(&facts, &stored, heads).await.map(Some)
     }
@@ -127,23 +132,25 @@ impl Keeper {
         Ok(())
     }
 
-    async fn ask_peers(&self, facts: &EpochFacts, stored: &StoredReport) -> anyhow::Result<()> {
+    async fn ask_peers(&self, facts: &EpochFacts, stored: &StoredReport, heads: &Heads) -> anyhow::Result<()> {
         let epoch = facts.epoch;
         let me = self.attester.address();
         let peers = self.peers.of(&facts.keeper_set, me);
-        let signed = self
-            .store
-            .attestations(epoch)
-            .await?
+        let round = self.policy.round_at(&self.network.clock, epoch, heads.latest.time);
+        let known = &self.store.attestations(epoch).await?;
+        let signed = known
             .iter()
             .any(|attestation| attestation.keeper == me && attestation.report.message.attempt == stored.attempt);
         join_all(peers.iter().map(|peer| async move {
             let rows_and_list = async {
                 if !signed {
-                    tokio::join!(self.ask_for_rows(peer, facts), self.ask_for_proposal(peer, facts, stored.attempt));
+                    tokio::join!(
+                        self.ask_for_rows(peer, facts),
+                        self.ask_for_proposal(peer, facts, stored.attempt, round)
+                    );
                 }
             };
-            tokio::join!(rows_and_list, self.ask_for_attestations(peer, facts));
+            tokio::join!(rows_and_list, self.ask_for_attestations(peer, facts, stored.attempt, known));
         }))
         .await;
         Ok(())
@@ -169,41 +176,53 @@ impl Keeper {
         self.live_mut().heard.1.insert(peer.keeper);
     }
 
-    async fn ask_for_proposal(&self, peer: &Peer, facts: &EpochFacts, attempt: u32) {
+    async fn ask_for_proposal(&self, peer: &Peer, facts: &EpochFacts, attempt: u32, round: u32) {
         let proposal = match self.peers.proposal(peer, facts.epoch).await {
             Ok(Some(proposal)) => proposal,
             Ok(None) => return,
             Err(error) => return tracing::debug!(peer = peer.base, %error, "no proposal"),
         };
-        if self.live().listed.contains_key(&content_hash(&proposal.reveals)) {
+        // The signed list, not its content: the same rows may be proposed again, in another round or attempt, and two
+        // lists for one are evidence.
+        let statement = (proposal.proposer, proposal.list.message.eip712_hash_struct());
+        if self.live().checked.contains(&statement) {
             return;
         }
-        if let Err(fault) = check_proposal(&proposal, attempt, &self.network, facts) {
+        if let Err(fault) = check_proposal(&proposal, attempt, round, &self.network, facts) {
             counter!(telemetry::REFUSED_PROPOSALS).increment(1);
             return tracing::warn!(peer = peer.base, epoch = facts.epoch, %fault, "proposal refused");
         }
-        if let Err(error) = self.store.put_proposal(&proposal).await {
-            tracing::error!(%error, "a proposal could not be stored");
+        match self.store.put_proposal(&proposal).await {
+            Ok(()) => drop(self.live_mut().checked.insert(statement)),
+            Err(error) => tracing::error!(%error, "a proposal could not be stored"),
         }
     }
 
-    async fn ask_for_attestations(&self, peer: &Peer, facts: &EpochFacts) {
+    async fn ask_for_attestations(&self, peer: &Peer, facts: &EpochFacts, attempt: u32, known: &[Attestation]) {
         let attestations = match self.peers.attestations(peer, facts.epoch).await {
             Ok(Some(attestations)) => attestations,
             Ok(None) => return,
             Err(error) => return tracing::debug!(peer = peer.base, %error, "no attestations"),
         };
-        for attestation in attestations {
-            if let Err(error) = self.take_attestation(&attestation, facts).await {
+        let me = self.attester.address();
+        let mut keepers = BTreeSet::new();
+        // One of each keeper in the set is all there can be; what is known already needs no second check, but for our own,
+        // which the guard must know of whatever the store says.
+        let new = attestations
+            .iter()
+            .filter(|attestation| is_of(attestation, facts, attempt))
+            .filter(|attestation| keepers.insert(attestation.keeper))
+            .filter(|attestation| attestation.keeper == me || !known.contains(attestation));
+        for attestation in new {
+            if let Err(error) = self.take_attestation(attestation).await {
                 tracing::error!(peer = peer.base, error = format!("{error:#}"), "attestation");
             }
         }
     }
 
-    async fn take_attestation(&self, attestation: &Attestation, facts: &EpochFacts) -> anyhow::Result<()> {
+    async fn take_attestation(&self, attestation: &Attestation) -> anyhow::Result<()> {
         let Attestation { keeper, report } = attestation;
-        let in_set = facts.keeper_set.keepers.contains(keeper);
-        if !in_set || report.message.epoch != facts.epoch || report.verify(&self.network.domain(), *keeper).is_err() {
+        if report.verify(&self.network.domain(), *keeper).is_err() {
             return Ok(());
         }
         if *keeper == self.attester.address() {
@@ -294,7 +313,7 @@ impl Keeper {
 
     /// A stored proposal with the rows in it that count; what was worked out once is remembered.
     fn known(&self, proposal: &Proposal, facts: &EpochFacts) -> KnownProposal {
-        let content = content_hash(&proposal.reveals);
+        let content = proposal.list.message.rowsHash;
         let remembered = self.live().listed.get(&content).cloned();
         let rows = remembered.unwrap_or_else(|| {
             let domain = self.network.domain();
@@ -312,4 +331,11 @@ impl Keeper {
         });
         KnownProposal { round: proposal.list.message.round, proposer: proposal.proposer, content, rows }
     }
+}
+
+/// Whether an attestation claims to be by a keeper of the epoch and for the attempt that is due.
+fn is_of(attestation: &Attestation, facts: &EpochFacts, attempt: u32) -> bool {
+    let report = &attestation.report.message;
+    let due = (report.epoch, report.attempt) == (facts.epoch, attempt);
+    due && facts.keeper_set.keepers.contains(&attestation.keeper)
 }

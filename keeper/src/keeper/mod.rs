@@ -5,7 +5,7 @@ mod act;
 mod collect;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::{Duration, Instant},
 };
@@ -32,6 +32,15 @@ use crate::{
 
 /// Older than this, what was read of the chain is no ground for a receipt or a lease.
 pub const STALE_AFTER: Duration = Duration::from_secs(20);
+/// A node that shows one head for so long is cut off from its chain, whatever it answers.
+pub const FROZEN_AFTER: Duration = Duration::from_secs(60);
+
+/// Chain time now, no later than it is: the head's time and what has passed since that head was first seen. `None` if the
+/// chain was not read lately or its head has stood still, so that it is no ground to act on.
+pub fn chain_time(head_time: u64, since_read: Duration, since_change: Duration) -> Option<u64> {
+    let fresh = since_read <= STALE_AFTER && since_change <= FROZEN_AFTER;
+    fresh.then(|| head_time.saturating_add(since_change.as_secs()))
+}
 
 /// What a keeper is made of.
 pub struct Parts {
@@ -84,6 +93,8 @@ impl std::fmt::Debug for Keeper {
 pub(crate) struct Live {
     pub(crate) heads: Option<Heads>,
     pub(crate) read_at: Option<Instant>,
+    /// When the newest block's hash was seen first.
+    pub(crate) changed_at: Option<Instant>,
     pub(crate) oracle: OracleState,
     pub(crate) claims: Option<Arc<ClaimsIndex>>,
     facts: BTreeMap<u64, KnownFacts>,
@@ -98,7 +109,9 @@ pub(crate) struct Live {
     heard: (u64, BTreeSet<Address>),
     /// Epoch, attempt and chain time of the first sight of a quorum.
     quorum: Option<(u64, u32, u64)>,
-    /// Rows that count in checked proposals, by content.
+    /// Proposers and struct hashes of their lists that were checked and stored.
+    checked: HashSet<(Address, B256)>,
+    /// Rows that count in checked proposals, by content; who proposed it when does not matter to that.
     listed: HashMap<B256, BTreeMap<RowKey, u32>>,
 }
 
@@ -227,15 +240,18 @@ impl Keeper {
         self.live().facts.get(&epoch).map(|known| known.facts.clone())
     }
 
-    /// Chain time, no earlier than it can be: the newest block's timestamp and the seconds since it was read. `None` if
-    /// that is too long ago to act on.
+    /// See [`chain_time`].
     pub(crate) fn chain_time(&self) -> Option<u64> {
         let live = self.live();
-        let elapsed = live.read_at?.elapsed();
-        if elapsed > STALE_AFTER {
-            return None;
-        }
-        live.heads.map(|heads| heads.latest.time.saturating_add(elapsed.as_secs()))
+        chain_time(live.heads?.latest.time, live.read_at?.elapsed(), live.changed_at?.elapsed())
+    }
+
+    /// Whether `hotkey` has stake in an epoch that is known; `None` while none is.
+    pub(crate) fn is_validator(&self, hotkey: Address) -> Option<bool> {
+        let live = self.live();
+        let mut subnets = live.facts.values().flat_map(|known| &known.facts.subnets);
+        let found = subnets.any(|subnet| subnet.validators().any(|(_, neuron)| neuron.input.hotkey == hotkey));
+        (!live.facts.is_empty()).then_some(found)
     }
 
     /// Number that the next report of `epoch` must carry, as far as known.

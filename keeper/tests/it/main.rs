@@ -4,6 +4,7 @@
 
 mod agreement;
 mod api;
+mod chain;
 mod config;
 mod decide;
 mod guard;

@@ -7,14 +7,11 @@ use alloy_signer_local::PrivateKeySigner;
 use proptest::prelude::*;
 use tandem_keeper::{
     chain::{ChainReader, EpochFacts, KeeperSetFacts},
-    rows::{
-        IntakeFault, MAX_ROW, ProposalFault, better, check_proposal, content_hash, judge_row, list_hash, proposer,
-        sort_rows, turn_of,
-    },
+    rows::{IntakeFault, MAX_ROW, ProposalFault, better, check_proposal, judge_row, proposer, sort_rows, turn_of},
 };
 use tandem_protocol::{
     api::Proposal,
-    messages::RowList,
+    messages::{RowList, rows_hash},
     reveal::{Reveal, RowFault},
     signed::Signed,
 };
@@ -44,28 +41,35 @@ fn propose(facts: &EpochFacts, round: u32, reveals: Vec<Reveal>) -> Proposal {
     let network = network();
     let address = proposer(&facts.keeper_set, EPOCH, round).unwrap();
     let key = keeper_keys().into_iter().find(|key| key.address() == address).unwrap();
-    let list = RowList { epoch: EPOCH, attempt: 0, round, rowsHash: list_hash(&network, &reveals) };
+    let list = RowList { epoch: EPOCH, attempt: 0, round, rowsHash: rows_hash(&reveals) };
     Proposal { proposer: address, list: Signed::new(list, &network.domain(), &key).unwrap(), reveals }
 }
 
 #[tokio::test]
 async fn a_list_counts_if_the_rightful_proposer_signed_it_over_rows_in_order() {
     let facts = facts().await;
-    let check = |proposal: &Proposal, attempt| check_proposal(proposal, attempt, &network(), &facts);
+    let check = |proposal: &Proposal, attempt| check_proposal(proposal, attempt, 1, &network(), &facts);
     let good = propose(&facts, 1, two_rows());
     assert_eq!(check(&good, 0), Ok(()));
     assert_eq!(check(&propose(&facts, 0, Vec::new()), 0), Ok(()));
     assert!(matches!(check(&good, 1), Err(ProposalFault::WrongEpoch { .. })));
+    assert_eq!(check(&propose(&facts, 2, two_rows()), 0), Ok(()));
+    assert_eq!(check(&propose(&facts, 3, two_rows()), 0), Err(ProposalFault::TooEarly { round: 3, now: 1 }));
 
     let mut borrowed = good.clone();
     borrowed.proposer = proposer(&facts.keeper_set, EPOCH, 0).unwrap();
     assert!(matches!(check(&borrowed, 0), Err(ProposalFault::NotItsTurn { round: 1, .. })));
     let mut other_round = good.clone();
     other_round.list.message.round = 4;
-    assert_eq!(check(&other_round, 0), Err(ProposalFault::Unsigned(good.proposer)));
+    let checked = check_proposal(&other_round, 0, 4, &network(), &facts);
+    assert_eq!(checked, Err(ProposalFault::Unsigned(good.proposer)));
     let mut fewer = good.clone();
     fewer.reveals.pop();
     assert_eq!(check(&fewer, 0), Err(ProposalFault::WrongRows));
+    // Enough receipts are left for the row to count, but it is not what was signed.
+    let mut stripped = good.clone();
+    stripped.reveals[0].receipts.pop();
+    assert_eq!(check(&stripped, 0), Err(ProposalFault::WrongRows));
     let mut backwards = two_rows();
     backwards.reverse();
     assert_eq!(check(&propose(&facts, 1, backwards), 0), Err(ProposalFault::NotAscending(1)));
@@ -80,7 +84,7 @@ async fn nobody_can_put_words_into_a_validators_mouth() {
     forged.row = vec![(3, 2)];
     let judged = judge_row(&forged, &network(), &network().domain(), &facts);
     assert_eq!(judged, Err(IntakeFault::Unsigned(key(11).address())));
-    let refused = check_proposal(&propose(&facts, 0, vec![forged]), 0, &network(), &facts);
+    let refused = check_proposal(&propose(&facts, 0, vec![forged]), 0, 1, &network(), &facts);
     assert!(matches!(refused, Err(ProposalFault::Row { fault: IntakeFault::Unsigned(_), .. })));
 }
 
@@ -97,7 +101,7 @@ async fn a_validators_own_faulty_row_is_dropped_with_a_published_reason() {
         let sorted = sort_rows(std::slice::from_ref(&reveal), &network(), &facts).unwrap();
         assert!(sorted[&1].rows.is_empty());
         assert_eq!(sorted[&1].dropped[0].reason, expected.to_string());
-        assert_eq!(check_proposal(&propose(&facts, 0, vec![reveal]), 0, &network(), &facts), Ok(()));
+        assert_eq!(check_proposal(&propose(&facts, 0, vec![reveal]), 0, 1, &network(), &facts), Ok(()));
     }
 }
 
@@ -117,7 +121,7 @@ async fn oversized_rows_and_receipts_are_refused_unread() {
 fn receipts_belong_to_a_lists_content_and_order_of_arrival_does_not_matter() {
     let keepers = keeper_keys();
     let (some, all) = (row_of(11, &[(3, 1)], &keepers[..2]), row_of(11, &[(3, 1)], &keepers));
-    assert_ne!(content_hash(std::slice::from_ref(&some)), content_hash(std::slice::from_ref(&all)));
+    assert_ne!(rows_hash(std::slice::from_ref(&some)), rows_hash(std::slice::from_ref(&all)));
     let others = row_of(11, &[(3, 1)], &keepers[1..]);
     for (one, other) in [(&some, &all), (&some, &others), (&others, &all)] {
         assert_eq!(better((one, true), (other, true)), better((other, true), (one, true)));

@@ -16,6 +16,7 @@ use tandem_protocol::messages::{
     config_digest, model_id, oracle_domain, proofs_hash, request_hash, row_bytes, rows_hash, settlement_domain,
     tokens_hash,
 };
+use tandem_protocol::reveal::Reveal;
 use tandem_protocol::signed::Signed;
 
 use crate::support::{account, key, uint256, word};
@@ -234,16 +235,56 @@ proptest! {
 
     #[test]
     fn lists_are_hashed_as_their_items_side_by_side(
-        tokens: Vec<u32>, proofs: Vec<Vec<u8>>, commits in prop::collection::vec(word(), 0..9),
+        tokens: Vec<u32>, proofs: Vec<Vec<u8>>,
     ) {
         let packed = |tokens: &[Token]| B256::from(ethers_keccak(encode_packed(tokens).unwrap()));
         let raw: Vec<Token> = tokens.iter().map(|token| Token::Bytes(token.to_be_bytes().to_vec())).collect();
         prop_assert_eq!(tokens_hash(&tokens), packed(&raw));
         let hashes: Vec<Token> = proofs.iter().map(|proof| Token::FixedBytes(ethers_keccak(proof).to_vec())).collect();
         prop_assert_eq!(proofs_hash(&proofs), packed(&hashes));
-        let words: Vec<Token> = commits.iter().map(|commit| fixed(*commit)).collect();
-        prop_assert_eq!(rows_hash(commits), packed(&words));
     }
+}
+
+/// Length before content, little-endian, fields in the order of the struct: the encoding of the bundle.
+#[test]
+fn a_list_of_rows_is_hashed_whole_and_without_ambiguity() {
+    let signature = |byte| FixedBytes::<65>::repeat_byte(byte);
+    let reveal = Reveal {
+        netuid: 0x0102,
+        epoch: 3,
+        validator: Address::repeat_byte(4),
+        seq: 5,
+        salt: B256::repeat_byte(6),
+        row: vec![(7, 8)],
+        signature: signature(9),
+        receipts: vec![(Address::repeat_byte(10), signature(11)), (Address::repeat_byte(12), signature(13))],
+    };
+    let mut bytes = vec![1, 0, 0, 0, 2, 1, 3, 0, 0, 0, 0, 0, 0, 0];
+    bytes.extend([4; 20]);
+    bytes.extend([5, 0, 0, 0]);
+    bytes.extend([6; 32]);
+    bytes.extend([1, 0, 0, 0, 7, 0, 8, 0]);
+    bytes.extend([9; 65]);
+    bytes.extend([2, 0, 0, 0]);
+    bytes.extend([[10; 20].as_slice(), &[11; 65], &[12; 20], &[13; 65]].concat());
+    assert_eq!(rows_hash(std::slice::from_ref(&reveal)), B256::from(ethers_keccak(bytes)));
+
+    let other = |change: fn(&mut Reveal)| {
+        let mut other = reveal.clone();
+        change(&mut other);
+        rows_hash(&[other])
+    };
+    let hashes = [
+        rows_hash(&[]),
+        rows_hash(&[reveal.clone(), reveal.clone()]),
+        other(|_| ()),
+        other(|reveal| reveal.receipts.truncate(1)),
+        other(|reveal| reveal.receipts[1].1 = FixedBytes::ZERO),
+        other(|reveal| reveal.signature = FixedBytes::ZERO),
+        other(|reveal| reveal.row.push((8, 0))),
+        other(|reveal| reveal.salt = B256::ZERO),
+    ];
+    assert_eq!(hashes.iter().collect::<std::collections::BTreeSet<_>>().len(), hashes.len());
 }
 
 /// Moving a byte from one proof to the next makes other proofs.
