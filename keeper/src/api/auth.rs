@@ -21,7 +21,7 @@ use crate::{keeper::Keeper, sender::now_ms};
 /// A JSON body.
 pub(super) struct Body<T>(pub(super) T);
 
-/// A JSON body whose request its signer has signed.
+/// A JSON body whose request its signer, a validator with stake, has signed.
 pub(super) struct SignedBody<T> {
     pub(super) signer: Address,
     pub(super) body: T,
@@ -51,6 +51,18 @@ impl<T: DeserializeOwned> FromRequest<Arc<Keeper>> for SignedBody<T> {
                     "timestamp {timestamp} is more than {REQUEST_WINDOW} s from this keeper's {now}; check the clock"
                 ),
             ));
+        }
+        // Before anything costly: a stranger gets neither a signature checked nor a database opened.
+        match keeper.is_validator(signer) {
+            Some(true) => {}
+            Some(false) => {
+                return Err(Failure::new(
+                    StatusCode::FORBIDDEN,
+                    "K-AUTH-4",
+                    format!("{signer} is no validator with stake in this epoch or the one before"),
+                ));
+            }
+            None => return Err(Failure::stale_chain()),
         }
         let method = request.method().clone();
         let path = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);

@@ -11,10 +11,11 @@ use tandem_protocol::api::ApiError;
 use crate::{bundles::BundleStoreError, store::StoreError, telemetry};
 
 /// Every code that the API answers, with what it means.
-pub const CODES: [(&str, &str); 21] = [
+pub const CODES: [(&str, &str); 22] = [
     ("K-AUTH-1", "headers that sign the request are missing or malformed"),
     ("K-AUTH-2", "the request's signature is not its signer's"),
     ("K-AUTH-3", "the request's timestamp is outside the window; check the clock"),
+    ("K-AUTH-4", "the signer is no validator with stake in this epoch or the one before"),
     ("K-BODY-1", "the body is not the JSON that this call takes"),
     ("K-BODY-2", "the body is too large"),
     ("K-CHAIN-1", "the chain was not read lately; the keeper takes nothing in until it is"),

@@ -86,8 +86,12 @@ pub(super) async fn fail(
     mut request: SignedBody<JobFailure>,
 ) -> Result<Json<JobReceipt>, Failure> {
     shorten(&mut request.body.reason);
-    tracing::info!(validator = %request.signer, job = %request.body.job, reason = request.body.reason, "job given back");
-    receipt(keeper.store.fail_job(request.signer, &request.body, now_ms()).await?)
+    let outcome = keeper.store.fail_job(request.signer, &request.body, now_ms()).await?;
+    if outcome == JobOutcome::Applied {
+        let JobFailure { job, attempt, reason } = &request.body;
+        tracing::info!(validator = %request.signer, %job, attempt, reason, "job given back");
+    }
+    receipt(outcome)
 }
 
 fn receipt(outcome: JobOutcome) -> Result<Json<JobReceipt>, Failure> {

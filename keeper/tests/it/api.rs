@@ -190,8 +190,12 @@ async fn a_worker_leases_extends_and_completes_the_jobs_of_its_validator() {
     let counts: Vec<AuditCount> = setup.get("/v1/epochs/2/audits").await.json().await.unwrap();
     assert_eq!((counts.len(), counts[0].uid, counts[0].verdicts), (1, lease.job.uid, [1, 0, 0, 0]));
 
-    let contributor: LeaseResponse = setup.signed("/v1/jobs/lease", &ask, &key(14)).await.json().await.unwrap();
-    assert!(contributor.leases.is_empty());
+    // A contributor has no stake, a stranger no uid.
+    for outsider in [key(14), key(40)] {
+        for path in ["lease", "extend", "complete", "fail"].map(|call| format!("/v1/jobs/{call}")) {
+            assert_eq!(code(setup.signed(&path, &ask, &outsider).await).await, (403, "K-AUTH-4".into()), "{path}");
+        }
+    }
     setup.chain.set_time(network().clock.commit_deadline(2) - 1);
     setup.running.keeper.step().await.unwrap();
     let late: LeaseResponse = setup.signed("/v1/jobs/lease", &ask, &key(13)).await.json().await.unwrap();
