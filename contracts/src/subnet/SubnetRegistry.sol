@@ -7,6 +7,7 @@ import { IAlphaPools } from "../market/IAlphaPools.sol";
 import { IBurnAuction } from "../market/IBurnAuction.sol";
 import { EpochClock } from "../types/EpochClock.sol";
 import { Netuid, Phase } from "../types/Types.sol";
+import { HotkeyOwners } from "./HotkeyOwners.sol";
 import { HyperparameterPacking } from "./HyperparameterPacking.sol";
 import { ISubnetRegistry } from "./ISubnetRegistry.sol";
 import { RegistrationPrices } from "./RegistrationPrices.sol";
@@ -19,7 +20,7 @@ import { Checkpoints } from "@openzeppelin/contracts/utils/structs/Checkpoints.s
 
 /// @title SubnetRegistry
 /// @notice Promises, units and errors are documented on ISubnetRegistry.
-contract SubnetRegistry is ISubnetRegistry, EpochClock, RegistrationPrices, ReentrancyGuardTransient {
+contract SubnetRegistry is HotkeyOwners, EpochClock, RegistrationPrices, ReentrancyGuardTransient {
     using Checkpoints for Checkpoints.Trace160;
     using Checkpoints for Checkpoints.Trace208;
     using HyperparameterPacking for Hyperparameters;
@@ -46,14 +47,13 @@ contract SubnetRegistry is ISubnetRegistry, EpochClock, RegistrationPrices, Reen
     mapping(Netuid => Checkpoints.Trace208) private _hyperparameters;
     mapping(Netuid => Neuron[]) private _neurons;
     mapping(Netuid => mapping(address hotkey => uint256)) private _uidPlusOne;
-    mapping(address hotkey => address) private _hotkeyOwner;
     mapping(address hotkey => Checkpoints.Trace208) private _subnetsOfHotkey;
 
     constructor(
         Config memory config,
         GenesisSubnet[] memory genesisSubnets,
         HotkeyBinding[] memory bindings
-    ) EpochClock(config.genesis, config.epochLength) RegistrationPrices(config) {
+    ) EpochClock(config.genesis, config.epochLength) RegistrationPrices(config) HotkeyOwners(bindings) {
         config.defaults.check();
         TNDM = IERC20(config.tndm);
         USDC = IERC20(config.usdc);
@@ -66,11 +66,6 @@ contract SubnetRegistry is ISubnetRegistry, EpochClock, RegistrationPrices, Reen
         if (genesisSubnets.length > config.maxSubnets) revert SubnetRegistry_TooManySubnets(config.maxSubnets);
         for (uint256 i = 0; i < genesisSubnets.length; ++i) {
             _create(genesisSubnets[i].owner, genesisSubnets[i].name, 0, 0, true);
-        }
-        for (uint256 i = 0; i < bindings.length; ++i) {
-            HotkeyBinding memory binding = bindings[i];
-            if (binding.hotkey == address(0) || binding.owner == address(0)) revert SubnetRegistry_ZeroAddress();
-            _bind(binding.hotkey, binding.owner);
         }
     }
 
@@ -110,7 +105,6 @@ contract SubnetRegistry is ISubnetRegistry, EpochClock, RegistrationPrices, Reen
     ) external nonReentrant returns (uint16 uid) {
         _checkSubnet(netuid);
         _checkEndpoint(endpoint);
-        if (hotkey == address(0)) revert SubnetRegistry_ZeroAddress();
         if (_uidPlusOne[netuid][hotkey] != 0) revert SubnetRegistry_HotkeyRegistered(netuid, hotkey);
         uint64 epoch = currentEpoch();
         uint256 maxUids = hyperparametersAt(netuid, epoch).maxUids;
@@ -132,14 +126,6 @@ contract SubnetRegistry is ISubnetRegistry, EpochClock, RegistrationPrices, Reen
 
         if (price != 0) _collect(netuid, price, markets);
         emit NeuronRegistered(netuid, uid, msg.sender, hotkey, endpoint, price);
-    }
-
-    /// @inheritdoc ISubnetRegistry
-    function bindHotkey(
-        address owner
-    ) external {
-        if (owner == address(0)) revert SubnetRegistry_ZeroAddress();
-        _bind(msg.sender, owner);
     }
 
     /// @inheritdoc ISubnetRegistry
@@ -300,13 +286,6 @@ contract SubnetRegistry is ISubnetRegistry, EpochClock, RegistrationPrices, Reen
     }
 
     /// @inheritdoc ISubnetRegistry
-    function ownerOfHotkey(
-        address hotkey
-    ) external view returns (address) {
-        return _hotkeyOwner[hotkey];
-    }
-
-    /// @inheritdoc ISubnetRegistry
     function subnetsOfAt(
         address hotkey,
         uint64 epoch
@@ -345,18 +324,6 @@ contract SubnetRegistry is ISubnetRegistry, EpochClock, RegistrationPrices, Reen
             name: name
         });
         _owners[netuid].push(genesis ? 0 : epoch + 1, uint160(owner));
-    }
-
-    /// @dev A hotkey has one owner in all subnets, or its bond and its name would be anybody's to use.
-    function _bind(
-        address hotkey,
-        address owner
-    ) private {
-        address bound = _hotkeyOwner[hotkey];
-        if (bound == owner) return;
-        if (bound != address(0)) revert SubnetRegistry_HotkeyOwnedBy(hotkey, bound);
-        _hotkeyOwner[hotkey] = owner;
-        emit HotkeyBound(hotkey, owner);
     }
 
     /// @dev Take a neuron's price from the caller: a USDC fee for the auction before markets; after, TNDM to burn and to buy alpha with.
