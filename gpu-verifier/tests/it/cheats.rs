@@ -244,11 +244,8 @@ proptest! {
 
 #[test]
 fn a_long_prompt_that_is_fed_in_pieces_is_proved_as_one_that_is_fed_at_once() {
-    let asked = tandem_verifier::generate::Request {
-        prompt: crate::common::prompt(3, 300),
-        ..crate::common::request(3, 40, 0.7)
-    };
-    let given = crate::common::answer(&crate::common::FULL, &asked);
-    let (_, verdict) = crate::common::check(&asked, &given.output, &given.proofs);
-    assert_eq!(verdict, tandem_verifier::verdict::ResponseVerdict::Pass);
+    let asked = Request { prompt: prompt(3, 300), ..request(3, 40, 0.7) };
+    let given = answer(&FULL, &asked);
+    let (_, verdict) = check(&asked, &given.output, &given.proofs);
+    assert_eq!(verdict, ResponseVerdict::Pass);
 }
