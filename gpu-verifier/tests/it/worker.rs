@@ -264,7 +264,7 @@ async fn jobs_that_do_not_follow_from_the_chain_are_given_back_undone() {
     let owed = jobs(first_beacon(), validator, 0, NETUID, &[uid], 65);
     let foreign = jobs(first_beacon(), validator, 0, 77, &[uid], 1);
     let made_up = Job { id: invented, ..owed[0].clone() };
-    let future = jobs(first_beacon(), validator, 1, NETUID, &[uid], 1);
+    let future = jobs(beacon(LAST_BLOCK, 1), validator, 1, NETUID, &[uid], 1);
 
     let (liar, liar_url) = Desk::open_with(&town, "keeper 1", validator, steered, invented).await;
     let wrong = [vec![owed[64].clone(), made_up], foreign, future].concat();
