@@ -7,7 +7,7 @@ use alloy_sol_types::SolStruct;
 use proptest::prelude::*;
 use tandem_protocol::bundle::{CarriedPot, EpochInputs, MAX_CARRY_EPOCHS, NeuronInput, SubnetInputs};
 use tandem_protocol::delegation::{Backing, Delegation};
-use tandem_protocol::outcome::{MAX_PRUNE_LIST, OutcomeError, bundle, compute, report, subnet_hash, subnet_leaf};
+use tandem_protocol::outcome::{MAX_PRUNE_LIST, OutcomeError, bundle, compute, report, subnet_leaf};
 use tandem_protocol::payout::{split_alpha, split_usdc};
 use tandem_protocol::tree::{Reward, RewardKind, RewardTree, TreeError, merkle_root};
 
