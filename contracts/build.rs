@@ -103,6 +103,11 @@ fn run() -> Result<(), Box<dyn Error>> {
     fs::write(out_dir.join("standard-input.json"), &input_text)?;
     fs::write(out_dir.join("errors.rs"), format!("{errors:?}"))?;
     fs::write(out_dir.join("bindings.rs"), bindings(&compiled)?)?;
+    fs::create_dir_all(out_dir.join("abi"))?;
+    for contract in &compiled {
+        let abi = serde_json::to_string(&contract.abi)?;
+        fs::write(out_dir.join("abi").join(format!("{}.json", contract.name)), abi)?;
+    }
     fs::write(
         out_dir.join("artifacts.rs"),
         artifacts(&compiled, &solc.version.to_string(), &Sha256::digest(&input_text))?,
@@ -292,7 +297,8 @@ fn artifacts(compiled: &[Compiled], version: &str, input_hash: &[u8]) -> Result<
         writeln!(
             text,
             "Artifact {{ name: {name:?}, source: {source:?}, creation: &crate::bindings::{name}::BYTECODE, \
-             runtime: &crate::bindings::{name}::DEPLOYED_BYTECODE, immutables: &{immutables:?} }},"
+             runtime: &crate::bindings::{name}::DEPLOYED_BYTECODE, immutables: &{immutables:?}, \
+             abi: include_str!(concat!(env!(\"OUT_DIR\"), \"/abi/{name}.json\")) }},"
         )?;
     }
     writeln!(text, "];")?;
