@@ -1,24 +1,23 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.35;
 
-import { IEpochOracle } from "../epoch/IEpochOracle.sol";
 import { PositionalMerkle } from "../epoch/PositionalMerkle.sol";
 import { Netuid } from "../types/Types.sol";
-import { IStaking } from "./IStaking.sol";
 import { Neurons } from "./Neurons.sol";
+import { IActiveRoot, INeuronWatcher } from "./RegistryNeighbours.sol";
 
 /// @title Who leaves a full subnet: the lowest of the last active report that is neither immune nor gone since
 abstract contract Evictions is Neurons {
-    IEpochOracle public immutable ORACLE;
-    IStaking public immutable STAKING;
+    IActiveRoot public immutable ORACLE;
+    INeuronWatcher public immutable STAKING;
     /// @notice Seconds after its registration in which a neuron cannot be evicted.
     uint64 public immutable NEURON_IMMUNITY;
 
     constructor(
         Config memory config
     ) {
-        ORACLE = IEpochOracle(config.oracle);
-        STAKING = IStaking(config.staking);
+        ORACLE = IActiveRoot(config.oracle);
+        STAKING = INeuronWatcher(config.staking);
         NEURON_IMMUNITY = config.neuronImmunity;
     }
 

@@ -6,6 +6,7 @@ import { IBurnAuction } from "../market/IBurnAuction.sol";
 import { EpochClock } from "../types/EpochClock.sol";
 import { Netuid } from "../types/Types.sol";
 import { ISubnetRegistry } from "./ISubnetRegistry.sol";
+import { IRevenue } from "./RegistryNeighbours.sol";
 import { AccessManaged } from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
 import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
@@ -139,7 +140,7 @@ abstract contract LiveSubnets is ISubnetRegistry, EpochClock, AccessManaged {
         for (uint256 i = 0; i < live.length; ++i) {
             Netuid netuid = Netuid.wrap(live[i]);
             if (block.timestamp < uint256(_states[netuid].registeredAt) + SUBNET_IMMUNITY) continue;
-            uint256 revenue = AUCTION.revenueOf(netuid);
+            uint256 revenue = IRevenue(address(AUCTION)).revenueOf(netuid);
             if (!victim.isZero()) {
                 if (revenue > lowest) continue;
                 // Netuids ascend: among equals the first stays.
@@ -249,11 +250,11 @@ abstract contract LiveSubnets is ISubnetRegistry, EpochClock, AccessManaged {
             all[i] = ascending[i];
         }
         for (uint256 i = 0; i < more.length; ++i) {
-            uint256 at = length + i;
-            for (; at > 0 && all[at - 1] > more[i]; --at) {
-                all[at] = all[at - 1];
+            uint256 place = length + i;
+            for (; place > 0 && all[place - 1] > more[i]; --place) {
+                all[place] = all[place - 1];
             }
-            all[at] = more[i];
+            all[place] = more[i];
         }
     }
 }

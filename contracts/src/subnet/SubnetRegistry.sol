@@ -10,6 +10,7 @@ import { HyperparameterPacking } from "./HyperparameterPacking.sol";
 import { ISubnetRegistry } from "./ISubnetRegistry.sol";
 import { LiveSubnets } from "./LiveSubnets.sol";
 import { RegistrationPrices } from "./RegistrationPrices.sol";
+import { IStoppable } from "./RegistryNeighbours.sol";
 import { SubnetOwners } from "./SubnetOwners.sol";
 import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import { ERC20Burnable } from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Burnable.sol";
@@ -68,7 +69,7 @@ contract SubnetRegistry is Evictions, SubnetOwners, RegistrationPrices, Reentran
         _raiseLockPrice(lock);
         netuid = _create(msg.sender, name, lock, epoch, false);
         if (!victim.isZero()) {
-            POOLS.stop(victim, epoch + 1);
+            IStoppable(address(POOLS)).stop(victim, epoch + 1);
             emit SubnetPruned(victim, epoch + 1, netuid);
         }
 
