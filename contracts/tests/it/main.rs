@@ -9,4 +9,5 @@ mod credits;
 mod deployment;
 mod law;
 mod support;
+mod trace;
 mod units;
