@@ -45,8 +45,8 @@ contract TandemTimelock is ITandemTimelock, TimelockController {
         uint256 delay
     ) public override {
         if (inMesh()) _checkTarget(target);
-        _note(hashOperation(target, value, data, predecessor, salt));
         super.schedule(target, value, data, predecessor, salt, delay);
+        _note(hashOperation(target, value, data, predecessor, salt));
     }
 
     /// @inheritdoc TimelockController
@@ -59,8 +59,8 @@ contract TandemTimelock is ITandemTimelock, TimelockController {
         uint256 delay
     ) public override {
         if (inMesh()) _checkTargets(targets);
-        _note(hashOperationBatch(targets, values, payloads, predecessor, salt));
         super.scheduleBatch(targets, values, payloads, predecessor, salt, delay);
+        _note(hashOperationBatch(targets, values, payloads, predecessor, salt));
     }
 
     /// @notice When an operation becomes executable; 1 if it is done, 0 if it is unknown or has lapsed.
@@ -76,7 +76,7 @@ contract TandemTimelock is ITandemTimelock, TimelockController {
         return GATE != address(0) && hasRole(DEFAULT_ADMIN_ROLE, GATE);
     }
 
-    /// @dev Remembers in which phase an operation was scheduled last.
+    /// @dev Remembers in which phase an operation was scheduled last; after it was, for until then it may be one that lapsed.
     function _note(
         bytes32 id
     ) private {
