@@ -97,14 +97,20 @@ contract StakingTest is Test {
             pools: address(pools),
             registry: address(registry),
             gate: address(gate),
+            slashing: SLASHER,
             genesis: GENESIS,
             epochLength: LENGTH,
             unbondingPeriod: UNBONDING,
             virtualFade: FADE,
             minimumStakeShare: 0.005e18,
+            minimumDelegation: 1,
             rootWeightStart: 0.5e18,
             rootWeightFloor: 0.1e18,
-            rootWeightGlide: GLIDE
+            rootWeightGlide: GLIDE,
+            takeDefault: 11_796,
+            takeBound: 11_796,
+            takeStep: 655,
+            takePeriod: 1000
         });
     }
 
