@@ -14,7 +14,7 @@ import { Checkpoints } from "@openzeppelin/contracts/utils/structs/Checkpoints.s
 /// HORIZON epochs on, for every circulation up to a limit. Time cannot do worse within the horizon. What else could make it fail
 /// is watched where it happens, and forgets the trio:
 /// - a pool of a member falls below that half, by leaving or by a slash (`_onLowered`);
-/// - a member loses its uid or divides its bond among more subnets (`onSeatChanged`);
+/// - a member loses its uid, the subnet is pruned, or a member divides its bond among more subnets (`onSeatsChanged`);
 /// - a sample of the circulation passes the limit (`_sample`).
 /// Changes count from the next epoch's start, and so does what is remembered: it is computed from pools as they will be then.
 /// What is forgotten is forgotten for past epochs too; those are looked up again.
@@ -83,11 +83,12 @@ abstract contract Eligibility is StakeWeights {
     }
 
     /// @inheritdoc IStakeWeights
-    function onSeatChanged(
+    function onSeatsChanged(
         Netuid netuid,
         address hotkey
     ) external {
         if (msg.sender != address(REGISTRY)) revert Staking_OnlyRegistry(msg.sender);
+        if (hotkey == address(0)) return _break(netuid);
         if (_ledgers[netuid][hotkey].relied) _forget(netuid, hotkey);
         if (_ledgers[BOND][hotkey].relied) _forget(BOND, hotkey);
     }
@@ -132,12 +133,12 @@ abstract contract Eligibility is StakeWeights {
     ) private view returns (bool, address[DISTINCT_OWNERS] memory hotkeys) {
         Reading memory r = _reading(epoch);
         uint256 minimum = minimumStakeAt(netuid, epoch);
-        uint16 count = REGISTRY.neuronCount(netuid);
+        uint16 count = REGISTRY.neuronCountAt(netuid, epoch);
         address[DISTINCT_OWNERS] memory owners;
         uint256 found = 0;
         for (uint16 uid = 0; uid < count; ++uid) {
-            (address owner, address hotkey, uint64 registeredAt) = REGISTRY.keysOf(netuid, uid);
-            if (registeredAt >= r.start || owner == owners[0] || owner == owners[1]) continue;
+            (address owner, address hotkey,) = REGISTRY.keysAt(netuid, uid, epoch);
+            if (owner == owners[0] || owner == owners[1]) continue;
             if (_weight(netuid, hotkey, r) < minimum) continue;
             owners[found] = owner;
             hotkeys[found] = hotkey;
@@ -163,7 +164,7 @@ abstract contract Eligibility is StakeWeights {
         Reading memory worst = _worstWithin(from);
         uint256 least = type(uint256).max;
         for (uint256 i = 0; i < DISTINCT_OWNERS; ++i) {
-            if (REGISTRY.uidOf(netuid, hotkeys[i]) == 0) return false;
+            if (REGISTRY.uidAt(netuid, hotkeys[i], from) == 0) return false;
             least = Math.min(least, _leastWeight(netuid, hotkeys[i], worst));
         }
         Watch memory watch = _watched[netuid];
@@ -191,9 +192,7 @@ abstract contract Eligibility is StakeWeights {
         if (opened == 0) opened = block.timestamp;
         uint256 end = startOf(from + HORIZON);
         uint256 elapsed = end > opened ? end - opened : 0;
-        return Reading({
-            epoch: from, start: startOf(from), rootWeight: _rootWeight(elapsed), virtualShare: _virtualShare(elapsed)
-        });
+        return Reading({ epoch: from, rootWeight: _rootWeight(elapsed), virtualShare: _virtualShare(elapsed) });
     }
 
     /// @dev What a hotkey weighs with as much stake as `_rely` insists on.

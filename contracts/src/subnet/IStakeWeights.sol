@@ -36,8 +36,9 @@ interface IStakeWeights {
         uint16[3] calldata uids
     ) external;
 
-    /// @notice Only the registry: the hotkey has lost its uid in the subnet, or has got one there beside others elsewhere.
-    function onSeatChanged(
+    /// @notice Only the registry: the hotkey has lost its uid in the subnet, or has got one there beside others elsewhere; all have lost
+    /// theirs if it is zero.
+    function onSeatsChanged(
         Netuid netuid,
         address hotkey
     ) external;

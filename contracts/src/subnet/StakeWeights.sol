@@ -16,7 +16,6 @@ abstract contract StakeWeights is DelegationPools {
     /// @dev What is the same for every hotkey of an epoch.
     struct Reading {
         uint64 epoch;
-        uint256 start;
         uint256 rootWeight;
         uint256 virtualShare;
     }
@@ -89,11 +88,8 @@ abstract contract StakeWeights is DelegationPools {
         address hotkey,
         uint64 epoch
     ) public view returns (uint256 alpha, uint256 bonded, uint256 virtualStake) {
-        uint256 uidPlusOne = REGISTRY.uidOf(netuid, hotkey);
-        if (uidPlusOne == 0) return (0, 0, 0);
-        (,, uint64 registeredAt) = REGISTRY.keysOf(netuid, (uidPlusOne - 1).toUint16());
-        Reading memory r = _reading(epoch);
-        if (registeredAt < r.start) return _parts(netuid, hotkey, r);
+        if (REGISTRY.uidAt(netuid, hotkey, epoch) == 0) return (0, 0, 0);
+        return _parts(netuid, hotkey, _reading(epoch));
     }
 
     /// @inheritdoc IStakeWeights
@@ -102,11 +98,11 @@ abstract contract StakeWeights is DelegationPools {
         uint64 epoch
     ) external view returns (uint256[] memory weights) {
         Reading memory r = _reading(epoch);
-        uint16 count = REGISTRY.neuronCount(netuid);
+        uint16 count = REGISTRY.neuronCountAt(netuid, epoch);
         weights = new uint256[](count);
         for (uint16 uid = 0; uid < count; ++uid) {
-            (, address hotkey, uint64 registeredAt) = REGISTRY.keysOf(netuid, uid);
-            if (registeredAt < r.start) weights[uid] = _weight(netuid, hotkey, r);
+            (, address hotkey,) = REGISTRY.keysAt(netuid, uid, epoch);
+            weights[uid] = _weight(netuid, hotkey, r);
         }
     }
 
@@ -153,9 +149,7 @@ abstract contract StakeWeights is DelegationPools {
         uint64 epoch
     ) internal view returns (Reading memory) {
         uint256 elapsed = _sinceMarkets(epoch);
-        return Reading({
-            epoch: epoch, start: startOf(epoch), rootWeight: _rootWeight(elapsed), virtualShare: _virtualShare(elapsed)
-        });
+        return Reading({ epoch: epoch, rootWeight: _rootWeight(elapsed), virtualShare: _virtualShare(elapsed) });
     }
 
     /// @param elapsed Seconds since markets opened.
