@@ -176,7 +176,7 @@ abstract contract Eligibility is StakeWeights {
             _rely(netuid, hotkeys[i]);
             _rely(BOND, hotkeys[i]);
         }
-        watch.limit = uint56(limit);
+        watch.limit = limit.toUint56();
         watch.from = uint256(from).toUint32();
         watch.breaks = _breaks;
         _watched[netuid] = watch;

@@ -69,7 +69,7 @@ library Positions {
         uint48 epoch,
         Position memory position
     ) internal {
-        trace.push(epoch, uint208(uint256(position.assets.toUint88()) << SHARE_BITS | position.shares));
+        trace.push(epoch, (uint256(position.assets.toUint88()) << SHARE_BITS | position.shares).toUint208());
     }
 
     function _unpack(

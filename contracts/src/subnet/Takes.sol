@@ -3,11 +3,13 @@ pragma solidity 0.8.35;
 
 import { IDelegation } from "./IDelegation.sol";
 import { StakingBase } from "./StakingBase.sol";
+import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import { Checkpoints } from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
 
 /// @title What validators keep of their delegators' dividends
 abstract contract Takes is StakingBase {
     using Checkpoints for Checkpoints.Trace208;
+    using SafeCast for uint256;
 
     /// @dev A checkpoint holds the take in its lower 16 bits, above them a bit that tells it from no checkpoint, and above that
     /// when the take last rose, in seconds.
@@ -50,7 +52,7 @@ abstract contract Takes is StakingBase {
             roseAt = block.timestamp;
         }
         uint48 fromEpoch = _nextKey();
-        trace.push(fromEpoch, uint208(roseAt << ROSE_AT_SHIFT | IS_SET | take));
+        trace.push(fromEpoch, (roseAt << ROSE_AT_SHIFT | IS_SET | take).toUint208());
         emit TakeSet(hotkey, uint64(fromEpoch), take);
     }
 
@@ -65,6 +67,7 @@ abstract contract Takes is StakingBase {
     function _take(
         uint256 word
     ) private view returns (uint16) {
+        // forge-lint: disable-next-line(unsafe-typecast) the take is the lower 16 bits
         return word == 0 ? TAKE_DEFAULT : uint16(word);
     }
 }

@@ -50,9 +50,9 @@ abstract contract UnbondingQueue is DelegationPools {
     /// @inheritdoc IDelegation
     function unbondingOf(
         uint256 unbondingId
-    ) external view returns (Unbonding memory) {
+    ) external view returns (Unbonding memory unbonding) {
         Entry memory entry = _entries[unbondingId];
-        if (entry.account == address(0)) return Unbonding(address(0), address(0), 0, 0, BOND, address(0));
+        if (entry.account == address(0)) return unbonding;
         return Unbonding({
             account: entry.account,
             asset: address(_tokenOf(entry.netuid)),
@@ -94,7 +94,7 @@ abstract contract UnbondingQueue is DelegationPools {
         delete _entries[unbondingId];
         Ledger storage ledger = _ledgers[netuid][entry.hotkey];
         amount = _worth(entry, ledger);
-        ledger.unbonding -= uint96(amount);
+        ledger.unbonding -= amount.toUint96();
     }
 
     /// @dev Takes `share` (WAD) of all that waits. Changes `ledger` in memory; the caller writes it.
