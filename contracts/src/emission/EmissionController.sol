@@ -344,7 +344,7 @@ contract EmissionController is IEmissionController, Allowances, ReentrancyGuardT
         Netuid netuid = Netuid.wrap(c.live[i]);
         Part memory p = c.parts[i];
         p.known = true;
-        p.eligible = STAKING.checkEligible(netuid, c.epoch);
+        p.eligible = STAKING.eligibleAt(netuid, c.epoch);
         p.allowance = _allowanceAt(netuid, _ledgers[netuid], c.epoch, c.emitting);
         if (!c.trading) return;
         (uint256 price, uint256 twap) = POOLS.closeEpoch(netuid, c.epoch);
@@ -446,8 +446,7 @@ contract EmissionController is IEmissionController, Allowances, ReentrancyGuardT
         uint256 emitted,
         uint256 price
     ) private view returns (uint256) {
-        uint256 scheduled =
-            halvedPerEpochDown(ALPHA_PER_DAY, LENGTH, MAX_SUPPLY, POOLS.issuedAt(netuid, epoch));
+        uint256 scheduled = halvedPerEpochDown(ALPHA_PER_DAY, LENGTH, MAX_SUPPLY, POOLS.issuedAt(netuid, epoch));
         return Math.min(emitted * WAD / price, scheduled);
     }
 

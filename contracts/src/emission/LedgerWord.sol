@@ -14,7 +14,7 @@ type LedgerWord is uint256;
 using { allowance, emitted, burned, waits, differs, burnedMore, paid } for LedgerWord global;
 
 uint256 constant AMOUNT_BITS = 85;
-uint256 constant AMOUNT_MASK = (1 << AMOUNT_BITS) - 1;
+uint256 constant AMOUNT_MASK = 2 ** AMOUNT_BITS - 1;
 uint256 constant EMITTED_AT = AMOUNT_BITS;
 uint256 constant BURNED_AT = 2 * AMOUNT_BITS;
 uint256 constant WAITS_AT = 3 * AMOUNT_BITS;

@@ -111,6 +111,7 @@ contract NetworkHealth is INetworkHealth {
         uint256 amount,
         uint256 per
     ) private pure returns (Figure memory) {
-        return per == 0 ? Figure(false, 0) : Figure(true, Math.mulDiv(amount, WAD, per));
+        if (per == 0) return Figure({ defined: false, value: 0 });
+        return Figure({ defined: true, value: Math.mulDiv(amount, WAD, per) });
     }
 }

@@ -26,8 +26,8 @@ contract BurnAuction is IBurnAuction, LotPrices, AccessManaged, ReentrancyGuardT
     /// @dev A subnet's money, in one slot.
     struct Account {
         uint96 accrued; // waits to be sold
-        uint112 revenue; // as of `at`
-        uint48 at;
+        uint112 revenue; // as of `fadedTo`
+        uint48 fadedTo;
     }
 
     uint256 private constant MAX_SUBNETS = 64;
@@ -255,7 +255,7 @@ contract BurnAuction is IBurnAuction, LotPrices, AccessManaged, ReentrancyGuardT
         account.accrued = (account.accrued + usdc).toUint96();
         if (netuid != UNATTRIBUTED) {
             account.revenue = (_revenueNow(account) + usdc).toUint112();
-            account.at = block.timestamp.toUint48();
+            account.fadedTo = block.timestamp.toUint48();
         }
         _accounts[netuid] = account;
     }
@@ -273,7 +273,7 @@ contract BurnAuction is IBurnAuction, LotPrices, AccessManaged, ReentrancyGuardT
         _head = (head + count).toUint64();
         for (uint256 i = 0; i < count; ++i) {
             Netuid netuid = _line[head + i];
-            delete _line[head + i];
+            _line[head + i] = UNATTRIBUTED;
             uint256 accrued = _accounts[netuid].accrued;
             uint256 part = total <= MAX_LOT ? accrued : Math.mulDiv(accrued, MAX_LOT, total);
             if (part < accrued) _line[_tail++] = netuid;
@@ -321,7 +321,7 @@ contract BurnAuction is IBurnAuction, LotPrices, AccessManaged, ReentrancyGuardT
     function _revenueNow(
         Account memory account
     ) private view returns (uint256) {
-        return fadedDown(account.revenue, account.at, block.timestamp, REVENUE_HALF_LIFE);
+        return fadedDown(account.revenue, account.fadedTo, block.timestamp, REVENUE_HALF_LIFE);
     }
 
     function _known(

@@ -23,14 +23,14 @@ library RollingYear {
         Week[WEEKS_OF_A_YEAR] ring;
     }
 
-    /// @notice Adds to the week of `at`. What is older than everything the bucket remembers is left out.
+    /// @notice Adds to the week of `time`. What is older than everything the bucket remembers is left out.
     function add(
         Year storage year,
-        uint256 at,
+        uint256 time,
         uint256 first,
         uint256 second
     ) internal {
-        uint256 number = at / 1 weeks;
+        uint256 number = time / 1 weeks;
         Week memory week = year.ring[number % WEEKS_OF_A_YEAR];
         if (week.number > number) return;
         if (week.number < number) week = Week({ number: number.toUint48(), first: 0, second: 0 });
@@ -39,12 +39,12 @@ library RollingYear {
         year.ring[number % WEEKS_OF_A_YEAR] = week;
     }
 
-    /// @notice What was added in the week of `at` and in the 52 before it.
+    /// @notice What was added in the week of `time` and in the 52 before it.
     function sumsAt(
         Year storage year,
-        uint256 at
+        uint256 time
     ) internal view returns (uint256 first, uint256 second) {
-        uint256 number = at / 1 weeks;
+        uint256 number = time / 1 weeks;
         for (uint256 i = 0; i < WEEKS_OF_A_YEAR; ++i) {
             Week memory week = year.ring[i];
             if (week.number > number || week.number + WEEKS_OF_A_YEAR <= number) continue;
