@@ -470,14 +470,15 @@ abstract contract SuiteTest is Test {
             tndm: address(tndm),
             usdc: address(usdc),
             desk: address(desk),
-            registry: address(registry),
             controller: address(controller),
             gate: address(gate),
             openDelay: AUCTION_DELAY,
             lotInterval: LOT_INTERVAL,
             lotDuration: 60,
             halfLife: 20,
+            revenueHalfLife: 1000,
             maxLot: 10_000e6,
+            pricingLot: 1e6,
             genesisPrice: 40e18,
             genesisFloor: 5e18
         });
