@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.35;
 
+import { IComputeCredit } from "../token/IComputeCredit.sol";
 import { WAD } from "../types/Types.sol";
 import { IAirdrop } from "./IAirdrop.sol";
-import { ICreditSnapshot } from "./ILaunchGate.sol";
 import { IVestingVotes } from "./IVestingVotes.sol";
 import { VestingVotes, vestedDown } from "./VestingVotes.sol";
 import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
@@ -24,7 +24,7 @@ contract Airdrop is IAirdrop, VestingVotes {
         uint128 released;
     }
 
-    ICreditSnapshot public immutable CREDIT;
+    IComputeCredit public immutable CREDIT;
     address public immutable TREASURY;
     uint256 public immutable AMOUNT;
     uint256 public immutable MAX_PER_CREDIT;
@@ -38,7 +38,7 @@ contract Airdrop is IAirdrop, VestingVotes {
         Config memory config
     ) VestingVotes(config.tndm, config.gate) EIP712("Tandem Airdrop", "1") {
         if (config.amount == 0 || config.immediateShare > WAD) revert Airdrop_BadConfig();
-        CREDIT = ICreditSnapshot(config.credit);
+        CREDIT = IComputeCredit(config.credit);
         TREASURY = config.treasury;
         AMOUNT = config.amount;
         MAX_PER_CREDIT = config.maxPerCredit;

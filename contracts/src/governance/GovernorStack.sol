@@ -38,8 +38,7 @@ abstract contract GovernorStack is
 {
     /// @notice Seconds for which the guardian can cancel proposals.
     uint64 public immutable GUARDIAN_PERIOD;
-    /// @inheritdoc IGovernorStack
-    uint256 public immutable quorumFloor;
+    uint256 private immutable QUORUM_FLOOR;
 
     constructor(
         string memory name_,
@@ -56,7 +55,7 @@ abstract contract GovernorStack is
         GovernorPreventLateQuorum(rules.voteExtension)
     {
         GUARDIAN_PERIOD = rules.guardianPeriod;
-        quorumFloor = rules.quorumFloor;
+        QUORUM_FLOOR = rules.quorumFloor;
         _setProposalGuardian(guardian);
     }
 
@@ -64,7 +63,12 @@ abstract contract GovernorStack is
     function quorum(
         uint256 timepoint
     ) public view override(Governor, GovernorVotesQuorumFraction) returns (uint256) {
-        return Math.max(super.quorum(timepoint), quorumFloor);
+        return Math.max(super.quorum(timepoint), QUORUM_FLOOR);
+    }
+
+    /// @inheritdoc IGovernorStack
+    function quorumFloor() external view returns (uint256) {
+        return QUORUM_FLOOR;
     }
 
     /// @notice Who can cancel proposals; zero from `guardianUntil()` on.

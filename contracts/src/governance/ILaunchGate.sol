@@ -151,17 +151,3 @@ interface ILaunchGate {
 
     // constructor(Config config)
 }
-
-/// @title The credits' snapshot for the airdrop
-interface ICreditSnapshot {
-    /// @notice Only the gate, once.
-    function takeSnapshot() external;
-
-    /// @notice Credits (wei) that `account` had earned from purchased credits at the snapshot.
-    function snapshotOf(
-        address account
-    ) external view returns (uint256);
-
-    /// @notice The same, of all accounts.
-    function snapshotTotal() external view returns (uint256);
-}

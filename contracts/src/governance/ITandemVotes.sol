@@ -10,11 +10,3 @@ import { IVotesView } from "./IVotesView.sol";
 interface ITandemVotes is IVotesView {
     // constructor(address token, address staking, address controller, address[] vesting)
 }
-
-/// @title The circulating supply of TNDM through time
-interface ICirculation {
-    /// @notice Circulating supply, in wei of TNDM, as noted last at or before `timepoint`; zero if it never was.
-    function circulatingAt(
-        uint256 timepoint
-    ) external view returns (uint256);
-}

@@ -45,20 +45,3 @@ interface IVotesView is IERC5805 {
     /// @notice As `name`: votes have the token's 18 decimals.
     function decimals() external view returns (uint8);
 }
-
-/// @title Votes of tokens that lie in Staking
-/// @notice Key 0 is the TNDM bond, any other key the alpha of that netuid. Votes follow the delegator's own delegation, not the validator.
-interface IStakedVotes {
-    /// @notice Votes of `account` at this moment.
-    function getVotes(
-        uint16 key,
-        address account
-    ) external view returns (uint256);
-
-    /// @notice Votes of `account` at a past second.
-    function getPastVotes(
-        uint16 key,
-        address account,
-        uint256 timepoint
-    ) external view returns (uint256);
-}

@@ -9,7 +9,7 @@ import { ISubnetRegistry } from "../subnet/ISubnetRegistry.sol";
 import { IComputeCredit } from "../token/IComputeCredit.sol";
 import { Netuid, Phase, WAD } from "../types/Types.sol";
 import { IGovernorStack } from "./IGovernorStack.sol";
-import { ICreditSnapshot, ILaunchGate } from "./ILaunchGate.sol";
+import { ILaunchGate } from "./ILaunchGate.sol";
 import { IVestingVotes } from "./IVestingVotes.sol";
 import { TimelockController } from "@openzeppelin/contracts/governance/TimelockController.sol";
 import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
@@ -119,7 +119,7 @@ contract LaunchGate is ILaunchGate {
         _checkVotes();
         if (metAt == 0) _recordMet();
         announcedAt = block.timestamp.toUint64();
-        ICreditSnapshot(address(CREDIT)).takeSnapshot();
+        CREDIT.takeSnapshot();
         emit Announced(announcedAt + NOTICE, msg.sender);
     }
 

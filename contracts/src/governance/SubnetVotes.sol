@@ -26,7 +26,7 @@ contract SubnetVotes is ISubnetVotes, VotesView {
         Netuid netuid_,
         address pools,
         address staking
-    ) VotesView(_alphaOf(pools, netuid_), staking, Netuid.unwrap(netuid_)) {
+    ) VotesView(_alphaOf(pools, netuid_), staking, netuid_) {
         VAULT = pools;
         sample();
     }
@@ -41,7 +41,7 @@ contract SubnetVotes is ISubnetVotes, VotesView {
 
     /// @inheritdoc ISubnetVotes
     function netuid() external view returns (Netuid) {
-        return Netuid.wrap(KEY);
+        return KEY;
     }
 
     /// @inheritdoc IVotesView

@@ -97,8 +97,8 @@ contract TandemTimelock is ITandemTimelock, TimelockController {
     ) private view {
         if (target == address(this)) revert TandemTimelock_NotSelfAdministered();
         (bool answered, bytes memory answer) = target.staticcall(abi.encodeCall(IAccessManaged.authority, ()));
-        // Compared as a word: decoding would revert on what is no address.
-        if (!answered || answer.length != WORD || uint256(bytes32(answer)) != uint256(uint160(ACCESS))) {
+        // Compared as a number: decoding an address would revert on what is none.
+        if (!answered || answer.length != WORD || abi.decode(answer, (uint256)) != uint160(ACCESS)) {
             revert TandemTimelock_NotGoverned(target);
         }
     }

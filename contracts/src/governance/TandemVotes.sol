@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.35;
 
-import { ICirculation, ITandemVotes } from "./ITandemVotes.sol";
+import { IEmissionController } from "../emission/IEmissionController.sol";
+import { Netuid } from "../types/Types.sol";
+import { ITandemVotes } from "./ITandemVotes.sol";
 import { IVotesView } from "./IVotesView.sol";
 import { VotesView } from "./VotesView.sol";
 import { IVotes } from "@openzeppelin/contracts/governance/utils/IVotes.sol";
@@ -9,7 +11,7 @@ import { IVotes } from "@openzeppelin/contracts/governance/utils/IVotes.sol";
 /// @title TandemVotes
 /// @notice Promises, units and errors are documented on ITandemVotes and IVotesView.
 contract TandemVotes is ITandemVotes, VotesView {
-    ICirculation public immutable CONTROLLER;
+    IEmissionController public immutable CONTROLLER;
 
     /// @dev Set once, in the constructor.
     IVotes[] private _vesting;
@@ -20,8 +22,8 @@ contract TandemVotes is ITandemVotes, VotesView {
         address staking,
         address controller,
         address[] memory vesting
-    ) VotesView(token, staking, 0) {
-        CONTROLLER = ICirculation(controller);
+    ) VotesView(token, staking, Netuid.wrap(0)) {
+        CONTROLLER = IEmissionController(controller);
         for (uint256 i = 0; i < vesting.length; ++i) {
             _vesting.push(IVotes(vesting[i]));
         }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.35;
 
-import { IStakedVotes, IVotesView } from "./IVotesView.sol";
+import { IStakedVotes } from "../subnet/IStakedVotes.sol";
+import { Netuid } from "../types/Types.sol";
+import { IVotesView } from "./IVotesView.sol";
 import { IVotes } from "@openzeppelin/contracts/governance/utils/IVotes.sol";
 import { IERC6372 } from "@openzeppelin/contracts/interfaces/IERC6372.sol";
 import { ERC6372Utils } from "@openzeppelin/contracts/utils/ERC6372Utils.sol";
@@ -15,12 +17,12 @@ abstract contract VotesView is IVotesView {
     /// @notice Where staked and bonded tokens lie.
     IStakedVotes public immutable STAKING;
     /// @notice Staking's key of the token: 0 for TNDM, else the netuid.
-    uint16 public immutable KEY;
+    Netuid public immutable KEY;
 
     constructor(
         address token,
         address staking,
-        uint16 key
+        Netuid key
     ) {
         TOKEN = IVotes(token);
         STAKING = IStakedVotes(staking);

@@ -9,6 +9,7 @@ import { TandemTimelock } from "../../src/governance/TandemTimelock.sol";
 import { TandemVotes } from "../../src/governance/TandemVotes.sol";
 import { ITandemToken } from "../../src/token/ITandemToken.sol";
 import { TandemToken } from "../../src/token/TandemToken.sol";
+import { Netuid } from "../../src/types/Types.sol";
 import { CirculationStand, GateTimes, StakedVotesStand } from "../support/GovernanceStands.sol";
 import { Test } from "../support/Test.sol";
 import { IGovernor } from "@openzeppelin/contracts/governance/IGovernor.sol";
@@ -246,11 +247,11 @@ contract TandemGovernorTest is Test {
 
     function test_staked_votes_of_a_delegate_propose_and_decide() public {
         address delegate = makeActor("delegate");
-        staking.set(0, delegate, THRESHOLD - 1);
+        staking.set(Netuid.wrap(0), delegate, THRESHOLD - 1);
         vm.expectPartialRevert(IGovernor.GovernorInsufficientProposerVotes.selector);
         vm.prank(delegate);
         governor.propose(targets, values, calls, WHY);
-        staking.set(0, delegate, FLOOR);
+        staking.set(Netuid.wrap(0), delegate, FLOOR);
         vm.prank(delegate);
         uint256 id = governor.propose(targets, values, calls, WHY);
         toVoting(id);
@@ -343,7 +344,7 @@ contract TandemGovernorTest is Test {
 
     function test_a_wallet_contract_votes_by_its_own_signature() public {
         Wallet wallet = new Wallet();
-        staking.set(0, address(wallet), FLOOR);
+        staking.set(Netuid.wrap(0), address(wallet), FLOOR);
         uint256 id = propose();
         toVoting(id);
         vm.expectPartialRevert(IGovernor.GovernorInvalidSignature.selector);
@@ -374,8 +375,8 @@ contract TandemGovernorTest is Test {
     }
 
     function test_the_view_adds_up_all_sources_and_delegates_nothing() public {
-        staking.set(0, HOLDER, 7);
-        staking.set(3, HOLDER, 1000);
+        staking.set(Netuid.wrap(0), HOLDER, 7);
+        staking.set(Netuid.wrap(3), HOLDER, 1000);
         vm.assertEq(votes.getVotes(HOLDER), 500_000e18 + 7);
         vm.assertEq(votes.getPastVotes(HOLDER, START), 500_000e18 + 7);
         vm.assertEq(votes.delegates(HOLDER), HOLDER);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.35;
 
+import { Netuid } from "../../src/types/Types.sol";
+
 /// @notice A launch gate whose times the test sets.
 contract GateTimes {
     uint64 public announcedAt;
@@ -40,10 +42,10 @@ contract SnapshotStand {
 
 /// @notice Staked votes that the test sets; they hold for all times.
 contract StakedVotesStand {
-    mapping(uint16 key => mapping(address account => uint256)) public getVotes;
+    mapping(Netuid key => mapping(address account => uint256)) public getVotes;
 
     function set(
-        uint16 key,
+        Netuid key,
         address account,
         uint256 votes
     ) external {
@@ -51,7 +53,7 @@ contract StakedVotesStand {
     }
 
     function getPastVotes(
-        uint16 key,
+        Netuid key,
         address account,
         uint256
     ) external view returns (uint256) {

@@ -470,7 +470,7 @@ abstract contract SuiteTest is Test {
     function _deployCompute() private {
         _put("manager", type(TandemAccess).creationCode, abi.encode(address(this), address(gate)));
         _put("usdc", type(TestUSDC).creationCode, "");
-        _put("credit", type(ComputeCredit).creationCode, abi.encode(address(desk), address(settlement)));
+        _put("credit", type(ComputeCredit).creationCode, abi.encode(address(desk), address(settlement), address(gate)));
         _put("card", type(RateCard).creationCode, abi.encode(address(manager), GENESIS, LENGTH));
         ICreditDesk.Config memory deskConfig = ICreditDesk.Config({
             authority: address(manager),
