@@ -1,7 +1,6 @@
 //! Compiles the Solidity suite and writes its typed bindings.
 //!
-//! One standard-JSON input holds every file under `contracts/src` and the OpenZeppelin contracts that are deployed as
-//! they are; its settings come from `foundry.toml` alone (`[profile.default]` overlaid with `[profile.deploy]`), so
+//! One standard-JSON input holds every file under `contracts/src`; its settings come from `foundry.toml` alone (`[profile.default]` overlaid with `[profile.deploy]`), so
 //! that forge and this build can never disagree. The compiler is the wrapper `tools/solc`, which remembers what it
 //! compiled by the hash of that input.
 
@@ -30,10 +29,6 @@ use foundry_compilers::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-
-/// Deployed as OpenZeppelin ships them; no file of the suite is named like these.
-const LIBRARY_CONTRACTS: [(&str, &str); 1] =
-    [("AccessManager", "@openzeppelin/contracts/access/manager/AccessManager.sol")];
 
 /// The keys of a `foundry.toml` profile that decide what the compiler makes of a source.
 #[derive(Deserialize)]
@@ -142,13 +137,7 @@ fn standard_json_input(root: &Path, profile: &Profile) -> Result<SolcInput, Box<
         .remappings(absolute)
         .build()?;
 
-    let mut sources = Source::read_all_from(&root.join(&profile.src), &["sol"])?;
-    for (_, import) in LIBRARY_CONTRACTS {
-        let file = paths
-            .resolve_library_import(root, Path::new(import))
-            .ok_or_else(|| format!("cannot find {import}; run `npm ci` in {}", root.display()))?;
-        sources.insert(file.clone(), Source::read(&file)?);
-    }
+    let sources = Source::read_all_from(&root.join(&profile.src), &["sol"])?;
     let (resolved, edges) = Graph::<SolParser>::resolve_sources(&paths, sources)?.into_sources();
     if let Some((import, importer)) = edges.unresolved_imports().iter().next() {
         return Err(format!("{}: cannot find {}", importer.display(), import.display()).into());
@@ -184,16 +173,14 @@ fn fail_on_errors(output: &CompilerOutput) -> Result<(), String> {
     if errors.is_empty() { Ok(()) } else { Err(errors.join("\n")) }
 }
 
-/// Every contract of the suite that can be deployed and has an interface, and the library contracts, by name.
+/// Every contract of the suite that can be deployed and has an interface, by name.
 fn collect(root: &Path, profile: &Profile, output: &CompilerOutput) -> Result<Vec<Compiled>, Box<dyn Error>> {
     let own = profile.src.display().to_string();
     let mut found: BTreeMap<String, Compiled> = BTreeMap::new();
     for (file, contracts) in output.contracts.iter() {
         let source = file.strip_prefix(root).unwrap_or(file).display().to_string();
         for (name, contract) in contracts {
-            let wanted = source.starts_with(&own)
-                || LIBRARY_CONTRACTS.iter().any(|(library, path)| library == name && source.ends_with(path));
-            if !wanted {
+            if !source.starts_with(&own) {
                 continue;
             }
             if let Some(compiled) = compiled(name, &source, contract)?

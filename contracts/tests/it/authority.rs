@@ -91,11 +91,8 @@ fn sample(kind: &DynSolType, name: &str) -> DynSolValue {
 }
 
 fn calldata(function: &Function) -> Bytes {
-    let values: Vec<DynSolValue> = function
-        .inputs
-        .iter()
-        .map(|input| sample(&input.selector_type().parse().unwrap(), &input.name))
-        .collect();
+    let values: Vec<DynSolValue> =
+        function.inputs.iter().map(|input| sample(&input.selector_type().parse().unwrap(), &input.name)).collect();
     function.abi_encode_input(&values).unwrap().into()
 }
 
@@ -131,9 +128,9 @@ fn strangers_get_what_the_page_says() {
         let Some(to) = address_of(&net, &contract) else { continue };
         for function in overloads {
             let refused = attempt(&net, stranger, to, &calldata(&function)).map(|revert| revert.name);
-            let turned_away = refused.as_deref().is_some_and(|error| {
-                error == RESTRICTED || error.contains("_Only") || error.contains("Unauthorized")
-            });
+            let turned_away = refused
+                .as_deref()
+                .is_some_and(|error| error == RESTRICTED || error.contains("_Only") || error.contains("Unauthorized"));
             let right = match &row.refusal {
                 Some(expected) => refused.as_deref() == Some(expected),
                 None => !turned_away,
