@@ -5,13 +5,14 @@ use alloy_primitives::{Address, B256, keccak256};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
+use crate::delegation::Backing;
 use crate::reveal::Reveal;
 use crate::tree::Reward;
 
 /// Version of the encoding.
-pub const BUNDLE_VERSION: u16 = 1;
+pub const BUNDLE_VERSION: u16 = 2;
 /// The rules by which [`crate::outcome::compute`] turns inputs into an outcome.
-pub const RULES_VERSION: u32 = 1;
+pub const RULES_VERSION: u32 = 2;
 /// A bundle above this many bytes is refused before it is decoded.
 pub const MAX_BUNDLE_BYTES: usize = 256 << 20;
 
@@ -55,6 +56,8 @@ pub struct EpochInputs {
     pub previous_report: B256,
     /// Hash of that report's bundle, zero for the first.
     pub previous_bundle: B256,
+    /// Seconds for which a new registration cannot be evicted.
+    pub neuron_immunity: u64,
     /// Keepers at the epoch's start, ascending.
     pub keepers: Vec<Address>,
     /// Subnets, ascending by netuid.
@@ -78,7 +81,7 @@ pub struct Hyperparameters {
 }
 
 /// A neuron as of the epoch's start; its uid is its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NeuronInput {
     /// Who earns.
@@ -90,6 +93,8 @@ pub struct NeuronInput {
     /// Stake behind the hotkey, base units.
     #[serde(with = "crate::api::decimal")]
     pub stake: u128,
+    /// Whose stake that is.
+    pub backing: Backing,
 }
 
 /// What one subnet's epoch is computed from.
@@ -166,7 +171,7 @@ pub struct EpochOutcome {
     pub subnets: Vec<SubnetOutcome>,
     /// Cumulative rewards after this epoch, ascending by key: the leaves of the reward tree.
     pub rewards: Vec<Reward>,
-    /// Merkle root over the hashes of `subnets`.
+    /// Merkle root over `subnets`, see [`crate::outcome::subnet_leaf`].
     pub subnets_root: B256,
     /// Root of the reward tree.
     pub rewards_root: B256,
@@ -204,6 +209,8 @@ pub struct SubnetOutcome {
     pub validator_usdc: Vec<u128>,
     /// What is carried on.
     pub carry: Carry,
+    /// Uids that a newcomer may evict from a full subnet, the first one first; see [`crate::outcome::MAX_PRUNE_LIST`].
+    pub prune_list: Vec<u16>,
 }
 
 /// Why bytes are not a bundle.

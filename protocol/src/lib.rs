@@ -26,6 +26,7 @@
 pub mod api;
 pub mod bundle;
 pub mod clock;
+pub mod delegation;
 pub mod evidence;
 pub mod jobs;
 pub mod manifest;

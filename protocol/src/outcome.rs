@@ -4,11 +4,13 @@
 //! Per subnet: permits are the K largest stakes as of the epoch's start; a validator without a row that counts is
 //! inactive and earns nothing; [`yuma`] turns rows, stakes and old bonds into incentives and dividends; the granted
 //! alpha and USDC are split by role ([`crate::payout`]) and then by share, exact to the unit. A side that earned nothing
-//! has its pot carried. Keepers share theirs evenly. What everybody earned is added to the cumulative rewards.
+//! has its pot carried. Keepers share theirs evenly, validators with their delegators ([`crate::delegation`]). What
+//! everybody earned is added to the cumulative rewards.
 
 use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, B256, keccak256};
+use alloy_sol_types::SolValue;
 use yuma::{Epoch, Hyperparameters as YumaParameters, Neuron, Payout, Profile, Rules};
 
 use crate::bundle::{
@@ -46,6 +48,14 @@ pub enum OutcomeError {
         neurons: usize,
         /// Rows of bonds.
         rows: usize,
+    },
+    /// The parts of a validator's stake do not fit into it, or its delegations do not ascend by account.
+    #[error("subnet {netuid}: what stands behind {hotkey} does not add up")]
+    Backing {
+        /// Subnet.
+        netuid: u16,
+        /// Validator.
+        hotkey: Address,
     },
     /// The engine refused a subnet.
     #[error("subnet {netuid}: {reason}")]
@@ -85,7 +95,7 @@ pub fn compute(inputs: &EpochInputs) -> Result<EpochOutcome, OutcomeError> {
     for subnet in &inputs.subnets {
         subnets.push(compute_subnet(inputs, subnet, &mut ledger)?);
     }
-    let leaves: Vec<B256> = subnets.iter().map(subnet_hash).collect();
+    let leaves: Vec<B256> = subnets.iter().map(subnet_leaf).collect();
     let tree = RewardTree::new(ledger.close())?;
     Ok(EpochOutcome {
         subnets_root: merkle_root(&leaves),
@@ -117,7 +127,17 @@ pub fn report(bundle: &EpochBundle) -> EpochReport {
     }
 }
 
-/// The hash by which a subnet's outcome is a leaf of `subnets_root`.
+/// At most so many uids are listed for eviction: more cannot register before the next list.
+pub const MAX_PRUNE_LIST: usize = 64;
+
+/// The leaf of a subnet in the tree of `subnets_root`, as `SubnetRegistry` opens it:
+/// `keccak256(keccak256(abi.encode(netuid, trace, keccak256(abi.encode(pruneList)))))` with [`subnet_hash`] as trace.
+pub fn subnet_leaf(outcome: &SubnetOutcome) -> B256 {
+    let prune = keccak256(outcome.prune_list.abi_encode());
+    keccak256(keccak256((outcome.netuid, subnet_hash(outcome), prune).abi_encode()))
+}
+
+/// The hash of a subnet's whole outcome.
 pub fn subnet_hash(outcome: &SubnetOutcome) -> B256 {
     keccak256(borsh::to_vec(outcome).expect("writing to memory cannot fail and no length exceeds u32"))
 }
@@ -128,6 +148,9 @@ fn compute_subnet(
     ledger: &mut Ledger,
 ) -> Result<SubnetOutcome, OutcomeError> {
     let netuid = subnet.netuid;
+    if let Some(neuron) = subnet.neurons.iter().find(|neuron| !neuron.backing.is_sound(neuron.stake)) {
+        return Err(OutcomeError::Backing { netuid, hotkey: neuron.hotkey });
+    }
     let scores = run_yuma(inputs, subnet)?;
     let alpha = split_alpha(subnet.alpha);
     let usdc = split_usdc(subnet.usdc);
@@ -147,12 +170,18 @@ fn compute_subnet(
         .pay(|pot| scores.pay_incentives(pot), subnet.neurons.len())
         .ok_or_else(overflow)?;
     for (uid, neuron) in subnet.neurons.iter().enumerate() {
-        ledger.add(RewardKind::ValidatorAlpha, netuid, neuron.owner, validators.alpha[uid])?;
-        ledger.add(RewardKind::ValidatorUsdc, netuid, neuron.owner, validators.usdc[uid])?;
+        let (stake, owner) = (neuron.stake, neuron.owner);
+        for (account, amount) in neuron.backing.split(validators.alpha[uid], stake, owner) {
+            ledger.add(RewardKind::ValidatorAlpha, netuid, account, amount)?;
+        }
+        for (account, amount) in neuron.backing.split(validators.usdc[uid], stake, owner) {
+            ledger.add(RewardKind::ValidatorUsdc, netuid, account, amount)?;
+        }
         ledger.add(RewardKind::ContributorAlpha, netuid, neuron.owner, contributors.alpha[uid])?;
         ledger.add(RewardKind::ContributorUsdc, netuid, neuron.owner, contributors.usdc[uid])?;
     }
 
+    let prune_list = prune_list(inputs, subnet, &scores);
     let u16s = |values: &[yuma::Q32]| values.iter().map(|value| value.to_u16()).collect();
     Ok(SubnetOutcome {
         netuid,
@@ -167,7 +196,26 @@ fn compute_subnet(
         validator_alpha: validators.alpha,
         validator_usdc: validators.usdc,
         carry: Carry { validators: validators.carry, contributors: contributors.carry },
+        prune_list,
     })
+}
+
+/// Who may be evicted: the lowest sum of incentive and dividends first, among equals the oldest registration, then the lower
+/// uid. Spared are permit holders, whose stake would be left without a uid, and whoever was immune when the epoch began.
+fn prune_list(inputs: &EpochInputs, subnet: &SubnetInputs, scores: &yuma::Outcome) -> Vec<u16> {
+    let immune_since = inputs.epoch_start.saturating_sub(inputs.neuron_immunity);
+    let mut ranked: Vec<_> = (0..=u16::MAX)
+        .zip(&subnet.neurons)
+        .filter(|(uid, neuron)| !scores.permits[usize::from(*uid)] && neuron.registered_at <= immune_since)
+        .map(|(uid, neuron)| {
+            let place = usize::from(uid);
+            let score = u128::from(scores.incentive[place].raw()) + u128::from(scores.dividends[place].raw());
+            (score, neuron.registered_at, uid)
+        })
+        .collect();
+    ranked.sort_unstable();
+    ranked.truncate(MAX_PRUNE_LIST);
+    ranked.into_iter().map(|(.., uid)| uid).collect()
 }
 
 fn run_yuma(inputs: &EpochInputs, subnet: &SubnetInputs) -> Result<yuma::Outcome, OutcomeError> {

@@ -7,6 +7,7 @@ use tandem_protocol::bundle::{
     BUNDLE_VERSION, BundleError, CarriedPot, Carry, DroppedRow, EpochBundle, EpochInputs, EpochOutcome,
     Hyperparameters, MAX_BUNDLE_BYTES, NeuronInput, SubnetInputs, SubnetOutcome,
 };
+use tandem_protocol::delegation::{Backing, Delegation};
 use tandem_protocol::messages::SignatureBytes;
 use tandem_protocol::outcome::bundle;
 use tandem_protocol::reveal::Reveal;
@@ -56,6 +57,7 @@ fn fixed() -> EpochBundle {
             bonds_since: 1_699_990_000,
             previous_report: word(0x14),
             previous_bundle: word(0x15),
+            neuron_immunity: 60_000,
             keepers: vec![account(0x16), account(0x17)],
             subnets: vec![SubnetInputs {
                 netuid: 513,
@@ -71,6 +73,13 @@ fn fixed() -> EpochBundle {
                     hotkey: account(0x23),
                     registered_at: 1_699_000_000,
                     stake: u128::MAX,
+                    backing: Backing {
+                        take: 0x1234,
+                        alpha: u128::MAX - 1,
+                        bond: 1,
+                        alpha_delegations: vec![Delegation { account: account(0x25), shares: u128::MAX }],
+                        bond_delegations: Vec::new(),
+                    },
                 }],
                 bonds: vec![vec![(1, 2), (3, 4)], Vec::new()],
                 rows: vec![reveal],
@@ -95,6 +104,7 @@ fn fixed() -> EpochBundle {
                 validator_alpha: vec![1 << 64, 13],
                 validator_usdc: vec![10u128.pow(18), 14],
                 carry: Carry { validators: pot(3), contributors: pot(4) },
+                prune_list: vec![1, 0],
             }],
             rewards,
             subnets_root: word(0x41),
@@ -108,9 +118,9 @@ fn fixed() -> EpochBundle {
 #[test]
 fn the_encoding_does_not_drift() {
     let bytes = fixed().encode();
-    assert_eq!(bytes[..10], [1, 0, 0x05, 0x21, 0, 0, 0, 0, 0, 0], "version and chain id, little-endian");
-    assert_eq!(bytes.len(), 1_561);
-    assert_eq!(fixed().hash(), b256!("0xd510288a52005eb4bc32d8ce042e77e5968e78e0036935b0ceb348116b4c238d"));
+    assert_eq!(bytes[..10], [2, 0, 0x05, 0x21, 0, 0, 0, 0, 0, 0], "version and chain id, little-endian");
+    assert_eq!(bytes.len(), 1_655);
+    assert_eq!(fixed().hash(), b256!("0x6bab68b1d5612ac111f2e523c73ef7ca26f32ec16804c2ba50bf193eea4cda8b"));
     assert_eq!(fixed().hash(), keccak256(&bytes));
 }
 
@@ -140,7 +150,7 @@ fn cut_and_extended_bytes_are_refused() {
 #[test]
 fn other_versions_are_refused_by_their_number() {
     let mut bytes = fixed().encode();
-    for version in [0u16, 2, 256, u16::MAX] {
+    for version in [0u16, 1, 3, 256, u16::MAX] {
         bytes[..2].copy_from_slice(&version.to_le_bytes());
         assert!(matches!(EpochBundle::decode(&bytes), Err(BundleError::UnknownVersion(found)) if found == version));
     }
@@ -172,7 +182,7 @@ fn a_flipped_bit_is_refused_or_names_another_bundle() {
 #[test]
 fn a_huge_length_costs_no_memory() {
     let mut bytes = fixed().encode();
-    let keepers = 2 + 8 + 20 + 8 + 4 + 4 + 32 + 8 + 32 + 8 + 8 + 32 + 32;
+    let keepers = 2 + 8 + 20 + 8 + 4 + 4 + 32 + 8 + 32 + 8 + 8 + 32 + 32 + 8;
     assert_eq!(bytes[keepers..keepers + 4], 2u32.to_le_bytes());
     bytes[keepers..keepers + 4].copy_from_slice(&u32::MAX.to_le_bytes());
     assert!(matches!(EpochBundle::decode(&bytes), Err(BundleError::Malformed(_))));

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use alloy_primitives::{Address, B256, b256};
 use alloy_sol_types::SolStruct;
 use proptest::prelude::*;
-use tandem_protocol::bundle::{CarriedPot, EpochInputs, MAX_CARRY_EPOCHS, SubnetInputs};
-use tandem_protocol::outcome::{OutcomeError, bundle, compute, report, subnet_hash};
+use tandem_protocol::bundle::{CarriedPot, EpochInputs, MAX_CARRY_EPOCHS, NeuronInput, SubnetInputs};
+use tandem_protocol::delegation::{Backing, Delegation};
+use tandem_protocol::outcome::{MAX_PRUNE_LIST, OutcomeError, bundle, compute, report, subnet_leaf};
 use tandem_protocol::payout::{split_alpha, split_usdc};
 use tandem_protocol::tree::{Reward, RewardKind, RewardTree, TreeError, merkle_root};
 
-use crate::support::{address, epoch_of, epochs, hotkey, quiet_subnet, unsigned};
+use crate::support::{address, backing, epoch_of, epochs, hotkey, quiet_subnet, unsigned};
 
 fn sum(amounts: &[u128]) -> u128 {
     amounts.iter().sum()
@@ -77,8 +78,13 @@ proptest! {
                 add(RewardKind::KeeperUsdc, *keeper, pot / count + u128::from((place as u128) < pot % count));
             }
             for (uid, neuron) in subnet.neurons.iter().enumerate() {
-                add(RewardKind::ValidatorAlpha, neuron.owner, result.validator_alpha[uid]);
-                add(RewardKind::ValidatorUsdc, neuron.owner, result.validator_usdc[uid]);
+                let (stake, owner) = (neuron.stake, neuron.owner);
+                for (account, amount) in neuron.backing.split(result.validator_alpha[uid], stake, owner) {
+                    add(RewardKind::ValidatorAlpha, account, amount);
+                }
+                for (account, amount) in neuron.backing.split(result.validator_usdc[uid], stake, owner) {
+                    add(RewardKind::ValidatorUsdc, account, amount);
+                }
                 add(RewardKind::ContributorAlpha, neuron.owner, result.contributor_alpha[uid]);
                 add(RewardKind::ContributorUsdc, neuron.owner, result.contributor_usdc[uid]);
             }
@@ -139,7 +145,7 @@ proptest! {
         prop_assert_eq!(&compute(&json).unwrap(), &outcome);
         let bytes: EpochInputs = borsh::from_slice(&borsh::to_vec(&inputs).unwrap()).unwrap();
         prop_assert_eq!(&compute(&bytes).unwrap(), &outcome);
-        let leaves: Vec<B256> = outcome.subnets.iter().map(subnet_hash).collect();
+        let leaves: Vec<B256> = outcome.subnets.iter().map(subnet_leaf).collect();
         prop_assert_eq!(outcome.subnets_root, merkle_root(&leaves));
         prop_assert_eq!(outcome.rewards_root, RewardTree::new(outcome.rewards.clone()).unwrap().root());
     }
@@ -182,15 +188,15 @@ fn an_owner_of_several_uids_is_paid_their_sum() {
     assert_eq!(outcome.subnets, compute(&epoch_of(0, vec![apart])).unwrap().subnets);
 }
 
-/// Epoch after epoch from the last one's outcome. The numbers are those of rules version 1, which old epochs are replayed
+/// Epoch after epoch from the last one's outcome. The numbers are those of rules version 2, which old epochs are replayed
 /// by for ever: they change only with a new version.
 #[test]
-fn the_rules_of_version_1_do_not_drift() {
+fn the_rules_of_version_2_do_not_drift() {
     let mut first = epoch_of(0, vec![quiet_subnet(1, 0), quiet_subnet(9, 0)]);
     first.subnets[1].rows[0].row = vec![(2, 1), (3, 65_535)];
     let first = bundle(first).unwrap();
     assert_eq!(first.outcome.subnets[0].contributor_alpha, [0, 0, 308, 102]);
-    assert_eq!(first.outcome.subnets_root, b256!("0x78d93834a28e318df49c58679162d7e59f9b17d9857f1425cbf25f315d84d58d"));
+    assert_eq!(first.outcome.subnets_root, b256!("0x892087fd83018cbc9800c28ecdf453c354dc55d4ba4033d694c14cb690869fa9"));
 
     let mut second = epoch_of(1, vec![quiet_subnet(1, 1), quiet_subnet(9, 1)]);
     second.previous_report = report(&first).eip712_hash_struct();
@@ -203,14 +209,14 @@ fn the_rules_of_version_1_do_not_drift() {
     assert_eq!(
         (second.outcome.subnets_root, second.outcome.rewards_root, second.hash()),
         (
-            b256!("0x0a75eef3d7007f3ebcc76aea8545f07a2415bfab976c75446bfe8d082ef711c1"),
+            b256!("0x45c03d3e56344b4f3d3486b6fc5a6be64b08f74dd67b4717f5a1291c87bd66e7"),
             b256!("0xd1622d5dfae3f3b77989664ac937e357d27c3c8319fb0ff5cdf14cce721206c8"),
-            b256!("0x1e8ba2736ca430317a837b536d94946b1f3c23eff441eda9f472b4de0f21d658"),
+            b256!("0xfe11986cf04607e705fb78e5c331d57ec1508787df168ef34fb80b886838ddcb"),
         )
     );
 
     let report = report(&second);
-    assert_eq!((report.epoch, report.attempt, report.rulesVersion), (1, 0, 1));
+    assert_eq!((report.epoch, report.attempt, report.rulesVersion), (1, 0, 2));
     assert_eq!(report.inputsBlock, second.inputs.inputs_block);
     assert_eq!(report.configDigest, second.inputs.config_digest);
     assert_eq!(report.previousReport, second.inputs.previous_report);
@@ -243,7 +249,7 @@ fn a_row_counts_in_its_own_subnet_and_epoch_only() {
 
 #[test]
 fn what_cannot_be_computed_is_refused_by_name() {
-    assert!(matches!(fault(|inputs| inputs.rules_version = 2), OutcomeError::UnknownRules(2)));
+    assert!(matches!(fault(|inputs| inputs.rules_version = 1), OutcomeError::UnknownRules(1)));
     assert!(matches!(fault(|inputs| inputs.subnets.reverse()), OutcomeError::SubnetsNotAscending(1)));
     let doubled = |inputs: &mut EpochInputs| inputs.subnets.insert(0, inputs.subnets[0].clone());
     assert!(matches!(fault(doubled), OutcomeError::SubnetsNotAscending(1)));
@@ -254,6 +260,8 @@ fn what_cannot_be_computed_is_refused_by_name() {
     assert!(matches!(unsorted, OutcomeError::Yuma { netuid: 1, reason: yuma::Error::UnsortedUid { .. } }));
     let beyond = fault(|inputs| inputs.subnets[0].bonds = vec![vec![(4, 1)]]);
     assert!(matches!(beyond, OutcomeError::Yuma { netuid: 1, reason: yuma::Error::UidOutOfRange { .. } }));
+    let unbacked = fault(|inputs| inputs.subnets[0].neurons[1].backing.alpha = u128::MAX);
+    assert!(matches!(unbacked, OutcomeError::Backing { netuid: 1, hotkey: found } if found == hotkey(1)));
     let whale = fault(|inputs| inputs.subnets[1].neurons[0].stake = u128::MAX);
     assert!(matches!(whale, OutcomeError::Yuma { netuid: 2, reason: yuma::Error::StakeTooLarge { .. } }));
 
@@ -280,4 +288,99 @@ fn a_new_holder_of_a_uid_begins_without_bonds() {
     assert_eq!(new.dividends[0], 39_321);
     assert_eq!(new.bonds[0], new.bonds[1]);
     assert_eq!(hotkey(0), quiet_subnet(1, 0).neurons[0].hotkey);
+}
+
+/// Owner, a delegator of alpha and one of TNDM behind validator 0 of [`quiet_subnet`]: 246 alpha and 117 USDC of dividends,
+/// a tenth of it taken, then two thirds and a third.
+#[test]
+fn delegators_of_both_kinds_get_their_part_after_the_take() {
+    let mut subnet = quiet_subnet(1, 0);
+    let (alpha, bond) = (400 * 10u128.pow(18), 200 * 10u128.pow(18));
+    let mut alpha_delegations =
+        vec![Delegation { account: address(5), shares: 3 }, Delegation { account: address(6), shares: 1 }];
+    alpha_delegations.sort_unstable_by_key(|delegation| delegation.account);
+    let bond_delegations = vec![Delegation { account: address(5), shares: 7 }];
+    subnet.neurons[0].backing = Backing { take: 6_554, alpha, bond, alpha_delegations, bond_delegations };
+    let plain = compute(&epoch_of(0, vec![quiet_subnet(1, 0)])).unwrap();
+    let outcome = compute(&epoch_of(0, vec![subnet])).unwrap();
+    assert_eq!(outcome.subnets, plain.subnets, "who stands behind a validator changes nothing that it earns");
+
+    let dividend = outcome.subnets[0].validator_alpha[0];
+    let of = |account: Address| {
+        let of_kind = |reward: &&Reward| reward.kind == RewardKind::ValidatorAlpha && reward.account == account;
+        outcome.rewards.iter().find(of_kind).map_or(0, |reward| reward.cumulative)
+    };
+    let take = dividend * 6_554 / 65_535;
+    let (alpha, bond) = ((dividend - take) * 400 / 600, (dividend - take) * 200 / 600);
+    assert_eq!(of(address(5)), alpha * 3 / 4 + bond);
+    assert_eq!(of(address(6)), alpha / 4);
+    assert_eq!(of(address(100)), dividend - alpha * 3 / 4 - alpha / 4 - bond);
+    assert!(of(address(100)) >= take);
+}
+
+/// Ten contributors who were weighed differently; uid 9 registered after the epoch began to count immunity.
+#[test]
+fn the_lowest_scores_may_be_evicted_first_and_neither_permits_nor_newcomers() {
+    let mut subnet = quiet_subnet(1, 0);
+    let owner = |uid: usize| address(100 + uid as u64);
+    for uid in 4..10 {
+        subnet.neurons.push(NeuronInput {
+            owner: owner(uid),
+            hotkey: hotkey(uid),
+            registered_at: [0, 0, 0, 0, 7, 7, 8, 9, 10, 951][uid],
+            stake: 0,
+            backing: Backing::default(),
+        });
+    }
+    for row in &mut subnet.rows {
+        row.row = vec![(2, 3), (3, 1), (6, 1), (8, 9)];
+    }
+    let outcome = compute(&epoch_of(0, vec![subnet.clone()])).unwrap();
+    assert_eq!(outcome.subnets[0].prune_list, [4, 5, 7, 6, 3, 2, 8], "uid 9 came 49 s before the epoch");
+
+    for uid in 10..100 {
+        subnet.neurons.push(NeuronInput { owner: owner(uid), hotkey: hotkey(uid), ..subnet.neurons[4].clone() });
+    }
+    let full = compute(&epoch_of(0, vec![subnet])).unwrap();
+    assert_eq!(full.subnets[0].prune_list.len(), MAX_PRUNE_LIST);
+    assert_eq!(full.subnets[0].prune_list[..3], [4, 5, 10]);
+}
+
+/// What a newcomer shows to the registry: the list and the trace, folded to the root that the report carries.
+#[test]
+fn a_subnet_leaf_binds_netuid_trace_and_prune_list() {
+    let outcome = compute(&epoch_of(0, vec![quiet_subnet(1, 0)])).unwrap().subnets.remove(0);
+    let leaf = subnet_leaf(&outcome);
+    let mut other = outcome.clone();
+    other.netuid = 2;
+    assert_ne!(subnet_leaf(&other), leaf);
+    let mut other = outcome.clone();
+    other.prune_list.push(3);
+    assert_ne!(subnet_leaf(&other), leaf);
+    let mut other = outcome;
+    other.consensus[2] ^= 1;
+    assert_ne!(subnet_leaf(&other), leaf);
+}
+
+proptest! {
+    /// [YU-3] holds behind a validator too: its dividends are paid out to the unit, whoever shares them.
+    #[test]
+    fn a_dividend_is_split_to_the_unit(
+        (stake, backing) in (1..1u128 << 100).prop_flat_map(|stake| (Just(stake), backing(stake))),
+        amount in prop_oneof![0..1_000u128, any::<u128>()],
+    ) {
+        let paid = backing.split(amount, stake, address(77));
+        let sum: u128 = paid.iter().map(|(_, amount)| amount).sum();
+        prop_assert_eq!(sum, amount);
+        let kept: u128 = paid.iter().filter(|(account, _)| *account == address(77)).map(|(_, amount)| amount).sum();
+        prop_assert!(kept >= amount / 65_535 * u128::from(backing.take), "the owner has at least its take");
+        for delegation in backing.alpha_delegations.iter().chain(&backing.bond_delegations) {
+            if delegation.shares == 0 {
+                let got = paid.iter().any(|(account, amount)| *account == delegation.account && *amount > 0);
+                let elsewhere = backing.alpha_delegations.iter().chain(&backing.bond_delegations)
+                    .any(|other| other.account == delegation.account && other.shares > 0);
+                prop_assert!(!got || elsewhere, "no shares, no part");
+            }
+        }
+    }
 }

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use tandem_protocol::bundle::{
     CarriedPot, Carry, EpochInputs, Hyperparameters, NeuronInput, RULES_VERSION, SubnetInputs,
 };
+use tandem_protocol::delegation::{Backing, Delegation};
 use tandem_protocol::messages::SignatureBytes;
 use tandem_protocol::reveal::Reveal;
 use tandem_protocol::tree::{Reward, RewardKind};
@@ -62,6 +63,7 @@ pub(crate) fn quiet_subnet(netuid: u16, epoch: u64) -> SubnetInputs {
         hotkey: hotkey(uid),
         registered_at: 10,
         stake: [600, 400, 0, 0][uid] * 10u128.pow(18),
+        backing: Backing::default(),
     };
     let mut rows: Vec<Reveal> = (0..2).map(|uid| unsigned(netuid, epoch, uid, vec![(2, 3), (3, 1)])).collect();
     rows.sort_unstable_by_key(|row| row.validator);
@@ -101,6 +103,7 @@ pub(crate) fn epoch_of(epoch: u64, subnets: Vec<SubnetInputs>) -> EpochInputs {
         bonds_since: 900 + 100 * epoch,
         previous_report: B256::repeat_byte(0x11),
         previous_bundle: B256::repeat_byte(0x22),
+        neuron_immunity: 50,
         keepers,
         subnets,
         rewards_before: Vec::new(),
@@ -137,11 +140,31 @@ fn hyperparameters() -> impl Strategy<Value = Hyperparameters> {
 /// A uid: its neuron with an owner out of four, the row it reveals, its bonds.
 type Uid = (NeuronInput, Option<Vec<(u16, u16)>>, Vec<(u16, u16)>);
 
+fn delegations() -> impl Strategy<Value = Vec<Delegation>> {
+    let shares = prop_oneof![Just(0), 1..9u128, Just(u128::MAX), any::<u128>()];
+    prop::collection::btree_map((0..6u64).prop_map(address), shares, 0..5)
+        .prop_map(|shares| shares.into_iter().map(|(account, shares)| Delegation { account, shares }).collect())
+}
+
+/// What stands behind a stake, in every sound proportion.
+pub(crate) fn backing(stake: u128) -> impl Strategy<Value = Backing> {
+    (any::<u16>(), 0..=stake, any::<bool>(), delegations(), delegations()).prop_map(
+        move |(take, alpha, bonded, alpha_delegations, bond_delegations)| Backing {
+            take,
+            alpha,
+            bond: if bonded { stake - alpha } else { (stake - alpha) / 3 },
+            alpha_delegations,
+            bond_delegations,
+        },
+    )
+}
+
 fn uid(count: usize) -> impl Strategy<Value = Uid> {
     let stake = prop_oneof![0..4u128, 0..1u128 << 92];
-    (0..4u64, stake, 0..6u64, prop::option::weighted(0.7, row(count)), row(count)).prop_map(
-        |(owner, stake, registered_at, row, bonds)| {
-            let neuron = NeuronInput { owner: address(owner), hotkey: Address::ZERO, registered_at, stake };
+    let backed = stake.prop_flat_map(|stake| (Just(stake), backing(stake)));
+    (0..4u64, backed, 0..6u64, prop::option::weighted(0.7, row(count)), row(count)).prop_map(
+        |(owner, (stake, backing), registered_at, row, bonds)| {
+            let neuron = NeuronInput { owner: address(owner), hotkey: Address::ZERO, registered_at, stake, backing };
             (neuron, row, bonds)
         },
     )
@@ -188,8 +211,8 @@ fn rewards() -> impl Strategy<Value = Vec<Reward>> {
 
 /// Epochs of up to three subnets with up to six uids, in every state that a chain can be in and some that it cannot.
 pub(crate) fn epochs() -> impl Strategy<Value = EpochInputs> {
-    (prop::collection::vec(subnet(), 0..4), rewards(), 1..5u64, any::<u32>(), 0..8u64, 0..8u64).prop_map(
-        |(mut subnets, rewards_before, keepers, epoch, epoch_start, bonds_since)| {
+    (prop::collection::vec(subnet(), 0..4), rewards(), 1..5u64, any::<u32>(), 0..8u64, 0..8u64, 0..8u64).prop_map(
+        |(mut subnets, rewards_before, keepers, epoch, epoch_start, bonds_since, neuron_immunity)| {
             let epoch = u64::from(epoch);
             for (place, subnet) in subnets.iter_mut().enumerate() {
                 subnet.netuid = place as u16 + 1;
@@ -199,7 +222,14 @@ pub(crate) fn epochs() -> impl Strategy<Value = EpochInputs> {
             }
             let mut keepers: Vec<Address> = (0..keepers).map(|n| address(2_000 + n)).collect();
             keepers.sort_unstable();
-            EpochInputs { keepers, rewards_before, epoch_start, bonds_since, ..epoch_of(epoch, subnets) }
+            EpochInputs {
+                keepers,
+                rewards_before,
+                epoch_start,
+                bonds_since,
+                neuron_immunity,
+                ..epoch_of(epoch, subnets)
+            }
         },
     )
 }
