@@ -80,6 +80,8 @@ contract EmissionController is IEmissionController, EpochClock, ReentrancyGuardT
     Closing private _closing;
     mapping(Netuid => Ledger) private _ledgers;
     mapping(uint64 epoch => mapping(Netuid => Grant)) private _grants;
+    /// @dev Of the epoch that was closed last.
+    mapping(Netuid => uint256) private _twaps;
 
     constructor(
         Config memory config
@@ -243,11 +245,9 @@ contract EmissionController is IEmissionController, EpochClock, ReentrancyGuardT
 
         Grant storage grant = _grants[c.epoch][netuid];
         grant.eligible = STAKING.eligibleAt(netuid, c.epoch);
-        IAlphaPools.Pool memory pool = POOLS.poolOf(netuid);
-        if (pool.token == address(0) || pool.createdEpoch > c.epoch) return;
-        uint256 ema = POOLS.emaOf(netuid);
-        POOLS.closeEpoch(netuid, c.epoch);
-        if (pool.createdEpoch == c.epoch) return;
+        (uint256 ema, uint256 twap) = POOLS.closeEpoch(netuid, c.epoch);
+        if (ema == 0) return;
+        _twaps[netuid] = twap;
         grant.price = ema.toUint128();
         if (_earns(c, grant, allowance)) c.prices += ema;
     }
@@ -289,8 +289,7 @@ contract EmissionController is IEmissionController, EpochClock, ReentrancyGuardT
             totalEmitted += emitted;
             c.emitted += emitted;
             TNDM.safeTransfer(address(POOLS), emitted);
-            POOLS.addPending(netuid, emitted);
-            POOLS.reserveAlpha(netuid, alphaOut);
+            POOLS.grant(netuid, emitted, alphaOut);
         }
         uint256 usdc = DISTRIBUTOR.closeEpoch(c.epoch, netuid, grant.eligible, alphaOut);
         grant.usdc = usdc.toUint128();
@@ -312,7 +311,7 @@ contract EmissionController is IEmissionController, EpochClock, ReentrancyGuardT
         uint256 emitted,
         uint256 ema
     ) private view returns (uint256) {
-        uint256 worth = Math.mulDiv(emitted, WAD, Math.max(ema, POOLS.lastTwapOf(netuid)));
+        uint256 worth = Math.mulDiv(emitted, WAD, Math.max(ema, _twaps[netuid]));
         uint256 issued = POOLS.issuedAt(netuid, epoch);
         return Math.min(worth, halvedPerEpochDown(ALPHA_PER_DAY, LENGTH, MAX_SUPPLY, issued));
     }

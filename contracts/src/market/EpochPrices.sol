@@ -65,10 +65,12 @@ abstract contract EpochPrices is EpochClock {
     ) internal {
         uint64 last = epochAt(b.touchedAt);
         uint64 unsettled = _firstUnsettled(b);
+        Ended memory ended = Ended({ twap: b.price, closing: b.price, injected: h.injected });
         if (unsettled <= last) {
-            _ended[netuid][last] = Ended(_twapOf(b, last), b.price, h.injected).pack();
+            ended.twap = _twapOf(b, last);
+            _ended[netuid][last] = ended.pack();
         } else if (unsettled < epoch) {
-            _ended[netuid][unsettled] = Ended(b.price, b.price, h.injected).pack();
+            _ended[netuid][unsettled] = ended.pack();
         }
         h.lastTwap = _twapBefore(b, h, epoch);
         _restart(b, epoch);
@@ -87,6 +89,7 @@ abstract contract EpochPrices is EpochClock {
         uint256 ended = _ended[netuid][epoch];
         if (ended != 0) return ended.unpackEnded().twap;
         Ended memory e = _ended[netuid][epoch - 1].unpackEnded();
+        if (e.closing == 0) revert IAlphaPools.AlphaPools_WrongEpoch(epoch);
         e.twap = e.closing;
         _ended[netuid][epoch] = e.pack();
         return e.twap;

@@ -193,7 +193,10 @@ abstract contract PoolViews is PoolReserves {
         bool buying
     ) internal view returns (uint256 used) {
         _checkAmount(offered);
-        used = PartialFill.fillDown(PartialFill.Bound(r.tndm, r.alpha, FEE_RATE, limit, buying), offered);
+        used = PartialFill.fillDown(
+            PartialFill.Bound({ tndm: r.tndm, alpha: r.alpha, feeRate: FEE_RATE, limit: limit, buying: buying }),
+            offered
+        );
         if (used == 0) revert AlphaPools_PriceBeyondLimit(ConstantProduct.price(r.tndm, r.alpha), limit);
     }
 
