@@ -292,7 +292,7 @@ abstract contract SuiteTest is Test {
         IEpochOracle.EpochReport memory report = reportFor(epoch);
         oracle.post(report, signReport(report));
         vm.warp(block.timestamp + ACTIVATION_DELAY);
-        oracle.activate(epoch);
+        oracle.activate(report);
     }
 
     /// @dev Claims everything that the active root pays.
@@ -502,11 +502,17 @@ abstract contract SuiteTest is Test {
             type(RewardDistributor).creationCode,
             abi.encode(address(usdc), address(pools), address(controller), address(oracle), GENESIS, LENGTH)
         );
-        _put(
-            "keeperSet",
-            type(KeeperSet).creationCode,
-            abi.encode(address(manager), address(usdc), keepers(), uint16(SIGNERS), true, UNBONDING, GENESIS, LENGTH)
-        );
+        IKeeperSet.Config memory keeperConfig = IKeeperSet.Config({
+            authority: address(manager),
+            usdc: address(usdc),
+            auction: address(auction),
+            slashing: address(slashing),
+            devnet: true,
+            unbondingPeriod: UNBONDING,
+            genesis: GENESIS,
+            epochLength: LENGTH
+        });
+        _put("keeperSet", type(KeeperSet).creationCode, abi.encode(keeperConfig, keepers(), uint16(SIGNERS)));
         _put(
             "oracle",
             type(EpochOracle).creationCode,
