@@ -55,12 +55,15 @@ contract StakingTest is Test {
         subnets[1] = ISubnetRegistry.GenesisSubnet({ owner: A, name: "code" });
         registry = new SubnetRegistry(
             ISubnetRegistry.Config({
+                authority: address(0),
                 tndm: address(tndm),
                 usdc: address(usdc),
                 pools: address(pools),
                 controller: address(new ControllerStand()),
                 auction: address(new AuctionStand(IERC20(address(usdc)))),
                 gate: address(gate),
+                staking: address(0),
+                oracle: address(0),
                 genesis: GENESIS,
                 epochLength: LENGTH,
                 firstLock: 4000e18,
@@ -69,7 +72,10 @@ contract StakingTest is Test {
                 neuronFeeUsdc: 0,
                 neuronPriceTndm: 0,
                 neuronHalfLife: 1000,
+                neuronImmunity: 50,
                 maxSubnets: 3,
+                subnetImmunity: 200,
+                hyperparameterPeriod: 0,
                 defaults: ISubnetRegistry.Hyperparameters({
                     kappa: 32_767,
                     bondsMovingAverage: 900_000,

@@ -51,6 +51,9 @@ abstract contract SuiteTest is Test {
     uint64 internal constant AUCTION_DELAY = 100;
     uint64 internal constant LOT_INTERVAL = 50;
     uint64 internal constant TIMELOCK_DELAY = 10;
+    uint64 internal constant NEURON_IMMUNITY = 50;
+    uint64 internal constant SUBNET_IMMUNITY = 200;
+    uint16 internal constant MAX_SUBNETS = 8;
     uint256 internal constant PRICE = 1_000_000;
     uint256 internal constant PAYOUT = 850_000;
     uint256 internal constant EMISSION_VAULT = 10_500_000e18;
@@ -530,12 +533,15 @@ abstract contract SuiteTest is Test {
         subnets[0] = ISubnetRegistry.GenesisSubnet({ owner: subnetOwner, name: "text" });
         subnets[1] = ISubnetRegistry.GenesisSubnet({ owner: memeOwner, name: "meme" });
         ISubnetRegistry.Config memory registryConfig = ISubnetRegistry.Config({
+            authority: address(manager),
             tndm: address(tndm),
             usdc: address(usdc),
             pools: address(pools),
             controller: address(controller),
             auction: address(auction),
             gate: address(gate),
+            staking: address(staking),
+            oracle: address(oracle),
             genesis: GENESIS,
             epochLength: LENGTH,
             firstLock: 4000e18,
@@ -544,7 +550,10 @@ abstract contract SuiteTest is Test {
             neuronFeeUsdc: 10e6,
             neuronPriceTndm: 5e18,
             neuronHalfLife: 100,
-            maxSubnets: 8,
+            neuronImmunity: NEURON_IMMUNITY,
+            maxSubnets: MAX_SUBNETS,
+            subnetImmunity: SUBNET_IMMUNITY,
+            hyperparameterPeriod: 0,
             defaults: hyperparameters()
         });
         _put("registry", type(SubnetRegistry).creationCode, abi.encode(registryConfig, subnets, _bindings()));
