@@ -26,6 +26,12 @@ interface IEpochOracle {
         uint32 rulesVersion;
     }
 
+    /// @notice ERC-2098: `vs` is s with the parity of v in its highest bit.
+    struct Signature {
+        bytes32 r;
+        bytes32 vs;
+    }
+
     enum Status {
         None,
         Pending,
@@ -48,8 +54,7 @@ interface IEpochOracle {
         bytes32 indexed reportHash,
         bytes32 rewardsRoot,
         bytes32 subnetsRoot,
-        bytes32 bundleHash,
-        address poster
+        bytes32 bundleHash
     );
     event ReportActivated(uint64 indexed epoch, bytes32 indexed reportHash);
     event ReportVoided(uint64 indexed epoch, bytes32 indexed reportHash, bytes32 reason);
@@ -64,7 +69,7 @@ interface IEpochOracle {
     error EpochOracle_WrongAttempt(uint32 given, uint32 expected);
     error EpochOracle_WrongConfig(bytes32 given, bytes32 expected);
     error EpochOracle_WrongPrevious(bytes32 given, bytes32 expected);
-    /// @notice Of the signatures or of the whole calldata.
+    /// @notice Of the signatures (in number) or of the whole calldata (in bytes).
     error EpochOracle_WrongLength(uint256 given, uint256 expected);
     /// @notice The signature at this position recovers to nobody, or is malleable.
     error EpochOracle_BadSignature(uint256 position);
@@ -80,12 +85,12 @@ interface IEpochOracle {
     error EpochOracle_VetoLimit(uint256 limit);
 
     /// @notice By anyone, once per (epoch, attempt). The epoch is after the last posted one, has ended and is settled; attempt,
-    /// configDigest and previousReport match. `signatures` are exactly threshold many, 65 bytes each (r, s, v), concatenated, by
-    /// keepers of the set of the epoch's start, signers strictly ascending. The calldata has exactly the length that
+    /// configDigest and previousReport match. `signatures` are exactly threshold many, by keepers of the set of the epoch's start,
+    /// signers strictly ascending. The calldata has exactly the length that
     /// this needs [EP-1][EP-2].
     function post(
         EpochReport calldata report,
-        bytes calldata signatures
+        Signature[] calldata signatures
     ) external;
 
     /// @notice By anyone, in order, activationDelay after posting: the report's rewards become claimable and its roots those of the
@@ -100,6 +105,10 @@ interface IEpochOracle {
         uint64 epoch,
         bytes32 reason
     ) external;
+
+    /// @notice By anyone; the keeper set does it whenever it changes: remember which set is the newest. Before the first time, each report
+    /// asks the keeper set, which costs its poster 3,000 gas more.
+    function syncKeepers() external;
 
     /// @notice EIP-712 digest that keepers sign.
     function hashReport(

@@ -208,7 +208,8 @@ abstract contract RewardBudgets is IRewardDistributor, EpochClock {
         RewardKind kind
     ) private view returns (uint256 granted, uint256 last) {
         Grants memory g = _grants[netuid];
-        (granted, last) = isAlpha(kind) ? (uint256(g.alpha), unpack(g.lastAlpha)) : (uint256(g.usdc), unpack(g.lastUsdc));
+        (granted, last) =
+            isAlpha(kind) ? (uint256(g.alpha), unpack(g.lastAlpha)) : (uint256(g.usdc), unpack(g.lastUsdc));
         return (shareDown(kind, granted), shareDown(kind, last));
     }
 

@@ -7,6 +7,7 @@ import { IAccessManaged } from "@openzeppelin/contracts/access/manager/IAccessMa
 
 contract EpochOracleTest is OracleWorld {
     bytes32 private constant REASON = "wrong";
+    bytes4 private constant WRONG_LENGTH = IEpochOracle.EpochOracle_WrongLength.selector;
 
     function setUp() public {
         buildOracle(4, 3);
@@ -16,9 +17,9 @@ contract EpochOracleTest is OracleWorld {
         IEpochOracle.EpochReport memory r,
         bytes memory reason
     ) private {
-        bytes memory signatures = quorum(r);
+        IEpochOracle.Signature[] memory list = quorum(r);
         vm.expectRevert(reason);
-        oracle.post(r, signatures);
+        oracle.post(r, list);
     }
 
     function refusesToActivate(
@@ -87,14 +88,14 @@ contract EpochOracleTest is OracleWorld {
     function test_posting_twice_reverts_and_changes_nothing() public {
         endEpoch(0);
         IEpochOracle.EpochReport memory r = reportFor(0);
-        bytes memory signatures = quorum(r);
-        oracle.post(r, signatures);
+        IEpochOracle.Signature[] memory list = quorum(r);
+        oracle.post(r, list);
         uint64 postedAt = oracle.reportOf(0).postedAt;
         vm.warp(block.timestamp + 5);
         vm.expectRevert(
             abi.encodeWithSelector(IEpochOracle.EpochOracle_AlreadyPosted.selector, uint64(0), oracle.structHash(r))
         );
-        oracle.post(r, signatures);
+        oracle.post(r, list);
         vm.assertEq(oracle.reportOf(0).postedAt, postedAt);
         r.bundleHash = keccak256("another");
         refuses(r, abi.encodeWithSelector(IEpochOracle.EpochOracle_NotAfterLast.selector, uint64(0), uint64(0)));
@@ -130,46 +131,81 @@ contract EpochOracleTest is OracleWorld {
         );
     }
 
+    function signatures(
+        IEpochOracle.EpochReport memory r,
+        uint256 a,
+        uint256 b,
+        uint256 c
+    ) private view returns (IEpochOracle.Signature[] memory list) {
+        list = new IEpochOracle.Signature[](3);
+        (list[0], list[1], list[2]) = (sign(r, a), sign(r, b), sign(r, c));
+    }
+
     /// @dev [EP-1]
     function test_signatures_are_exactly_the_threshold_ascending_and_by_keepers() public {
         endEpoch(0);
         IEpochOracle.EpochReport memory r = reportFor(0);
-        bytes memory two = bytes.concat(sign(r, keys[0]), sign(r, keys[1]));
-        bytes memory four = bytes.concat(quorum(r), sign(r, keys[3]));
-        bytes memory twice = bytes.concat(two, sign(r, keys[1]));
-        bytes memory backwards = bytes.concat(sign(r, keys[1]), sign(r, keys[0]), sign(r, keys[2]));
-        bytes memory broken = bytes.concat(two, new bytes(65));
         IEpochOracle.EpochReport memory other = reportFor(0);
         other.rewardsRoot = bytes32(0);
-        bytes memory otherReport = quorum(other);
-        bytes4 wrongLength = IEpochOracle.EpochOracle_WrongLength.selector;
-        vm.expectRevert(abi.encodeWithSelector(wrongLength, 130, 195));
-        oracle.post(r, two);
-        vm.expectRevert(abi.encodeWithSelector(wrongLength, 260, 195));
-        oracle.post(r, four);
-        vm.expectRevert(abi.encodeWithSelector(IEpochOracle.EpochOracle_SignersNotAscending.selector, 2));
-        oracle.post(r, twice);
-        vm.expectRevert(abi.encodeWithSelector(IEpochOracle.EpochOracle_SignersNotAscending.selector, 1));
-        oracle.post(r, backwards);
-        vm.expectRevert(abi.encodeWithSelector(IEpochOracle.EpochOracle_BadSignature.selector, 2));
-        oracle.post(r, broken);
+        refusesSigned(r, signedBy(r, 2), abi.encodeWithSelector(WRONG_LENGTH, 2, 3));
+        refusesSigned(r, signedBy(r, 4), abi.encodeWithSelector(WRONG_LENGTH, 4, 3));
+        refusesSigned(r, signatures(r, keys[0], keys[1], keys[1]), notAscending(2));
+        refusesSigned(r, signatures(r, keys[0], keys[0], keys[0]), notAscending(1));
+        refusesSigned(r, signatures(r, keys[1], keys[0], keys[2]), notAscending(1));
+        refusesSigned(r, signatures(r, keys[3], keys[1], keys[2]), notAscending(1));
         // Signatures of another report recover to strangers, in whatever order.
-        (bool ok,) = address(oracle).call(abi.encodeCall(IEpochOracle.post, (r, otherReport)));
+        (bool ok,) = address(oracle).call(abi.encodeCall(IEpochOracle.post, (r, quorum(other))));
         vm.assertFalse(ok);
-        oracle.post(r, quorum(r));
+        oracle.post(r, signatures(r, keys[0], keys[1], keys[3]));
+    }
+
+    /// @dev [EP-2] The other signature of the same key would pass a contract that looks at signers only; zero recovers to nobody.
+    function test_malleable_and_empty_signatures_are_refused() public {
+        endEpoch(0);
+        IEpochOracle.EpochReport memory r = reportFor(0);
+        IEpochOracle.Signature[] memory list = quorum(r);
+        bytes memory bad = abi.encodeWithSelector(IEpochOracle.EpochOracle_BadSignature.selector, 2);
+        list[2] = IEpochOracle.Signature({ r: 0, vs: 0 });
+        refusesSigned(r, list, bad);
+        uint256 order = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141;
+        (uint8 v, bytes32 rr, bytes32 s) = vm.sign(keys[2], oracle.hashReport(r));
+        // A high s has its highest bit free as well.
+        bytes32 high = bytes32(order - uint256(s));
+        if (uint256(high) >> 255 == 0) {
+            list[2] = IEpochOracle.Signature({ r: rr, vs: v == 27 ? high | bytes32(uint256(1) << 255) : high });
+            refusesSigned(r, list, bad);
+        }
+        list[2] = IEpochOracle.Signature({ r: rr, vs: bytes32(order / 2 + 1) });
+        refusesSigned(r, list, bad);
+    }
+
+    function refusesSigned(
+        IEpochOracle.EpochReport memory r,
+        IEpochOracle.Signature[] memory list,
+        bytes memory reason
+    ) private {
+        vm.expectRevert(reason);
+        oracle.post(r, list);
+    }
+
+    function notAscending(
+        uint256 position
+    ) private pure returns (bytes memory) {
+        return abi.encodeWithSelector(IEpochOracle.EpochOracle_SignersNotAscending.selector, position);
     }
 
     function testFuzz_a_stranger_among_the_signers_is_refused(
-        uint256 seed
+        uint256 seed,
+        uint256 place
     ) public {
         uint256 key = bound(seed, 1, type(uint128).max);
         address stranger = vm.addr(key);
-        vm.assume(!keeperSet.isKeeperAt(0, stranger) && stranger > vm.addr(keys[1]));
+        vm.assume(!keeperSet.isKeeperAt(0, stranger));
         endEpoch(0);
         IEpochOracle.EpochReport memory r = reportFor(0);
-        bytes memory signatures = bytes.concat(sign(r, keys[0]), sign(r, keys[1]), sign(r, key));
-        vm.expectRevert(abi.encodeWithSelector(IEpochOracle.EpochOracle_NotKeeper.selector, stranger));
-        oracle.post(r, signatures);
+        IEpochOracle.Signature[] memory list = quorum(r);
+        list[place % 3] = sign(r, key);
+        refusesSigned(r, list, abi.encodeWithSelector(IEpochOracle.EpochOracle_NotKeeper.selector, stranger));
     }
 
     /// @dev [EP-1] Bytes beyond the signatures would cost every reader of the chain.
@@ -179,9 +215,16 @@ contract EpochOracleTest is OracleWorld {
         bytes memory data = abi.encodeCall(IEpochOracle.post, (r, quorum(r)));
         (bool ok, bytes memory reason) = address(oracle).call(bytes.concat(data, hex"00"));
         vm.assertFalse(ok);
-        vm.assertEq(
-            reason, abi.encodeWithSelector(IEpochOracle.EpochOracle_WrongLength.selector, data.length + 1, data.length)
-        );
+        vm.assertEq(reason, abi.encodeWithSelector(WRONG_LENGTH, data.length + 1, data.length));
+        // Bytes between the report and the signatures, which the offset jumps over.
+        bytes memory jumps = new bytes(data.length + 32);
+        for (uint256 i = 0; i < data.length; ++i) {
+            jumps[i < 4 + 10 * 32 ? i : i + 32] = data[i];
+        }
+        jumps[4 + 10 * 32 - 1] = bytes1(uint8(jumps[4 + 10 * 32 - 1]) + 32);
+        (ok, reason) = address(oracle).call(jumps);
+        vm.assertFalse(ok);
+        vm.assertEq(reason, abi.encodeWithSelector(WRONG_LENGTH, data.length + 32, data.length));
         (ok,) = address(oracle).call(data);
         vm.assertTrue(ok);
     }
@@ -388,12 +431,14 @@ contract EpochOracleTest is OracleWorld {
         keeperSet.schedule(four, 3);
         endEpoch(1);
         IEpochOracle.EpochReport memory r = reportFor(0);
-        oracle.post(r, bytes.concat(sign(r, keys[0]), sign(r, keys[1]), sign(r, keys[2])));
+        oracle.post(r, signatures(r, keys[0], keys[1], keys[2]));
         r = reportFor(1);
-        bytes memory old = bytes.concat(sign(r, keys[0]), sign(r, keys[1]), sign(r, keys[2]));
-        vm.expectRevert(abi.encodeWithSelector(IEpochOracle.EpochOracle_NotKeeper.selector, vm.addr(keys[2])));
-        oracle.post(r, old);
-        oracle.post(r, quorum(r));
+        refusesSigned(
+            r,
+            signatures(r, keys[0], keys[1], keys[2]),
+            abi.encodeWithSelector(IEpochOracle.EpochOracle_NotKeeper.selector, vm.addr(keys[2]))
+        );
+        oracle.post(r, signatures(r, keys[0], keys[1], keys[3]));
     }
 
     /// @dev [GV-1]

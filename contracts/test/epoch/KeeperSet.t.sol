@@ -10,6 +10,16 @@ import { Test } from "../support/Test.sol";
 import { AccessManager } from "@openzeppelin/contracts/access/manager/AccessManager.sol";
 import { IAccessManaged } from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
 
+/// @dev Remembers whether it was told.
+contract OracleStand {
+    address public table;
+    uint64 public fromEpoch;
+
+    function syncKeepers() external {
+        (table, fromEpoch) = KeeperSet(msg.sender).newest();
+    }
+}
+
 contract KeeperSetTest is Test {
     uint64 private constant GENESIS = 1_000_000;
     uint64 private constant LENGTH = 100;
@@ -17,6 +27,7 @@ contract KeeperSetTest is Test {
 
     TestUSDC private usdc;
     AuctionStand private auction;
+    OracleStand private oracle;
     address private slashing = makeActor("slashing");
     AccessManager private manager;
     KeeperSet private set;
@@ -25,6 +36,7 @@ contract KeeperSetTest is Test {
         vm.warp(GENESIS);
         usdc = new TestUSDC();
         auction = new AuctionStand(usdc);
+        oracle = new OracleStand();
         manager = new AccessManager(address(this));
         set = make(keepers(4), 3, false);
     }
@@ -38,6 +50,7 @@ contract KeeperSetTest is Test {
             authority: address(manager),
             usdc: address(usdc),
             auction: address(auction),
+            oracle: address(oracle),
             slashing: slashing,
             devnet: devnet,
             unbondingPeriod: UNBONDING,
@@ -79,6 +92,8 @@ contract KeeperSetTest is Test {
         vm.assertEq(set.setAt(2).keepers.length, 4);
         vm.assertEq(set.setAt(3).keepers.length, 6);
         vm.assertEq(set.setAt(3).fromEpoch, 3);
+        vm.assertEq(oracle.fromEpoch(), 3);
+        vm.assertEq(oracle.table(), set.tableAt(3), "the oracle knows");
         vm.assertFalse(set.isKeeperAt(3, address(0x1006)));
         (address[] memory members, uint16 threshold, bytes32 digest) = set.membersAt(3);
         vm.assertEq(members.length, 6);

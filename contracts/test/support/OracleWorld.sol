@@ -57,6 +57,7 @@ abstract contract OracleWorld is Test {
             authority: address(manager),
             usdc: address(usdc),
             auction: address(auction),
+            oracle: vm.computeCreateAddress(address(this), uint256(vm.getNonce(address(this))) + 1),
             slashing: slashing,
             devnet: devnet,
             unbondingPeriod: UNBONDING,
@@ -105,26 +106,43 @@ abstract contract OracleWorld is Test {
     function sign(
         IEpochOracle.EpochReport memory r,
         uint256 key
-    ) internal view returns (bytes memory) {
-        return signDigest(oracle.hashReport(r), key);
+    ) internal view returns (IEpochOracle.Signature memory) {
+        return compact(oracle.hashReport(r), key);
     }
 
+    /// @dev ERC-2098.
+    function compact(
+        bytes32 digest,
+        uint256 key
+    ) internal pure returns (IEpochOracle.Signature memory) {
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, digest);
+        return IEpochOracle.Signature({ r: r, vs: v == 28 ? s | bytes32(uint256(1) << 255) : s });
+    }
+
+    /// @dev r ‖ s ‖ v.
     function signDigest(
         bytes32 digest,
         uint256 key
     ) internal pure returns (bytes memory) {
-        (uint8 v, bytes32 rr, bytes32 s) = vm.sign(key, digest);
-        return abi.encodePacked(rr, s, v);
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, digest);
+        return abi.encodePacked(r, s, v);
     }
 
     /// @dev Signatures of the first keepers, as many as the threshold asks for.
     function quorum(
         IEpochOracle.EpochReport memory r
-    ) internal view returns (bytes memory signatures) {
+    ) internal view returns (IEpochOracle.Signature[] memory signatures) {
+        return signedBy(r, keeperSet.thresholdAt(r.epoch));
+    }
+
+    function signedBy(
+        IEpochOracle.EpochReport memory r,
+        uint256 count
+    ) internal view returns (IEpochOracle.Signature[] memory signatures) {
         bytes32 digest = oracle.hashReport(r);
-        uint256 threshold = keeperSet.thresholdAt(r.epoch);
-        for (uint256 i = 0; i < threshold; ++i) {
-            signatures = bytes.concat(signatures, signDigest(digest, keys[i]));
+        signatures = new IEpochOracle.Signature[](count);
+        for (uint256 i = 0; i < count; ++i) {
+            signatures[i] = compact(digest, keys[i]);
         }
     }
 
