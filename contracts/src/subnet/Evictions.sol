@@ -24,16 +24,18 @@ abstract contract Evictions is Neurons {
     /// @dev Frees the uid of the first neuron of the proven list that may be evicted. The caller gives it away in the same transaction.
     function _evict(
         Netuid netuid,
+        State storage state,
         PruneProof calldata proof
     ) internal returns (uint16 uid) {
         address hotkey;
-        (uid, hotkey) = _evictable(netuid, proof);
+        (uid, hotkey) = _evictable(netuid, state, proof);
         _leave(netuid, uid, hotkey);
-        STAKING.onNeuronLeft(netuid, uid);
+        STAKING.onSeatChanged(netuid, hotkey);
     }
 
     function _evictable(
         Netuid netuid,
+        State storage state,
         PruneProof calldata proof
     ) private view returns (uint16 uid, address hotkey) {
         (bytes32 root, uint64 epoch) = ORACLE.activeSubnetsRoot();
@@ -42,14 +44,14 @@ abstract contract Evictions is Neurons {
             revert SubnetRegistry_BadPruneProof(netuid, epoch);
         }
         uint256 start = startOf(epoch);
-        uint256 count = _states[netuid].neuronCount;
+        uint256 count = state.neuronCount;
         for (uint256 i = 0; i < proof.pruneList.length; ++i) {
             uid = proof.pruneList[i];
             if (uid >= count) continue;
-            uint256 registeredAt;
-            (hotkey, registeredAt) = _holderOf(netuid, uid);
+            Registration storage r = _holderOf(netuid, uid);
+            uint256 registeredAt = r.registeredAt;
             // Whoever came since the report's epoch began was not scored by it.
-            if (registeredAt < start && block.timestamp >= registeredAt + NEURON_IMMUNITY) return (uid, hotkey);
+            if (registeredAt < start && block.timestamp >= registeredAt + NEURON_IMMUNITY) return (uid, r.hotkey);
         }
         revert SubnetRegistry_NobodyEvictable(netuid, epoch);
     }

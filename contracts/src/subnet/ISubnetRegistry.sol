@@ -242,10 +242,7 @@ interface ISubnetRegistry {
     /// @notice Subnets ever registered; the highest netuid.
     function subnetCount() external view returns (uint16);
 
-    /// @notice Subnets alive, less those whose pruning is decided.
-    function liveCount() external view returns (uint16);
-
-    /// @notice How many may be.
+    /// @notice How many may be alive at once.
     function maxSubnets() external view returns (uint16);
 
     /// @notice Netuids, ascending, registered in or before `epoch` and not pruned by it. A word per sixteen subnets is read for epochs

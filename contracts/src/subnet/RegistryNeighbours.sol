@@ -23,8 +23,8 @@ interface IActiveRoot {
 }
 
 interface INeuronWatcher {
-    function onNeuronLeft(
+    function onSeatChanged(
         Netuid netuid,
-        uint16 uid
+        address hotkey
     ) external;
 }

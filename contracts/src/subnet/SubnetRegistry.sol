@@ -3,7 +3,7 @@ pragma solidity 0.8.35;
 
 import { IEmissionController } from "../emission/IEmissionController.sol";
 import { ILaunchGate } from "../governance/ILaunchGate.sol";
-import { Netuid, Phase } from "../types/Types.sol";
+import { Netuid } from "../types/Types.sol";
 import { Evictions } from "./Evictions.sol";
 import { Hotkeys } from "./Hotkeys.sol";
 import { HyperparameterPacking } from "./HyperparameterPacking.sol";
@@ -55,12 +55,13 @@ contract SubnetRegistry is Evictions, SubnetOwners, RegistrationPrices, Reentran
         string calldata name,
         uint256 maxLock
     ) external nonReentrant returns (Netuid netuid) {
-        if (GATE.phase() != Phase.Markets) revert SubnetRegistry_MarketsClosed();
+        uint256 openedAt = GATE.marketsOpenedAt();
+        if (openedAt == 0) revert SubnetRegistry_MarketsClosed();
         uint64 epoch = currentEpoch();
         uint64 settledThrough = CONTROLLER.settledThrough();
         // The pool starts at the median of settled prices, and settling asks who was alive: it must not matter who settles when.
         if (settledThrough < epoch) revert SubnetRegistry_NotSettled(epoch, settledThrough);
-        uint256 lock = lockPrice();
+        uint256 lock = _lockPrice(openedAt);
         if (lock > maxLock) revert SubnetRegistry_PriceAboveLimit(lock, maxLock);
         uint256 burned = lock / 2;
         uint256 seed = lock - burned;
@@ -73,10 +74,8 @@ contract SubnetRegistry is Evictions, SubnetOwners, RegistrationPrices, Reentran
             emit SubnetPruned(victim, epoch + 1, netuid);
         }
 
-        TNDM.safeTransferFrom(msg.sender, address(this), lock);
-        ERC20Burnable(address(TNDM)).burn(burned);
+        _burnPart(burned, seed);
         CONTROLLER.creditBurn(netuid, burned);
-        TNDM.forceApprove(address(POOLS), seed);
         POOLS.create(netuid, seed, POOLS.medianEma());
         emit SubnetRegistered(netuid, msg.sender, name, lock, burned, seed);
     }
@@ -88,10 +87,10 @@ contract SubnetRegistry is Evictions, SubnetOwners, RegistrationPrices, Reentran
         string calldata endpoint,
         uint256 maxPrice
     ) external nonReentrant returns (uint16 uid) {
-        bool free;
-        (free, uid) = _freeUid(netuid);
-        if (!free) revert SubnetRegistry_SubnetFull(netuid, uid);
-        _register(netuid, uid, hotkey, endpoint, maxPrice);
+        State storage state = _alive(netuid);
+        uid = state.neuronCount;
+        if (!_hasRoom(netuid, uid)) revert SubnetRegistry_SubnetFull(netuid, uid);
+        _register(netuid, state, uid, hotkey, endpoint, maxPrice);
     }
 
     /// @inheritdoc ISubnetRegistry
@@ -102,10 +101,10 @@ contract SubnetRegistry is Evictions, SubnetOwners, RegistrationPrices, Reentran
         uint256 maxPrice,
         PruneProof calldata proof
     ) external nonReentrant returns (uint16 uid) {
-        bool free;
-        (free, uid) = _freeUid(netuid);
-        if (!free) uid = _evict(netuid, proof);
-        _register(netuid, uid, hotkey, endpoint, maxPrice);
+        State storage state = _alive(netuid);
+        uid = state.neuronCount;
+        if (!_hasRoom(netuid, uid)) uid = _evict(netuid, state, proof);
+        _register(netuid, state, uid, hotkey, endpoint, maxPrice);
     }
 
     /// @inheritdoc ISubnetRegistry
@@ -117,23 +116,22 @@ contract SubnetRegistry is Evictions, SubnetOwners, RegistrationPrices, Reentran
     function neuronPrice(
         Netuid netuid
     ) external view returns (uint256) {
-        _checkSubnet(netuid);
-        return _neuronPrice(netuid, GATE.phase() == Phase.Markets);
+        _known(netuid);
+        return _neuronPrice(netuid, _marketsOpen());
     }
 
     /// @inheritdoc ISubnetRegistry
     function subnetOf(
         Netuid netuid
     ) external view returns (Subnet memory) {
-        _checkSubnet(netuid);
-        State storage state = _states[netuid];
+        State storage state = _known(netuid);
         return Subnet({
             owner: state.owner,
             registeredAt: state.registeredAt,
             registeredEpoch: state.registeredEpoch,
             genesis: state.genesis,
             lockPaid: state.lockPaid,
-            neuronCount: neuronCount(netuid),
+            neuronCount: neuronCountAt(netuid, _nextEpoch()),
             name: state.name
         });
     }
@@ -148,36 +146,35 @@ contract SubnetRegistry is Evictions, SubnetOwners, RegistrationPrices, Reentran
         if (owner == address(0)) revert SubnetRegistry_ZeroAddress();
         uint256 length = bytes(name).length;
         if (length == 0 || length > MAX_NAME_BYTES) revert SubnetRegistry_BadNameLength(length);
-        netuid = _appendLive(epoch);
-        State storage state = _states[netuid];
+        State storage state;
+        (netuid, state) = _appendLive();
+        state.registeredEpoch = uint256(epoch).toUint32();
         state.registeredAt = block.timestamp.toUint48();
         state.genesis = genesis;
         state.lockPaid = lock.toUint96();
         state.name = name;
-        _setOwner(netuid, owner, genesis ? 0 : _nextEpoch());
+        _setOwner(netuid, state, owner, genesis ? 0 : _nextEpoch());
     }
 
-    /// @return free Whether the subnet has room.
-    /// @return uid The next uid; the number of neurons in either case.
-    function _freeUid(
-        Netuid netuid
-    ) private view returns (bool free, uint16 uid) {
-        _checkLive(netuid);
-        uid = _states[netuid].neuronCount;
-        free = uid < HyperparameterPacking.maxUidsOf(_hyperparametersAt(netuid, currentEpoch()));
+    function _hasRoom(
+        Netuid netuid,
+        uint16 count
+    ) private view returns (bool) {
+        return count < HyperparameterPacking.maxUidsOf(_hyperparametersAt(netuid, currentEpoch()));
     }
 
     function _register(
         Netuid netuid,
+        State storage state,
         uint16 uid,
         address hotkey,
-        string calldata endpoint,
+        string memory endpoint,
         uint256 maxPrice
     ) private {
-        bool markets = GATE.phase() == Phase.Markets;
+        bool markets = _marketsOpen();
         uint256 price = _neuronPrice(netuid, markets);
         if (price > maxPrice) revert SubnetRegistry_PriceAboveLimit(price, maxPrice);
-        _seat(netuid, uid, msg.sender, hotkey, endpoint);
+        _seat(netuid, state, uid, msg.sender, hotkey, endpoint);
         _raiseNeuronPrice(netuid, markets, price);
         if (price != 0) _collect(netuid, price, markets);
         emit NeuronRegistered(netuid, uid, msg.sender, hotkey, endpoint, price);
@@ -198,9 +195,21 @@ contract SubnetRegistry is Evictions, SubnetOwners, RegistrationPrices, Reentran
             return;
         }
         uint256 buying = price / 2;
-        TNDM.safeTransferFrom(msg.sender, address(this), price);
-        ERC20Burnable(address(TNDM)).burn(price - buying);
-        TNDM.forceApprove(address(POOLS), buying);
+        _burnPart(price - buying, buying);
         POOLS.buyAndBurn(netuid, buying);
+    }
+
+    /// @dev Takes TNDM from the caller, burns one part and leaves the other for the pools to take.
+    function _burnPart(
+        uint256 burned,
+        uint256 forPools
+    ) private {
+        TNDM.safeTransferFrom(msg.sender, address(this), burned + forPools);
+        ERC20Burnable(address(TNDM)).burn(burned);
+        TNDM.forceApprove(address(POOLS), forPools);
+    }
+
+    function _marketsOpen() private view returns (bool) {
+        return GATE.marketsOpenedAt() != 0;
     }
 }
