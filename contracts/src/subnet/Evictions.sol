@@ -3,13 +3,14 @@ pragma solidity 0.8.35;
 
 import { PositionalMerkle } from "../epoch/PositionalMerkle.sol";
 import { Netuid } from "../types/Types.sol";
+import { IStaking } from "./IStaking.sol";
 import { Neurons } from "./Neurons.sol";
-import { IActiveRoot, INeuronWatcher } from "./RegistryNeighbours.sol";
+import { IActiveRoot } from "./RegistryNeighbours.sol";
 
 /// @title Who leaves a full subnet: the lowest of the last active report that is neither immune nor gone since
 abstract contract Evictions is Neurons {
     IActiveRoot public immutable ORACLE;
-    INeuronWatcher public immutable STAKING;
+    IStaking public immutable STAKING;
     /// @notice Seconds after its registration in which a neuron cannot be evicted.
     uint64 public immutable NEURON_IMMUNITY;
 
@@ -17,7 +18,7 @@ abstract contract Evictions is Neurons {
         Config memory config
     ) {
         ORACLE = IActiveRoot(config.oracle);
-        STAKING = INeuronWatcher(config.staking);
+        STAKING = IStaking(config.staking);
         NEURON_IMMUNITY = config.neuronImmunity;
     }
 
@@ -30,7 +31,11 @@ abstract contract Evictions is Neurons {
         address hotkey;
         (uid, hotkey) = _evictable(netuid, state, proof);
         _leave(netuid, uid, hotkey);
+<<<<<<< HEAD
         STAKING.onSeatChanged(netuid, hotkey);
+=======
+        STAKING.onSeatsChanged(netuid, hotkey);
+>>>>>>> suite
     }
 
     function _evictable(

@@ -73,8 +73,9 @@ abstract contract Hotkeys is ISubnetRegistry {
     function _joined(
         address hotkey,
         uint32 from
-    ) internal {
-        _count(hotkey, from, _hotkeys[hotkey].subnets + 1);
+    ) internal returns (uint16 subnets) {
+        subnets = _hotkeys[hotkey].subnets + 1;
+        _count(hotkey, from, subnets);
     }
 
     function _left(

@@ -283,11 +283,6 @@ interface ISubnetRegistry {
         Netuid netuid
     ) external view returns (address);
 
-    /// @notice Epoch in which the subnet was registered; 0 for genesis subnets.
-    function registeredEpochOf(
-        Netuid netuid
-    ) external view returns (uint64);
-
     /// @notice Neurons at present; uids are 0 to count − 1. None in a pruned subnet, from its end on.
     function neuronCount(
         Netuid netuid

@@ -8,7 +8,6 @@ import { Netuid } from "../types/Types.sol";
 import { EpochCheckpoints } from "./EpochCheckpoints.sol";
 import { ISubnetRegistry } from "./ISubnetRegistry.sol";
 import { NetuidList } from "./NetuidList.sol";
-import { IRevenue } from "./RegistryNeighbours.sol";
 import { AccessManaged } from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
 import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import { Checkpoints } from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
@@ -97,13 +96,6 @@ abstract contract LiveSubnets is ISubnetRegistry, EpochClock, AccessManaged {
     }
 
     /// @inheritdoc ISubnetRegistry
-    function registeredEpochOf(
-        Netuid netuid
-    ) external view returns (uint64) {
-        return _known(netuid).registeredEpoch;
-    }
-
-    /// @inheritdoc ISubnetRegistry
     function prunedFromOf(
         Netuid netuid
     ) external view returns (uint64) {
@@ -126,11 +118,11 @@ abstract contract LiveSubnets is ISubnetRegistry, EpochClock, AccessManaged {
         for (uint256 i = 0; i < live.length; ++i) {
             Netuid netuid = Netuid.wrap(live[i]);
             if (block.timestamp < uint256(_states[netuid].registeredAt) + SUBNET_IMMUNITY) continue;
-            uint256 revenue = IRevenue(address(AUCTION)).revenueOf(netuid);
+            uint256 revenue = AUCTION.revenueOf(netuid);
             if (!victim.isZero()) {
                 if (revenue > lowest) continue;
                 // Netuids ascend: among equals the first stays.
-                if (revenue == lowest && POOLS.emaOf(netuid) >= POOLS.emaOf(victim)) continue;
+                if (revenue == lowest && _emaOf(netuid) >= _emaOf(victim)) continue;
             }
             (victim, lowest) = (netuid, revenue);
         }
@@ -194,6 +186,12 @@ abstract contract LiveSubnets is ISubnetRegistry, EpochClock, AccessManaged {
         if (_changedIn == epoch) return;
         _changedIn = epoch;
         _victims.length = 0;
+    }
+
+    function _emaOf(
+        Netuid netuid
+    ) private view returns (uint256) {
+        return POOLS.emaOf(netuid);
     }
 
     function _recounted(

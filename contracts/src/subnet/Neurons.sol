@@ -157,6 +157,7 @@ abstract contract Neurons is LiveSubnets, Hotkeys {
     }
 
     /// @dev Gives `uid` to (owner, hotkey): the next free one, or one whose neuron has left.
+    /// @return subnets In how many the hotkey is now.
     function _seat(
         Netuid netuid,
         State storage state,
@@ -164,7 +165,7 @@ abstract contract Neurons is LiveSubnets, Hotkeys {
         address owner,
         address hotkey,
         string memory endpoint
-    ) internal {
+    ) internal returns (uint256 subnets) {
         Seat memory last = _seats[netuid][hotkey];
         if (last.id != 0 && last.leftFrom == 0) revert SubnetRegistry_HotkeyRegistered(netuid, hotkey);
         _bind(hotkey, owner);
@@ -185,7 +186,7 @@ abstract contract Neurons is LiveSubnets, Hotkeys {
         r.hotkeyLeft = last.leftFrom;
         _setEndpoint(r, endpoint);
         // What is registered before genesis is there when epoch 0 begins.
-        _joined(hotkey, block.timestamp < GENESIS ? 0 : _nextEpoch());
+        return _joined(hotkey, block.timestamp < GENESIS ? 0 : _nextEpoch());
     }
 
     /// @dev The hotkey has the uid until the running epoch's end.

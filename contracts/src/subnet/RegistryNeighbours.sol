@@ -5,12 +5,6 @@ import { Netuid } from "../types/Types.sol";
 
 // What the registry asks of its neighbours.
 
-interface IRevenue {
-    function revenueOf(
-        Netuid netuid
-    ) external view returns (uint256);
-}
-
 interface IStoppable {
     function stop(
         Netuid netuid,
@@ -22,9 +16,7 @@ interface IActiveRoot {
     function activeSubnetsRoot() external view returns (bytes32 root, uint64 epoch);
 }
 
+<<<<<<< HEAD
 interface INeuronWatcher {
     function onSeatChanged(
-        Netuid netuid,
-        address hotkey
-    ) external;
-}
+=======

@@ -71,6 +71,7 @@ contract SubnetRegistry is Evictions, SubnetOwners, RegistrationPrices, Reentran
         netuid = _create(msg.sender, name, lock, epoch, false);
         if (!victim.isZero()) {
             IStoppable(address(POOLS)).stop(victim, epoch + 1);
+            STAKING.onSeatsChanged(victim, address(0));
             emit SubnetPruned(victim, epoch + 1, netuid);
         }
 
@@ -174,7 +175,9 @@ contract SubnetRegistry is Evictions, SubnetOwners, RegistrationPrices, Reentran
         bool markets = _marketsOpen();
         uint256 price = _neuronPrice(netuid, markets);
         if (price > maxPrice) revert SubnetRegistry_PriceAboveLimit(price, maxPrice);
-        _seat(netuid, state, uid, msg.sender, hotkey, endpoint);
+        uint256 subnets = _seat(netuid, state, uid, msg.sender, hotkey, endpoint);
+        // One more subnet divides the hotkey's bond.
+        if (subnets > 1) STAKING.onSeatsChanged(netuid, hotkey);
         _raiseNeuronPrice(netuid, markets, price);
         if (price != 0) _collect(netuid, price, markets);
         emit NeuronRegistered(netuid, uid, msg.sender, hotkey, endpoint, price);
@@ -190,7 +193,8 @@ contract SubnetRegistry is Evictions, SubnetOwners, RegistrationPrices, Reentran
     ) private {
         if (!markets) {
             USDC.safeTransferFrom(msg.sender, address(this), price);
-            USDC.forceApprove(address(AUCTION), price);
+            // No allowance is ever left over: approving needs no detour.
+            USDC.approve(address(AUCTION), price);
             AUCTION.fund(UNATTRIBUTED, price);
             return;
         }
@@ -206,7 +210,7 @@ contract SubnetRegistry is Evictions, SubnetOwners, RegistrationPrices, Reentran
     ) private {
         TNDM.safeTransferFrom(msg.sender, address(this), burned + forPools);
         ERC20Burnable(address(TNDM)).burn(burned);
-        TNDM.forceApprove(address(POOLS), forPools);
+        TNDM.approve(address(POOLS), forPools);
     }
 
     function _marketsOpen() private view returns (bool) {
