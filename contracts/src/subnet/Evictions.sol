@@ -31,11 +31,15 @@ abstract contract Evictions is Neurons {
         address hotkey;
         (uid, hotkey) = _evictable(netuid, state, proof);
         _leave(netuid, uid, hotkey);
-<<<<<<< HEAD
-        STAKING.onSeatChanged(netuid, hotkey);
-=======
+        _tellStaking(netuid, hotkey);
+    }
+
+    /// @dev The zero hotkey stands for all of a subnet.
+    function _tellStaking(
+        Netuid netuid,
+        address hotkey
+    ) internal {
         STAKING.onSeatsChanged(netuid, hotkey);
->>>>>>> suite
     }
 
     function _evictable(

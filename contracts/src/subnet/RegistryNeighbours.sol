@@ -15,8 +15,3 @@ interface IStoppable {
 interface IActiveRoot {
     function activeSubnetsRoot() external view returns (bytes32 root, uint64 epoch);
 }
-
-<<<<<<< HEAD
-interface INeuronWatcher {
-    function onSeatChanged(
-=======

@@ -55,7 +55,7 @@ contract SubnetRegistry is Evictions, SubnetOwners, RegistrationPrices, Reentran
         string calldata name,
         uint256 maxLock
     ) external nonReentrant returns (Netuid netuid) {
-        uint256 openedAt = GATE.marketsOpenedAt();
+        uint256 openedAt = _marketsOpenedAt();
         if (openedAt == 0) revert SubnetRegistry_MarketsClosed();
         uint64 epoch = currentEpoch();
         uint64 settledThrough = CONTROLLER.settledThrough();
@@ -71,7 +71,7 @@ contract SubnetRegistry is Evictions, SubnetOwners, RegistrationPrices, Reentran
         netuid = _create(msg.sender, name, lock, epoch, false);
         if (!victim.isZero()) {
             IStoppable(address(POOLS)).stop(victim, epoch + 1);
-            STAKING.onSeatsChanged(victim, address(0));
+            _tellStaking(victim, address(0));
             emit SubnetPruned(victim, epoch + 1, netuid);
         }
 
@@ -109,8 +109,8 @@ contract SubnetRegistry is Evictions, SubnetOwners, RegistrationPrices, Reentran
     }
 
     /// @inheritdoc ISubnetRegistry
-    function lockPrice() public view returns (uint256) {
-        return _lockPrice(GATE.marketsOpenedAt());
+    function lockPrice() external view returns (uint256) {
+        return _lockPrice(_marketsOpenedAt());
     }
 
     /// @inheritdoc ISubnetRegistry
@@ -118,7 +118,7 @@ contract SubnetRegistry is Evictions, SubnetOwners, RegistrationPrices, Reentran
         Netuid netuid
     ) external view returns (uint256) {
         _known(netuid);
-        return _neuronPrice(netuid, _marketsOpen());
+        return _neuronPrice(netuid, _marketsOpenedAt() != 0);
     }
 
     /// @inheritdoc ISubnetRegistry
@@ -172,12 +172,12 @@ contract SubnetRegistry is Evictions, SubnetOwners, RegistrationPrices, Reentran
         string memory endpoint,
         uint256 maxPrice
     ) private {
-        bool markets = _marketsOpen();
+        bool markets = _marketsOpenedAt() != 0;
         uint256 price = _neuronPrice(netuid, markets);
         if (price > maxPrice) revert SubnetRegistry_PriceAboveLimit(price, maxPrice);
         uint256 subnets = _seat(netuid, state, uid, msg.sender, hotkey, endpoint);
         // One more subnet divides the hotkey's bond.
-        if (subnets > 1) STAKING.onSeatsChanged(netuid, hotkey);
+        if (subnets > 1) _tellStaking(netuid, hotkey);
         _raiseNeuronPrice(netuid, markets, price);
         if (price != 0) _collect(netuid, price, markets);
         emit NeuronRegistered(netuid, uid, msg.sender, hotkey, endpoint, price);
@@ -213,7 +213,8 @@ contract SubnetRegistry is Evictions, SubnetOwners, RegistrationPrices, Reentran
         TNDM.approve(address(POOLS), forPools);
     }
 
-    function _marketsOpen() private view returns (bool) {
-        return GATE.marketsOpenedAt() != 0;
+    /// @dev 0 before.
+    function _marketsOpenedAt() private view returns (uint256) {
+        return GATE.marketsOpenedAt();
     }
 }
