@@ -156,7 +156,17 @@ abstract contract Neurons is LiveSubnets, Hotkeys {
         return 0;
     }
 
-    /// @dev Gives `uid` to (owner, hotkey): the next free one, or one whose neuron has left.
+    /// @dev A subnet that the hotkey may join. Asked before anybody is evicted: none must take its own place and be immune again.
+    function _joinable(
+        Netuid netuid,
+        address hotkey
+    ) internal view returns (State storage state) {
+        state = _alive(netuid);
+        Seat memory seat = _seats[netuid][hotkey];
+        if (seat.id != 0 && seat.leftFrom == 0) revert SubnetRegistry_HotkeyRegistered(netuid, hotkey);
+    }
+
+    /// @dev Gives `uid` to (owner, hotkey), which has none: the next free one, or one whose neuron has left.
     /// @return subnets In how many the hotkey is now.
     function _seat(
         Netuid netuid,
@@ -167,7 +177,6 @@ abstract contract Neurons is LiveSubnets, Hotkeys {
         string memory endpoint
     ) internal returns (uint256 subnets) {
         Seat memory last = _seats[netuid][hotkey];
-        if (last.id != 0 && last.leftFrom == 0) revert SubnetRegistry_HotkeyRegistered(netuid, hotkey);
         _bind(hotkey, owner);
         uint32 id = ++state.registrations;
         uint32 before = 0;

@@ -10,7 +10,6 @@ import { HyperparameterPacking } from "./HyperparameterPacking.sol";
 import { ISubnetRegistry } from "./ISubnetRegistry.sol";
 import { LiveSubnets } from "./LiveSubnets.sol";
 import { RegistrationPrices } from "./RegistrationPrices.sol";
-import { IStoppable } from "./RegistryNeighbours.sol";
 import { SubnetOwners } from "./SubnetOwners.sol";
 import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import { ERC20Burnable } from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Burnable.sol";
@@ -70,7 +69,7 @@ contract SubnetRegistry is Evictions, SubnetOwners, RegistrationPrices, Reentran
         _raiseLockPrice(lock);
         netuid = _create(msg.sender, name, lock, epoch, false);
         if (!victim.isZero()) {
-            IStoppable(address(POOLS)).stop(victim, epoch + 1);
+            POOLS.stop(victim, epoch + 1);
             _tellStaking(victim, address(0));
             emit SubnetPruned(victim, epoch + 1, netuid);
         }
@@ -88,7 +87,7 @@ contract SubnetRegistry is Evictions, SubnetOwners, RegistrationPrices, Reentran
         string calldata endpoint,
         uint256 maxPrice
     ) external nonReentrant returns (uint16 uid) {
-        State storage state = _alive(netuid);
+        State storage state = _joinable(netuid, hotkey);
         uid = state.neuronCount;
         if (!_hasRoom(netuid, uid)) revert SubnetRegistry_SubnetFull(netuid, uid);
         _register(netuid, state, uid, hotkey, endpoint, maxPrice);
@@ -102,7 +101,7 @@ contract SubnetRegistry is Evictions, SubnetOwners, RegistrationPrices, Reentran
         uint256 maxPrice,
         PruneProof calldata proof
     ) external nonReentrant returns (uint16 uid) {
-        State storage state = _alive(netuid);
+        State storage state = _joinable(netuid, hotkey);
         uid = state.neuronCount;
         if (!_hasRoom(netuid, uid)) uid = _evict(netuid, state, proof);
         _register(netuid, state, uid, hotkey, endpoint, maxPrice);
