@@ -104,9 +104,7 @@ contract EpochOracle is IEpochOracle, EpochClock, EIP712, AccessManaged {
         if (head.posted == head.active) head.oldest = epoch;
         head.posted = uint256(epoch) + 1;
         _head = head.pack();
-        emit ReportPosted(
-            epoch, report.attempt, reportHash, report.rewardsRoot, report.subnetsRoot, report.bundleHash, msg.sender
-        );
+        emit ReportPosted(epoch, report.attempt, reportHash, report.rewardsRoot, report.subnetsRoot, report.bundleHash);
     }
 
     /// @inheritdoc IEpochOracle

@@ -186,6 +186,7 @@ contract RewardDistributorTest is EconomyWorld {
 
     function test_aYoungSubnetsMoneyWaitsForItsFirstEpoch() public {
         _toEpoch(5);
+        _settleAll();
         Netuid young = _addSubnet();
         _contributeFor(young, 2, 30);
         _contribute(young, 4);
