@@ -12,11 +12,11 @@ import { IAccessManaged } from "@openzeppelin/contracts/access/manager/IAccessMa
 
 /// @dev Remembers whether it was told.
 contract OracleStand {
-    address public table;
+    address public newestTable;
     uint64 public fromEpoch;
 
     function syncKeepers() external {
-        (table, fromEpoch) = KeeperSet(msg.sender).newest();
+        (newestTable, fromEpoch) = KeeperSet(msg.sender).newest();
     }
 }
 
@@ -93,7 +93,7 @@ contract KeeperSetTest is Test {
         vm.assertEq(set.setAt(3).keepers.length, 6);
         vm.assertEq(set.setAt(3).fromEpoch, 3);
         vm.assertEq(oracle.fromEpoch(), 3);
-        vm.assertEq(oracle.table(), set.tableAt(3), "the oracle knows");
+        vm.assertEq(oracle.newestTable(), set.tableAt(3), "the oracle knows");
         vm.assertFalse(set.isKeeperAt(3, address(0x1006)));
         (address[] memory members, uint16 threshold, bytes32 digest) = set.membersAt(3);
         vm.assertEq(members.length, 6);
