@@ -45,6 +45,8 @@ interface IRewardDistributor {
 
     error RewardDistributor_OnlyController(address caller);
     error RewardDistributor_OnlyOracle(address caller);
+    /// @notice `epoch` has not begun.
+    error RewardDistributor_FutureEpoch(uint64 epoch, uint64 current);
     /// @notice Netuid zero names no subnet.
     error RewardDistributor_NoSubnet();
     /// @notice The proof leads to neither of the two valid roots.
@@ -56,6 +58,14 @@ interface IRewardDistributor {
     /// By anyone. Money for a subnet that does not exist yet waits for it.
     function contribute(
         Netuid netuid,
+        uint256 usdc
+    ) external;
+
+    /// @notice As `contribute`, for an epoch that has begun: it counts in `max(epoch, first epoch not closed for the subnet)`, or
+    /// in a later one that was contributed to already. By anyone.
+    function contributeFor(
+        Netuid netuid,
+        uint64 epoch,
         uint256 usdc
     ) external;
 

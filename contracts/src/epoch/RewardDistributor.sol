@@ -71,13 +71,17 @@ contract RewardDistributor is IRewardDistributor, EpochClock, ReentrancyGuardTra
         Netuid netuid,
         uint256 usdc
     ) external nonReentrant {
-        if (netuid.isZero()) revert RewardDistributor_NoSubnet();
-        if (usdc == 0) return;
-        uint64 epoch = currentEpoch();
-        Checkpoints.Trace208 storage pot = _contributed[netuid];
-        pot.push(uint256(epoch).toUint48(), (pot.latest() + usdc).toUint208());
-        emit Contributed(netuid, epoch, msg.sender, usdc);
-        USDC.safeTransferFrom(msg.sender, address(this), usdc);
+        _contribute(netuid, currentEpoch(), usdc);
+    }
+
+    /// @inheritdoc IRewardDistributor
+    function contributeFor(
+        Netuid netuid,
+        uint64 epoch,
+        uint256 usdc
+    ) external nonReentrant {
+        if (epoch > currentEpoch()) revert RewardDistributor_FutureEpoch(epoch, currentEpoch());
+        _contribute(netuid, epoch, usdc);
     }
 
     /// @inheritdoc IRewardDistributor
@@ -213,6 +217,21 @@ contract RewardDistributor is IRewardDistributor, EpochClock, ReentrancyGuardTra
     /// @inheritdoc IRewardDistributor
     function roots() external view returns (bytes32 current, bytes32 previous, uint64 epoch) {
         return (_current.hash, _previous.hash, _current.epoch);
+    }
+
+    function _contribute(
+        Netuid netuid,
+        uint64 epoch,
+        uint256 usdc
+    ) private {
+        if (netuid.isZero()) revert RewardDistributor_NoSubnet();
+        if (usdc == 0) return;
+        Checkpoints.Trace208 storage pot = _contributed[netuid];
+        (bool exists, uint48 last,) = pot.latestCheckpoint();
+        if (exists && epoch < last) epoch = last;
+        pot.push(uint256(epoch).toUint48(), (pot.latest() + usdc).toUint208());
+        emit Contributed(netuid, epoch, msg.sender, usdc);
+        USDC.safeTransferFrom(msg.sender, address(this), usdc);
     }
 
     function _grant(

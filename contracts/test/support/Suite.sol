@@ -13,6 +13,7 @@ import { EpochOracle } from "../../src/epoch/EpochOracle.sol";
 import { IEpochOracle } from "../../src/epoch/IEpochOracle.sol";
 import { IRewardDistributor } from "../../src/epoch/IRewardDistributor.sol";
 import { KeeperSet } from "../../src/epoch/KeeperSet.sol";
+import { Outages } from "../../src/epoch/Outages.sol";
 import { RewardDistributor } from "../../src/epoch/RewardDistributor.sol";
 import { GenesisAllocation } from "../../src/governance/GenesisAllocation.sol";
 import { IGenesisAllocation, ILaunchGate } from "../../src/governance/ILaunchGate.sol";
@@ -419,7 +420,8 @@ abstract contract SuiteTest is Test {
     function _deployCompute() private {
         _put("manager", type(AccessManager).creationCode, abi.encode(address(this)));
         _put("usdc", type(TestUSDC).creationCode, "");
-        _put("credit", type(ComputeCredit).creationCode, abi.encode(address(desk), address(settlement)));
+        _put("outages", type(Outages).creationCode, abi.encode(uint64(60)));
+        _put("credit", type(ComputeCredit).creationCode, abi.encode(address(desk), address(settlement), address(gate)));
         _put("card", type(RateCard).creationCode, abi.encode(address(manager), GENESIS, LENGTH));
         ICreditDesk.Config memory deskConfig = ICreditDesk.Config({
             authority: address(manager),
@@ -428,6 +430,7 @@ abstract contract SuiteTest is Test {
             settlement: address(settlement),
             auction: address(auction),
             distributor: address(distributor),
+            gate: address(gate),
             price: PRICE,
             payoutRate: PAYOUT,
             buybackShare: 0.5e18,
@@ -438,7 +441,9 @@ abstract contract SuiteTest is Test {
         _put(
             "settlement",
             type(Settlement).creationCode,
-            abi.encode(address(credit), address(desk), address(card), address(registry), uint64(40))
+            abi.encode(
+                address(credit), address(desk), address(card), address(registry), _at("outages"), uint64(40)
+            )
         );
     }
 
