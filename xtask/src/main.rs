@@ -39,8 +39,11 @@ enum Task {
     Lint(lint::Options),
     /// Run benchmarks; without a name, all of them.
     Bench {
-        /// Name of a benchmark: yuma.
+        /// Name of a benchmark: gas, yuma.
         name: Option<String>,
+        /// Passed on, for example `--check` or `--explain "pool buy"` to gas.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
     },
 }
 
@@ -51,7 +54,7 @@ fn main() -> ExitCode {
         Task::Demo { arguments } => demo(&mut stages, &arguments),
         Task::Test(options) => test::run(&mut stages, &options),
         Task::Lint(options) => lint::run(&mut stages, &options),
-        Task::Bench { name } => bench::run(&mut stages, name.as_deref()),
+        Task::Bench { name, arguments } => bench::run(&mut stages, name.as_deref(), &arguments),
     };
     match result {
         Ok(code) => code,

@@ -5,9 +5,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::install;
 use crate::stage::{Stages, succeed};
-use crate::{cargo, root};
+use crate::{bench, cargo, install, root};
 
 const NEXTEST_VERSION: &str = "0.9.143";
 
@@ -33,6 +32,7 @@ fn quick(stages: &mut Stages) -> Result<()> {
     stages.run("forge test", || succeed(install::npm_program("forge").arg("test")))?;
     // The demo's binaries are built with the tests: the end-to-end tests start them.
     stages.run("build", || succeed(cargo().args(["build", "--workspace", "--all-targets"])))?;
+    bench::check_gas(stages)?;
     stages.run("documentation tests", || succeed(cargo().args(["test", "--workspace", "--doc", "--quiet"])))?;
     let mut nextest = install::cargo_tool(stages, "nextest", NEXTEST_VERSION)?;
     stages.run("unit and integration tests", || succeed(nextest.args(["run", "--workspace"])))

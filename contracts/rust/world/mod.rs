@@ -7,6 +7,7 @@
 mod deploy;
 mod outcome;
 mod tokens;
+mod trace;
 
 use std::convert::Infallible;
 
@@ -16,18 +17,20 @@ use alloy::{
 };
 use alloy_signer_local::PrivateKeySigner;
 use revm::{
-    Context, Database, DatabaseCommit, DatabaseRef, ExecuteEvm, MainBuilder, MainContext,
+    Context, Database, DatabaseCommit, DatabaseRef, ExecuteEvm, InspectEvm, MainBuilder, MainContext,
     context::{
         BlockEnv, TxEnv,
-        result::{EVMError, ExecutionResult, Output},
+        result::{EVMError, ExecutionResult, InvalidTransaction, Output},
     },
     database::{CacheDB, EmptyDB, WrapDatabaseRef},
+    handler::MainnetContext,
     primitives::hardfork::SpecId,
     state::{AccountInfo, Bytecode, EvmState},
 };
 
 pub use deploy::{DeployError, Execution};
 pub use outcome::{Outcome, Revert};
+pub use trace::{GasTrace, Spent, Work};
 
 use crate::suite::{CREATE2_FACTORY, CREATE2_FACTORY_CODE};
 
@@ -179,6 +182,17 @@ impl World {
         outcome(result)
     }
 
+    /// Executes a transaction without keeping what it changed, and says where its gas goes.
+    pub fn trace(&self, from: Address, to: Address, data: Bytes) -> Result<GasTrace, Revert> {
+        let tx = self.transaction(from, to, data, U256::ZERO);
+        let mut tracer = trace::Tracer::new(tx.gas_limit);
+        let context = context(WrapDatabaseRef(&self.state), self.block(), self.chain_id);
+        let done = context.build_mainnet_with_inspector(&mut tracer).inspect_tx(tx).map_err(refused)?;
+        let refund = done.result.gas().final_refunded();
+        let gas_used = outcome(done.result)?.gas_used;
+        Ok(tracer.finish(gas_used, refund))
+    }
+
     fn block(&self) -> BlockEnv {
         BlockEnv {
             number: U256::from(self.number),
@@ -203,13 +217,8 @@ impl World {
     }
 }
 
-fn run<D: Database<Error = Infallible>>(
-    state: D,
-    block: BlockEnv,
-    chain_id: u64,
-    tx: TxEnv,
-) -> Result<(ExecutionResult, EvmState), Revert> {
-    let mut evm = Context::mainnet()
+fn context<D: Database>(state: D, block: BlockEnv, chain_id: u64) -> MainnetContext<D> {
+    Context::mainnet()
         .with_db(state)
         .modify_cfg_chained(|cfg| {
             cfg.set_spec_and_mainnet_gas_params(SpecId::PRAGUE);
@@ -219,14 +228,25 @@ fn run<D: Database<Error = Infallible>>(
             cfg.disable_eip3607 = true;
         })
         .with_block(block)
-        .build_mainnet();
-    match evm.transact(tx) {
-        Ok(done) => Ok((done.result, done.state)),
-        Err(EVMError::Transaction(error)) => Err(Revert::refused(error.to_string())),
-        Err(EVMError::Header(error)) => Err(Revert::refused(error.to_string())),
-        Err(EVMError::Custom(error)) => Err(Revert::refused(error)),
-        Err(EVMError::CustomAny(error)) => Err(Revert::refused(error.to_string())),
-        Err(EVMError::Database(never)) => match never {},
+}
+
+fn run<D: Database<Error = Infallible>>(
+    state: D,
+    block: BlockEnv,
+    chain_id: u64,
+    tx: TxEnv,
+) -> Result<(ExecutionResult, EvmState), Revert> {
+    let done = context(state, block, chain_id).build_mainnet().transact(tx).map_err(refused)?;
+    Ok((done.result, done.state))
+}
+
+fn refused(error: EVMError<Infallible, InvalidTransaction>) -> Revert {
+    match error {
+        EVMError::Transaction(error) => Revert::refused(error.to_string()),
+        EVMError::Header(error) => Revert::refused(error.to_string()),
+        EVMError::Custom(error) => Revert::refused(error),
+        EVMError::CustomAny(error) => Revert::refused(error.to_string()),
+        EVMError::Database(never) => match never {},
     }
 }
 

@@ -60,4 +60,11 @@ library HyperparameterPacking {
         p.activityCutoff = uint64(word >> CUTOFF_AT);
         // forge-lint: disable-end(unsafe-typecast)
     }
+
+    /// @dev One field alone, for a registration that needs no other.
+    function maxUidsOf(
+        uint208 word
+    ) internal pure returns (uint256) {
+        return (word >> UIDS_AT) & type(uint16).max;
+    }
 }

@@ -3,69 +3,50 @@ pragma solidity 0.8.35;
 
 import { IEmissionController } from "../emission/IEmissionController.sol";
 import { ILaunchGate } from "../governance/ILaunchGate.sol";
-import { IAlphaPools } from "../market/IAlphaPools.sol";
-import { IBurnAuction } from "../market/IBurnAuction.sol";
-import { EpochClock } from "../types/EpochClock.sol";
 import { Netuid, Phase } from "../types/Types.sol";
-import { HotkeyOwners } from "./HotkeyOwners.sol";
+import { Evictions } from "./Evictions.sol";
+import { Hotkeys } from "./Hotkeys.sol";
 import { HyperparameterPacking } from "./HyperparameterPacking.sol";
 import { ISubnetRegistry } from "./ISubnetRegistry.sol";
+import { LiveSubnets } from "./LiveSubnets.sol";
 import { RegistrationPrices } from "./RegistrationPrices.sol";
+import { IStoppable } from "./RegistryNeighbours.sol";
+import { SubnetOwners } from "./SubnetOwners.sol";
 import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import { ERC20Burnable } from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Burnable.sol";
 import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import { Multicall } from "@openzeppelin/contracts/utils/Multicall.sol";
 import { ReentrancyGuardTransient } from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
-import { Checkpoints } from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
 
 /// @title SubnetRegistry
-/// @notice Promises, units and errors are documented on ISubnetRegistry.
-contract SubnetRegistry is HotkeyOwners, EpochClock, RegistrationPrices, ReentrancyGuardTransient {
-    using Checkpoints for Checkpoints.Trace160;
-    using Checkpoints for Checkpoints.Trace208;
-    using HyperparameterPacking for Hyperparameters;
+/// @notice Promises, units and errors are documented on ISubnetRegistry. Here: what is bought, and who is paid for it.
+contract SubnetRegistry is Evictions, SubnetOwners, RegistrationPrices, ReentrancyGuardTransient, Multicall {
     using SafeCast for uint256;
     using SafeERC20 for IERC20;
 
     uint256 private constant MAX_NAME_BYTES = 32;
-    uint256 private constant MAX_ENDPOINT_BYTES = 256;
     Netuid private constant UNATTRIBUTED = Netuid.wrap(0);
 
     IERC20 public immutable TNDM;
     IERC20 public immutable USDC;
-    IAlphaPools public immutable POOLS;
     IEmissionController public immutable CONTROLLER;
-    IBurnAuction public immutable AUCTION;
     ILaunchGate public immutable GATE;
-    uint16 public immutable MAX_SUBNETS;
-    uint208 private immutable _DEFAULTS;
-
-    uint16 private _count;
-    mapping(Netuid => Subnet) private _subnets;
-    mapping(Netuid => address) private _offered;
-    mapping(Netuid => Checkpoints.Trace160) private _owners;
-    mapping(Netuid => Checkpoints.Trace208) private _hyperparameters;
-    mapping(Netuid => Neuron[]) private _neurons;
-    mapping(Netuid => mapping(address hotkey => uint256)) private _uidPlusOne;
-    mapping(address hotkey => Checkpoints.Trace208) private _subnetsOfHotkey;
 
     constructor(
         Config memory config,
         GenesisSubnet[] memory genesisSubnets,
         HotkeyBinding[] memory bindings
-    ) EpochClock(config.genesis, config.epochLength) RegistrationPrices(config) HotkeyOwners(bindings) {
-        config.defaults.check();
+    ) LiveSubnets(config) Hotkeys(bindings) Evictions(config) SubnetOwners(config) RegistrationPrices(config) {
         TNDM = IERC20(config.tndm);
         USDC = IERC20(config.usdc);
-        POOLS = IAlphaPools(config.pools);
         CONTROLLER = IEmissionController(config.controller);
-        AUCTION = IBurnAuction(config.auction);
         GATE = ILaunchGate(config.gate);
-        MAX_SUBNETS = config.maxSubnets;
-        _DEFAULTS = config.defaults.pack();
         if (genesisSubnets.length > config.maxSubnets) revert SubnetRegistry_TooManySubnets(config.maxSubnets);
         for (uint256 i = 0; i < genesisSubnets.length; ++i) {
-            _create(genesisSubnets[i].owner, genesisSubnets[i].name, 0, 0, true);
+            GenesisSubnet memory subnet = genesisSubnets[i];
+            Netuid netuid = _create(subnet.owner, subnet.name, 0, 0, true);
+            emit SubnetRegistered(netuid, subnet.owner, subnet.name, 0, 0, 0);
         }
     }
 
@@ -75,18 +56,23 @@ contract SubnetRegistry is HotkeyOwners, EpochClock, RegistrationPrices, Reentra
         uint256 maxLock
     ) external nonReentrant returns (Netuid netuid) {
         if (GATE.phase() != Phase.Markets) revert SubnetRegistry_MarketsClosed();
-        if (_count >= MAX_SUBNETS) revert SubnetRegistry_TooManySubnets(MAX_SUBNETS);
         uint64 epoch = currentEpoch();
         uint64 settledThrough = CONTROLLER.settledThrough();
-        // The pool starts at the median of settled prices: it must not matter who settles when.
+        // The pool starts at the median of settled prices, and settling asks who was alive: it must not matter who settles when.
         if (settledThrough < epoch) revert SubnetRegistry_NotSettled(epoch, settledThrough);
         uint256 lock = lockPrice();
         if (lock > maxLock) revert SubnetRegistry_PriceAboveLimit(lock, maxLock);
         uint256 burned = lock / 2;
         uint256 seed = lock - burned;
 
+        Netuid victim = _makeRoom();
         _raiseLockPrice(lock);
         netuid = _create(msg.sender, name, lock, epoch, false);
+        if (!victim.isZero()) {
+            IStoppable(address(POOLS)).stop(victim, epoch + 1);
+            STAKING.onSeatsChanged(victim, address(0));
+            emit SubnetPruned(victim, epoch + 1, netuid);
+        }
 
         TNDM.safeTransferFrom(msg.sender, address(this), lock);
         ERC20Burnable(address(TNDM)).burn(burned);
@@ -103,80 +89,24 @@ contract SubnetRegistry is HotkeyOwners, EpochClock, RegistrationPrices, Reentra
         string calldata endpoint,
         uint256 maxPrice
     ) external nonReentrant returns (uint16 uid) {
-        _checkSubnet(netuid);
-        _checkEndpoint(endpoint);
-        if (_uidPlusOne[netuid][hotkey] != 0) revert SubnetRegistry_HotkeyRegistered(netuid, hotkey);
-        uint64 epoch = currentEpoch();
-        uint256 maxUids = hyperparametersAt(netuid, epoch).maxUids;
-        uid = _subnets[netuid].neuronCount;
-        if (uid >= maxUids) revert SubnetRegistry_SubnetFull(netuid, maxUids);
-        bool markets = GATE.phase() == Phase.Markets;
-        uint256 price = _neuronPrice(netuid, markets);
-        if (price > maxPrice) revert SubnetRegistry_PriceAboveLimit(price, maxPrice);
-
-        _bind(hotkey, msg.sender);
-        _subnets[netuid].neuronCount = uid + 1;
-        _uidPlusOne[netuid][hotkey] = uint256(uid) + 1;
-        _neurons[netuid].push(
-            Neuron({ owner: msg.sender, hotkey: hotkey, registeredAt: block.timestamp.toUint64(), endpoint: endpoint })
-        );
-        Checkpoints.Trace208 storage subnets = _subnetsOfHotkey[hotkey];
-        subnets.push((uint256(epoch) + 1).toUint48(), subnets.latest() + 1);
-        _raiseNeuronPrice(netuid, markets, price);
-
-        if (price != 0) _collect(netuid, price, markets);
-        emit NeuronRegistered(netuid, uid, msg.sender, hotkey, endpoint, price);
+        bool free;
+        (free, uid) = _freeUid(netuid);
+        if (!free) revert SubnetRegistry_SubnetFull(netuid, uid);
+        _register(netuid, uid, hotkey, endpoint, maxPrice);
     }
 
     /// @inheritdoc ISubnetRegistry
-    function setEndpoint(
+    function registerNeuronEvicting(
         Netuid netuid,
-        uint16 uid,
-        string calldata endpoint
-    ) external {
-        Neuron storage neuron = _neuron(netuid, uid);
-        if (msg.sender != neuron.owner && msg.sender != neuron.hotkey) {
-            revert SubnetRegistry_NotNeuron(netuid, uid, msg.sender);
-        }
-        _checkEndpoint(endpoint);
-        neuron.endpoint = endpoint;
-        emit EndpointChanged(netuid, uid, endpoint);
-    }
-
-    /// @inheritdoc ISubnetRegistry
-    function setHyperparameters(
-        Netuid netuid,
-        Hyperparameters calldata params
-    ) external {
-        _checkSubnetOwner(netuid);
-        Hyperparameters memory checked = params;
-        checked.check();
-        uint64 fromEpoch = currentEpoch() + 1;
-        _hyperparameters[netuid].push(uint256(fromEpoch).toUint48(), checked.pack());
-        emit HyperparametersScheduled(netuid, fromEpoch, checked);
-    }
-
-    /// @inheritdoc ISubnetRegistry
-    function transferSubnet(
-        Netuid netuid,
-        address to
-    ) external {
-        _checkSubnetOwner(netuid);
-        _offered[netuid] = to;
-        emit SubnetOffered(netuid, msg.sender, to);
-    }
-
-    /// @inheritdoc ISubnetRegistry
-    function acceptSubnet(
-        Netuid netuid
-    ) external {
-        _checkSubnet(netuid);
-        if (_offered[netuid] != msg.sender) revert SubnetRegistry_NotOffered(netuid, msg.sender);
-        address from = _subnets[netuid].owner;
-        delete _offered[netuid];
-        _subnets[netuid].owner = msg.sender;
-        _owners[netuid].push(currentEpoch() + 1, uint160(msg.sender));
-        emit SubnetOwnerChanged(netuid, from, msg.sender);
+        address hotkey,
+        string calldata endpoint,
+        uint256 maxPrice,
+        PruneProof calldata proof
+    ) external nonReentrant returns (uint16 uid) {
+        bool free;
+        (free, uid) = _freeUid(netuid);
+        if (!free) uid = _evict(netuid, proof);
+        _register(netuid, uid, hotkey, endpoint, maxPrice);
     }
 
     /// @inheritdoc ISubnetRegistry
@@ -193,114 +123,20 @@ contract SubnetRegistry is HotkeyOwners, EpochClock, RegistrationPrices, Reentra
     }
 
     /// @inheritdoc ISubnetRegistry
-    function subnetCount() external view returns (uint16) {
-        return _count;
-    }
-
-    /// @inheritdoc ISubnetRegistry
-    function exists(
-        Netuid netuid
-    ) public view returns (bool) {
-        return !netuid.isZero() && Netuid.unwrap(netuid) <= _count;
-    }
-
-    /// @inheritdoc ISubnetRegistry
     function subnetOf(
         Netuid netuid
     ) external view returns (Subnet memory) {
         _checkSubnet(netuid);
-        return _subnets[netuid];
-    }
-
-    /// @inheritdoc ISubnetRegistry
-    function ownerOfSubnet(
-        Netuid netuid
-    ) external view returns (address) {
-        _checkSubnet(netuid);
-        return _subnets[netuid].owner;
-    }
-
-    /// @inheritdoc ISubnetRegistry
-    function ownerOfSubnetAt(
-        Netuid netuid,
-        uint64 epoch
-    ) external view returns (address) {
-        _checkSubnet(netuid);
-        return address(_owners[netuid].upperLookupRecent(epoch));
-    }
-
-    /// @inheritdoc ISubnetRegistry
-    function offeredTo(
-        Netuid netuid
-    ) external view returns (address) {
-        return _offered[netuid];
-    }
-
-    /// @inheritdoc ISubnetRegistry
-    function registeredEpochOf(
-        Netuid netuid
-    ) external view returns (uint64) {
-        _checkSubnet(netuid);
-        return _subnets[netuid].registeredEpoch;
-    }
-
-    /// @inheritdoc ISubnetRegistry
-    function neuronCount(
-        Netuid netuid
-    ) external view returns (uint16) {
-        _checkSubnet(netuid);
-        return _subnets[netuid].neuronCount;
-    }
-
-    /// @inheritdoc ISubnetRegistry
-    function neuronOf(
-        Netuid netuid,
-        uint16 uid
-    ) external view returns (Neuron memory) {
-        return _neuron(netuid, uid);
-    }
-
-    /// @inheritdoc ISubnetRegistry
-    function keysOf(
-        Netuid netuid,
-        uint16 uid
-    ) external view returns (address owner, address hotkey, uint64 registeredAt) {
-        Neuron storage neuron = _neuron(netuid, uid);
-        return (neuron.owner, neuron.hotkey, neuron.registeredAt);
-    }
-
-    /// @inheritdoc ISubnetRegistry
-    function neuronsOf(
-        Netuid netuid
-    ) external view returns (Neuron[] memory) {
-        _checkSubnet(netuid);
-        return _neurons[netuid];
-    }
-
-    /// @inheritdoc ISubnetRegistry
-    function uidOf(
-        Netuid netuid,
-        address hotkey
-    ) external view returns (uint256) {
-        return _uidPlusOne[netuid][hotkey];
-    }
-
-    /// @inheritdoc ISubnetRegistry
-    function subnetsOfAt(
-        address hotkey,
-        uint64 epoch
-    ) external view returns (uint256) {
-        return _subnetsOfHotkey[hotkey].upperLookupRecent(uint256(epoch).toUint48());
-    }
-
-    /// @inheritdoc ISubnetRegistry
-    function hyperparametersAt(
-        Netuid netuid,
-        uint64 epoch
-    ) public view returns (Hyperparameters memory) {
-        _checkSubnet(netuid);
-        uint208 word = _hyperparameters[netuid].upperLookupRecent(uint256(epoch).toUint48());
-        return HyperparameterPacking.unpack(word == 0 ? _DEFAULTS : word);
+        State storage state = _states[netuid];
+        return Subnet({
+            owner: state.owner,
+            registeredAt: state.registeredAt,
+            registeredEpoch: state.registeredEpoch,
+            genesis: state.genesis,
+            lockPaid: state.lockPaid,
+            neuronCount: neuronCount(netuid),
+            name: state.name
+        });
     }
 
     function _create(
@@ -313,20 +149,46 @@ contract SubnetRegistry is HotkeyOwners, EpochClock, RegistrationPrices, Reentra
         if (owner == address(0)) revert SubnetRegistry_ZeroAddress();
         uint256 length = bytes(name).length;
         if (length == 0 || length > MAX_NAME_BYTES) revert SubnetRegistry_BadNameLength(length);
-        netuid = Netuid.wrap(++_count);
-        _subnets[netuid] = Subnet({
-            owner: owner,
-            registeredAt: block.timestamp.toUint64(),
-            registeredEpoch: epoch,
-            genesis: genesis,
-            lockPaid: lock.toUint128(),
-            neuronCount: 0,
-            name: name
-        });
-        _owners[netuid].push(genesis ? 0 : epoch + 1, uint160(owner));
+        netuid = _appendLive(epoch);
+        State storage state = _states[netuid];
+        state.registeredAt = block.timestamp.toUint48();
+        state.genesis = genesis;
+        state.lockPaid = lock.toUint96();
+        state.name = name;
+        _setOwner(netuid, owner, genesis ? 0 : _nextEpoch());
+    }
+
+    /// @return free Whether the subnet has room.
+    /// @return uid The next uid; the number of neurons in either case.
+    function _freeUid(
+        Netuid netuid
+    ) private view returns (bool free, uint16 uid) {
+        _checkLive(netuid);
+        uid = _states[netuid].neuronCount;
+        free = uid < HyperparameterPacking.maxUidsOf(_hyperparametersAt(netuid, currentEpoch()));
+    }
+
+    function _register(
+        Netuid netuid,
+        uint16 uid,
+        address hotkey,
+        string calldata endpoint,
+        uint256 maxPrice
+    ) private {
+        bool markets = GATE.phase() == Phase.Markets;
+        uint256 price = _neuronPrice(netuid, markets);
+        if (price > maxPrice) revert SubnetRegistry_PriceAboveLimit(price, maxPrice);
+        _seat(netuid, uid, msg.sender, hotkey, endpoint);
+        // One more subnet divides the hotkey's bond.
+        if (subnetsOfAt(hotkey, _nextEpoch()) > 1) STAKING.onSeatsChanged(netuid, hotkey);
+        _raiseNeuronPrice(netuid, markets, price);
+        if (price != 0) _collect(netuid, price, markets);
+        emit NeuronRegistered(netuid, uid, msg.sender, hotkey, endpoint, price);
     }
 
     /// @dev Take a neuron's price from the caller: a USDC fee for the auction before markets; after, TNDM to burn and to buy alpha with.
+    /// The purchase has no minimum: its alpha is burned, so whoever moves the price around it takes from no account's balance, and pays
+    /// the pool's fee twice on what it moves. What the caller pays is bound by `maxPrice` alone.
     function _collect(
         Netuid netuid,
         uint256 price,
@@ -343,33 +205,5 @@ contract SubnetRegistry is HotkeyOwners, EpochClock, RegistrationPrices, Reentra
         ERC20Burnable(address(TNDM)).burn(price - buying);
         TNDM.forceApprove(address(POOLS), buying);
         POOLS.buyAndBurn(netuid, buying);
-    }
-
-    function _neuron(
-        Netuid netuid,
-        uint16 uid
-    ) private view returns (Neuron storage) {
-        if (uid >= _neurons[netuid].length) revert SubnetRegistry_UnknownNeuron(netuid, uid);
-        return _neurons[netuid][uid];
-    }
-
-    function _checkSubnet(
-        Netuid netuid
-    ) private view {
-        if (!exists(netuid)) revert SubnetRegistry_UnknownSubnet(netuid);
-    }
-
-    function _checkSubnetOwner(
-        Netuid netuid
-    ) private view {
-        _checkSubnet(netuid);
-        if (msg.sender != _subnets[netuid].owner) revert SubnetRegistry_NotSubnetOwner(netuid, msg.sender);
-    }
-
-    function _checkEndpoint(
-        string calldata endpoint
-    ) private pure {
-        uint256 length = bytes(endpoint).length;
-        if (length > MAX_ENDPOINT_BYTES) revert SubnetRegistry_EndpointTooLong(length);
     }
 }

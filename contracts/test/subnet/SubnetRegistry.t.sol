@@ -1,123 +1,12 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.35;
 
-import { TestUSDC } from "../../src/local/TestUSDC.sol";
 import { ISubnetRegistry } from "../../src/subnet/ISubnetRegistry.sol";
 import { SubnetRegistry } from "../../src/subnet/SubnetRegistry.sol";
-import { ITandemToken } from "../../src/token/ITandemToken.sol";
-import { TandemToken } from "../../src/token/TandemToken.sol";
 import { Netuid } from "../../src/types/Types.sol";
-import { AuctionStand, ControllerStand, GateStand, PoolsStand } from "../support/Neighbours.sol";
-import { Test } from "../support/Test.sol";
-import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import { RegistryTest } from "../support/RegistryTest.sol";
 
-contract SubnetRegistryTest is Test {
-    uint64 private constant GENESIS = 1_000_000;
-    uint64 private constant LENGTH = 100;
-    uint64 private constant HALF_LIFE = 1000;
-    uint256 private constant FIRST_LOCK = 4000e18;
-    uint256 private constant FLOOR_LOCK = 1000e18;
-    uint256 private constant FEE = 10e6;
-    uint256 private constant PRICE = 5e18;
-    Netuid private constant ONE = Netuid.wrap(1);
-    Netuid private constant TWO = Netuid.wrap(2);
-    Netuid private constant THREE = Netuid.wrap(3);
-
-    address private immutable OWNER = makeActor("subnet owner");
-    address private immutable MINER = makeActor("miner");
-    address private immutable MESH_OWNER = makeActor("mesh owner");
-    address private immutable OTHER = makeActor("other");
-
-    TestUSDC private usdc;
-    TandemToken private tndm;
-    GateStand private gate;
-    PoolsStand private pools;
-    AuctionStand private auction;
-    ControllerStand private controller;
-    SubnetRegistry private registry;
-
-    function setUp() public {
-        vm.warp(GENESIS);
-        usdc = new TestUSDC();
-        ITandemToken.Mint[] memory mints = new ITandemToken.Mint[](1);
-        mints[0] = ITandemToken.Mint({ to: MINER, amount: 21_000_000e18 });
-        tndm = new TandemToken(mints, new address[](0));
-        gate = new GateStand();
-        pools = new PoolsStand(IERC20(address(tndm)));
-        auction = new AuctionStand(IERC20(address(usdc)));
-        controller = new ControllerStand();
-        registry = new SubnetRegistry(config(), genesisSubnets(), bindings());
-        controller.setSettledThrough(type(uint64).max);
-        usdc.mint(MINER, 1_000_000e6);
-        vm.startPrank(MINER);
-        usdc.approve(address(registry), type(uint256).max);
-        tndm.approve(address(registry), type(uint256).max);
-        tndm.transfer(OTHER, 1_000_000e18);
-        vm.stopPrank();
-        usdc.mint(OTHER, 1_000_000e6);
-        vm.startPrank(OTHER);
-        usdc.approve(address(registry), type(uint256).max);
-        tndm.approve(address(registry), type(uint256).max);
-        vm.stopPrank();
-    }
-
-    function config() private view returns (ISubnetRegistry.Config memory) {
-        return ISubnetRegistry.Config({
-            tndm: address(tndm),
-            usdc: address(usdc),
-            pools: address(pools),
-            controller: address(controller),
-            auction: address(auction),
-            gate: address(gate),
-            genesis: GENESIS,
-            epochLength: LENGTH,
-            firstLock: FIRST_LOCK,
-            floorLock: FLOOR_LOCK,
-            lockHalfLife: HALF_LIFE,
-            neuronFeeUsdc: FEE,
-            neuronPriceTndm: PRICE,
-            neuronHalfLife: HALF_LIFE,
-            maxSubnets: 4,
-            defaults: defaults()
-        });
-    }
-
-    function defaults() private pure returns (ISubnetRegistry.Hyperparameters memory) {
-        return ISubnetRegistry.Hyperparameters({
-            kappa: 32_767,
-            bondsMovingAverage: 900_000,
-            bondsPenalty: 65_535,
-            maxValidators: 3,
-            maxUids: 4,
-            activityCutoff: 10
-        });
-    }
-
-    function genesisSubnets() private view returns (ISubnetRegistry.GenesisSubnet[] memory list) {
-        list = new ISubnetRegistry.GenesisSubnet[](2);
-        list[0] = ISubnetRegistry.GenesisSubnet({ owner: OWNER, name: "text" });
-        list[1] = ISubnetRegistry.GenesisSubnet({ owner: OWNER, name: "code" });
-    }
-
-    function bindings() private view returns (ISubnetRegistry.HotkeyBinding[] memory list) {
-        list = new ISubnetRegistry.HotkeyBinding[](1);
-        list[0] = ISubnetRegistry.HotkeyBinding({ hotkey: hotkey(99), owner: MESH_OWNER });
-    }
-
-    function hotkey(
-        uint256 n
-    ) private pure returns (address) {
-        return vm.addr(1000 + n);
-    }
-
-    function register(
-        Netuid netuid,
-        uint256 n
-    ) private returns (uint16) {
-        vm.prank(MINER);
-        return registry.registerNeuron(netuid, hotkey(n), "http://miner", type(uint256).max);
-    }
-
+contract SubnetRegistryTest is RegistryTest {
     function test_genesis_subnets_exist_from_birth_with_default_hyperparameters() public view {
         vm.assertEq(registry.subnetCount(), 2);
         vm.assertTrue(registry.exists(ONE) && registry.exists(TWO));
@@ -333,7 +222,7 @@ contract SubnetRegistryTest is Test {
         registry.registerSubnet("123456789012345678901234567890123", type(uint256).max);
         registry.registerSubnet("12345678901234567890123456789012", type(uint256).max);
         registry.registerSubnet("fourth", type(uint256).max);
-        vm.expectRevert(abi.encodeWithSelector(ISubnetRegistry.SubnetRegistry_TooManySubnets.selector, 4));
+        vm.expectRevert(abi.encodeWithSelector(ISubnetRegistry.SubnetRegistry_AllSubnetsImmune.selector, 4));
         registry.registerSubnet("fifth", type(uint256).max);
         vm.stopPrank();
     }

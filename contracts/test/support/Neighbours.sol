@@ -25,6 +25,8 @@ contract PoolsStand {
     mapping(Netuid => uint256) public seededWith;
     mapping(Netuid => uint256) public seededAt;
     mapping(Netuid => uint256) public boughtWith;
+    mapping(Netuid => uint256) public emaOf;
+    mapping(Netuid => uint64) public stoppedFrom;
 
     constructor(
         IERC20 tndm
@@ -52,6 +54,20 @@ contract PoolsStand {
         return tndm;
     }
 
+    function stop(
+        Netuid netuid,
+        uint64 fromEpoch
+    ) external {
+        stoppedFrom[netuid] = fromEpoch;
+    }
+
+    function setEma(
+        Netuid netuid,
+        uint256 ema
+    ) external {
+        emaOf[netuid] = ema;
+    }
+
     function setAlpha(
         Netuid netuid,
         address alpha
@@ -73,10 +89,11 @@ contract PoolsStand {
     }
 }
 
-/// @notice An auction that only collects.
+/// @notice An auction that only collects; smoothed revenue is set by the test.
 contract AuctionStand {
     IERC20 public immutable USDC;
     mapping(Netuid => uint256) public funded;
+    mapping(Netuid => uint256) public revenueOf;
 
     constructor(
         IERC20 usdc
@@ -90,6 +107,48 @@ contract AuctionStand {
     ) external {
         USDC.transferFrom(msg.sender, address(this), usdc);
         funded[netuid] += usdc;
+    }
+
+    function setRevenue(
+        Netuid netuid,
+        uint256 usdc
+    ) external {
+        revenueOf[netuid] = usdc;
+    }
+}
+
+/// @notice An oracle whose active report the test sets.
+contract OracleStand {
+    bytes32 private _root;
+    uint64 private _epoch;
+
+    function activate(
+        bytes32 root,
+        uint64 epoch
+    ) external {
+        (_root, _epoch) = (root, epoch);
+    }
+
+    function activeSubnetsRoot() external view returns (bytes32 root, uint64 epoch) {
+        return (_root, _epoch);
+    }
+}
+
+/// @notice A stake that remembers whose seats changed; the zero address stands for all of a pruned subnet.
+contract StakingStand {
+    mapping(Netuid => address[]) private _changed;
+
+    function onSeatsChanged(
+        Netuid netuid,
+        address hotkey
+    ) external {
+        _changed[netuid].push(hotkey);
+    }
+
+    function changedIn(
+        Netuid netuid
+    ) external view returns (address[] memory) {
+        return _changed[netuid];
     }
 }
 

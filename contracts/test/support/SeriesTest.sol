@@ -285,9 +285,7 @@ abstract contract SeriesTest is Test {
             "settlement",
             abi.encodePacked(
                 type(Settlement).creationCode,
-                abi.encode(
-                    address(credit), address(desk), address(card), address(registry), address(outages), GRACE
-                )
+                abi.encode(address(credit), address(desk), address(card), address(registry), address(outages), GRACE)
             )
         );
     }

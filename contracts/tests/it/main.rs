@@ -8,4 +8,5 @@ mod credits;
 mod deployment;
 mod law;
 mod support;
+mod trace;
 mod units;

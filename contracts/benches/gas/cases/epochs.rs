@@ -1,0 +1,48 @@
+//! What keepers do once an epoch, in networks of different sizes.
+
+use crate::{
+    net::Net,
+    report::{Measured, Row},
+};
+
+/// More epochs than reports can be pending at once in the ring.
+const DAYS_OF_REPORTS: u64 = 3;
+
+/// What one epoch's end costs.
+struct Epoch {
+    settle: Measured,
+    post: Measured,
+    activate: Measured,
+}
+
+fn epoch(net: &mut Net) -> Epoch {
+    net.end_epoch();
+    let settle = net.settle_tx();
+    let settle = net.measure(settle);
+    let post = net.post_tx();
+    let post = net.measure(post);
+    let activate = net.activate_tx().expect("reports have been posted for longer than they wait");
+    let activate = net.measure(activate);
+    Epoch { settle, post, activate }
+}
+
+fn old_mesh(subnets: u16) -> Net {
+    let mut net = Net::mesh(subnets);
+    net.days(DAYS_OF_REPORTS);
+    net
+}
+
+pub(super) fn rows() -> Vec<Row> {
+    let [one, many] = [1, 128].map(|subnets| epoch(&mut old_mesh(subnets)));
+    let [few, ten, twenty] = [1, 10, 20].map(|subnets| epoch(&mut Net::markets(subnets)));
+    vec![
+        Row::new("post, 5 of 7 signatures, 1 subnet", one.post).gas(85_000),
+        Row::new("post, 5 of 7 signatures, 128 subnets", many.post).gas(85_000),
+        Row::new("activate", one.activate),
+        Row::marginal("settle, each further subnet", &ten.settle, &twenty.settle, 10).gas(25_000),
+        Row::new("settle, 1 subnet", few.settle),
+        Row::new("settle, 10 subnets", ten.settle),
+        Row::new("settle, 20 subnets", twenty.settle),
+        Row::new("settle, 128 subnets of the mesh", many.settle),
+    ]
+}
