@@ -227,7 +227,7 @@ abstract contract SuiteTest is Test {
         return settlement.settle(voucher, _sign(sessionSecret, settlement.hashVoucher(voucher)));
     }
 
-    /// @dev `user` buys credits and spends all of them on one neuron.
+    /// @dev `user` buys credits and spends all of them on one neuron; the margin goes on at once.
     function spend(
         Netuid netuid,
         uint16 uid,
@@ -235,6 +235,7 @@ abstract contract SuiteTest is Test {
     ) internal {
         buyCredits(user, amount);
         settleUpTo(openChannel(user, netuid, uid, amount), amount);
+        desk.forwardMargin(netuid);
     }
 
     // -------------------------------------------------------------------------------------------------- epochs
@@ -504,6 +505,7 @@ abstract contract SuiteTest is Test {
     function _deployCompute() private {
         _put("manager", type(TandemAccess).creationCode, abi.encode(address(this), address(gate)));
         _put("usdc", type(TestUSDC).creationCode, "");
+        _put("outages", type(Outages).creationCode, abi.encode(uint64(60)));
         _put("credit", type(ComputeCredit).creationCode, abi.encode(address(desk), address(settlement), address(gate)));
         _put("card", type(RateCard).creationCode, abi.encode(address(manager), GENESIS, LENGTH));
         ICreditDesk.Config memory deskConfig = ICreditDesk.Config({
@@ -513,6 +515,7 @@ abstract contract SuiteTest is Test {
             settlement: address(settlement),
             auction: address(auction),
             distributor: address(distributor),
+            gate: address(gate),
             price: PRICE,
             payoutRate: PAYOUT,
             buybackShare: 0.5e18,
@@ -523,7 +526,7 @@ abstract contract SuiteTest is Test {
         _put(
             "settlement",
             type(Settlement).creationCode,
-            abi.encode(address(credit), address(desk), address(card), address(registry), uint64(40))
+            abi.encode(address(credit), address(desk), address(card), address(registry), _at("outages"), uint64(40))
         );
     }
 
