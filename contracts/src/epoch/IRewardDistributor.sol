@@ -63,10 +63,12 @@ interface IRewardDistributor {
 
     error RewardDistributor_OnlyController(address caller);
     error RewardDistributor_OnlyOracle(address caller);
-    /// @notice `epoch` has not begun.
-    error RewardDistributor_FutureEpoch(uint64 epoch, uint64 current);
-    /// @notice Netuid zero names no subnet.
-    error RewardDistributor_NoSubnet();
+    /// @notice Nobody could be paid from that pot.
+    error RewardDistributor_UnknownSubnet(Netuid netuid);
+    error RewardDistributor_FutureEpoch(uint64 epoch, uint64 running);
+    error RewardDistributor_NotPruned(Netuid netuid);
+    /// @notice Epochs before `from`, the first without the subnet, are still to be closed and may be granted its pot.
+    error RewardDistributor_NotSettled(uint64 from, uint64 settledThrough);
     /// @notice The proof leads to neither of the two valid roots.
     error RewardDistributor_InvalidProof();
     /// @notice A batch needs one proof per claim.
@@ -79,8 +81,8 @@ interface IRewardDistributor {
         uint256 usdc
     ) external;
 
-    /// @notice As `contribute`, for an epoch that has begun: it counts in `max(epoch, first epoch not closed for the subnet)`, or
-    /// in a later one that was contributed to already. By anyone.
+    /// @notice As `contribute`, for money that was earned in `epoch`, not after the running one: it counts there, or if that has been
+    /// closed for the subnet, in the first epoch that has not.
     function contributeFor(
         Netuid netuid,
         uint64 epoch,

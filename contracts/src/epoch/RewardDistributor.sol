@@ -44,67 +44,10 @@ contract RewardDistributor is RewardBudgets {
     mapping(address account => Account) private _accounts;
 
     constructor(
-        address usdc,
-        address pools,
-        address controller,
-        address oracle,
-        uint64 genesis,
-        uint64 epochLength
-    ) EpochClock(genesis, epochLength) {
-        USDC = IERC20(usdc);
-        POOLS = IAlphaPools(pools);
-        CONTROLLER = controller;
-        ORACLE = oracle;
-    }
-
-    /// @inheritdoc IRewardDistributor
-    function contribute(
-        Netuid netuid,
-        uint256 usdc
-    ) external nonReentrant {
-        _contribute(netuid, currentEpoch(), usdc);
-    }
-
-    /// @inheritdoc IRewardDistributor
-    function contributeFor(
-        Netuid netuid,
-        uint64 epoch,
-        uint256 usdc
-    ) external nonReentrant {
-        if (epoch > currentEpoch()) revert RewardDistributor_FutureEpoch(epoch, currentEpoch());
-        _contribute(netuid, epoch, usdc);
-    }
-
-    /// @inheritdoc IRewardDistributor
-    function closeEpoch(
-        uint64 epoch,
-        Netuid netuid,
-        bool eligible,
-        uint256 alphaOut
-    ) external returns (uint256 usdcGranted) {
-        if (msg.sender != CONTROLLER) revert RewardDistributor_OnlyController(msg.sender);
-        uint256 pot = potOf(epoch, netuid);
-        if (eligible && pot > 0) {
-            usdcGranted = pot;
-            _grantedUsdc[netuid] += pot;
-            uint256 owner = pot * OWNER_PERCENT / PERCENT;
-            uint256 validators = pot * VALIDATOR_USDC_PERCENT / PERCENT;
-            uint256 keepers = pot * KEEPER_USDC_PERCENT / PERCENT;
-            _grant(netuid, RewardKind.OwnerUsdc, owner);
-            _grant(netuid, RewardKind.ValidatorUsdc, validators);
-            _grant(netuid, RewardKind.KeeperUsdc, keepers);
-            _grant(netuid, RewardKind.ContributorUsdc, pot - owner - validators - keepers);
-        } else if (pot > 0) {
-            emit PotCarried(epoch, netuid, pot);
-        }
-        if (alphaOut > 0) {
-            uint256 owner = alphaOut * OWNER_PERCENT / PERCENT;
-            uint256 validators = alphaOut * VALIDATOR_ALPHA_PERCENT / PERCENT;
-            _grant(netuid, RewardKind.OwnerAlpha, owner);
-            _grant(netuid, RewardKind.ValidatorAlpha, validators);
-            _grant(netuid, RewardKind.ContributorAlpha, alphaOut - owner - validators);
-        }
-        if (alphaOut > 0 || usdcGranted > 0) emit BudgetGranted(epoch, netuid, alphaOut, usdcGranted);
+        Config memory config
+    ) RewardBudgets(config) {
+        POOLS = IAlphaPools(config.pools);
+        ORACLE = config.oracle;
     }
 
     /// @inheritdoc IRewardDistributor
@@ -198,25 +141,43 @@ contract RewardDistributor is RewardBudgets {
         return (_current, _previous, _currentEpoch);
     }
 
-    function _contribute(
-        Netuid netuid,
-        uint64 epoch,
-        uint256 usdc
-    ) private {
-        if (netuid.isZero()) revert RewardDistributor_NoSubnet();
-        if (usdc == 0) return;
-        Checkpoints.Trace208 storage pot = _contributed[netuid];
-        (bool exists, uint48 last,) = pot.latestCheckpoint();
-        if (exists && epoch < last) epoch = last;
-        pot.push(uint256(epoch).toUint48(), (pot.latest() + usdc).toUint208());
-        emit Contributed(netuid, epoch, msg.sender, usdc);
-        USDC.safeTransferFrom(msg.sender, address(this), usdc);
+    /// @dev Takes what is due, as far as the budget and the epoch's limit go, off both.
+    function _book(
+        Claim calldata c
+    ) private returns (Payment memory payment) {
+        mapping(address => uint256) storage paid = _paid[c.netuid][c.kind];
+        payment.paid = paid[c.account];
+        if (c.cumulative <= payment.paid) return payment;
+        Spending memory spending = _spendings[c.netuid][c.kind];
+        payment.amount = Math.min(c.cumulative - payment.paid, _room(c.netuid, c.kind, spending));
+        if (payment.amount == 0) return payment;
+        spending.claimed += payment.amount.toUint96();
+        payment.paid += payment.amount;
+        payment.to = payoutOf(c.account);
+        _spendings[c.netuid][c.kind] = spending;
+        paid[c.account] = payment.paid;
     }
 
-    function _grant(
-        Netuid netuid,
-        RewardKind kind,
-        uint256 amount
+    function _tryPay(
+        Claim calldata c,
+        Payment memory payment
+    ) private returns (bool, bytes memory) {
+        if (isAlpha(c.kind)) {
+            try POOLS.release(c.netuid, payment.to, payment.amount) { }
+            catch (bytes memory reason) {
+                return (false, reason);
+            }
+        } else if (!USDC.trySafeTransfer(payment.to, payment.amount)) {
+            return (false, abi.encodeWithSelector(SafeERC20.SafeERC20FailedOperation.selector, USDC));
+        }
+        return (true, "");
+    }
+
+    /// @dev Counts a verified epoch in USDC only: the launch, which asks for them, comes before alpha.
+    function _finish(
+        Claim calldata c,
+        bytes32 root,
+        Payment memory payment
     ) private {
         if (c.kind == RewardKind.ContributorUsdc && root == _current) {
             Account storage account = _accounts[c.account];
