@@ -76,7 +76,7 @@ contract AsOfStartTest is SuiteTest {
         else if (action == 10) data = abi.encodeCall(staking.slash, (TEXT, hotkey, amount / 1000, owner));
         else if (action == 11) data = abi.encodeCall(staking.setTake, (hotkey, uint16(amount % 11_797)));
         else target = address(registry);
-        if (action == 10) caller = slashing;
+        if (action == 10) caller = address(slashing);
         if (action == 5) {
             data = abi.encodeCall(registry.registerNeuron, (MEME, hotkey, "", type(uint256).max));
         } else if (action == 6) {
