@@ -11,6 +11,7 @@ import { EpochClock } from "../types/EpochClock.sol";
 import { RollingYear } from "../types/RollingYear.sol";
 import { Netuid, WAD } from "../types/Types.sol";
 import { Allowances } from "./Allowances.sol";
+import { GrantWord, MAX_PER_EPOCH, packGrant } from "./GrantWord.sol";
 import { EMISSION_CAP, MAX_SUPPLY, halvedPerEpochDown } from "./Halving.sol";
 import { IEmissionController } from "./IEmissionController.sol";
 import { LedgerWord } from "./LedgerWord.sol";
@@ -44,9 +45,11 @@ contract EmissionController is IEmissionController, Allowances, ReentrancyGuardT
         uint256 price; // EMA before this closing; 0: takes no part in emission
         uint256 twap; // of the epoch
         uint256 allowance; // as of the epoch's end
+        uint256 wanted; // allowance / smoothing
+        uint256 given; // of it, by the first pass
         bool eligible;
-        bool known; // the fields above are set
-        bool stored; // as Weighed
+        bool known; // weighed, by this call or an earlier one
+        bool stored; // by an earlier one
     }
 
     /// @dev A subnet that was weighed by an earlier call.
@@ -83,17 +86,7 @@ contract EmissionController is IEmissionController, Allowances, ReentrancyGuardT
         uint160 prices;
     }
 
-    /// @dev A grant; what it means is said at IEmissionController.Grant. Belongs to the epoch that `lap` names.
-    struct Granted256 {
-        uint80 emitted;
-        uint80 alphaOut;
-        uint64 usdc;
-        uint32 lap; // epoch / ring size + 1
-    }
-
     uint256 private constant MAX_PHI = 0.95e18;
-    /// @dev Bound of what an epoch can emit or issue: `Sums` and `Granted256` hold it.
-    uint256 private constant MAX_PER_EPOCH = type(uint80).max;
     /// @dev Grants of so many epochs are remembered.
     uint64 private constant RING = 256;
 
@@ -109,7 +102,7 @@ contract EmissionController is IEmissionController, Allowances, ReentrancyGuardT
 
     Sums private _sums;
     mapping(Netuid netuid => Weighed) private _weighed;
-    mapping(Netuid netuid => Granted256[RING]) private _grants;
+    mapping(Netuid netuid => GrantWord[RING]) private _grants;
     RollingYear.Year private _year;
     Checkpoints.Trace208 private _circulating;
 
@@ -175,9 +168,9 @@ contract EmissionController is IEmissionController, Allowances, ReentrancyGuardT
         Head memory head = _head;
         Closing memory c;
         (c.epoch, c.next, c.pass) = (head.epoch, head.next, head.pass);
-        for (uint256 left = maxSubnets; left > 0 && block.timestamp >= endOf(c.epoch); --left) {
-            if (!c.begun) _begin(c, head.emitted + c.owed);
-            _step(c);
+        for (uint256 left = maxSubnets; left > 0 && block.timestamp >= endOf(c.epoch);) {
+            _begin(c, head.emitted + c.owed);
+            left = _advance(c, left);
         }
         _suspend(c, head);
         return c.epoch;
@@ -197,10 +190,7 @@ contract EmissionController is IEmissionController, Allowances, ReentrancyGuardT
         if (epoch >= settled || epoch + RING < settled) {
             revert EmissionController_NoGrant(epoch, settled > RING ? settled - RING : 0, settled);
         }
-        Granted256 memory granted = _grants[netuid][epoch % RING];
-        if (granted.lap == epoch / RING + 1) {
-            (grant.emitted, grant.alphaOut, grant.usdc) = (granted.emitted, granted.alphaOut, granted.usdc);
-        }
+        grant = _grants[netuid][epoch % RING].unpack(epoch / RING + 1);
         grant.eligible = STAKING.eligibleAt(netuid, epoch);
     }
 
@@ -268,23 +258,28 @@ contract EmissionController is IEmissionController, Allowances, ReentrancyGuardT
         }
     }
 
-    /// @dev One visit to one subnet, and what follows when it was the last of its pass.
-    function _step(
-        Closing memory c
-    ) private {
+    /// @dev Visits subnets until the epoch is closed or `left` visits are made.
+    /// @return Visits that are left.
+    function _advance(
+        Closing memory c,
+        uint256 left
+    ) private returns (uint256) {
         uint256 count = c.live.length;
-        if (count > 0) {
-            if (c.pass == Pass.Weigh) _weigh(c, c.next);
-            else if (c.pass == Pass.Share) _share(c, c.next);
-            else _pay(c, c.next);
-            if (++c.next < count) return;
+        // An epoch without subnets is a visit too.
+        if (count == 0) --left;
+        while (count > 0) {
+            uint256 end = Math.min(count, c.next + Math.min(left, count));
+            left -= end - c.next;
+            if (c.pass == Pass.Weigh) _weigh(c, end);
+            else if (c.pass == Pass.Share) _share(c, end);
+            else _pay(c, end);
+            if (end < count) return left;
             c.next = 0;
-            if (c.pass != Pass.Pay) {
-                c.pass = c.pass == Pass.Weigh && c.prices > 0 ? Pass.Share : Pass.Pay;
-                return;
-            }
+            if (c.pass == Pass.Pay) break;
+            c.pass = c.pass == Pass.Weigh && c.prices > 0 ? Pass.Share : Pass.Pay;
         }
         _finish(c);
+        return left;
     }
 
     function _finish(
@@ -339,45 +334,59 @@ contract EmissionController is IEmissionController, Allowances, ReentrancyGuardT
     /// @dev First visit: the allowance as of the epoch's boundary, the price, who takes part.
     function _weigh(
         Closing memory c,
-        uint256 i
+        uint256 end
     ) private {
-        Netuid netuid = Netuid.wrap(c.live[i]);
-        Part memory p = c.parts[i];
-        p.known = true;
-        p.eligible = STAKING.eligibleAt(netuid, c.epoch);
-        p.allowance = _allowanceAt(netuid, _ledgers[netuid], c.epoch, c.emitting);
-        if (!c.trading) return;
-        (uint256 price, uint256 twap) = POOLS.closeEpoch(netuid, c.epoch);
-        if (!c.emitting || !p.eligible || p.allowance == 0) return;
-        p.price = price;
-        // At a price beyond 2^120 there is nothing to issue for any emission.
-        p.twap = Math.min(twap, type(uint120).max);
-        c.prices += price;
+        for (; c.next < end; ++c.next) {
+            Netuid netuid = Netuid.wrap(c.live[c.next]);
+            Part memory p = c.parts[c.next];
+            p.known = true;
+            p.eligible = STAKING.eligibleAt(netuid, c.epoch);
+            p.allowance = _allowanceAt(netuid, _ledgers[netuid], c.epoch, c.emitting);
+            if (!c.trading) continue;
+            (uint256 price, uint256 twap) = POOLS.closeEpoch(netuid, c.epoch);
+            if (!c.emitting || !p.eligible || p.allowance == 0) continue;
+            p.price = price;
+            // At a price beyond 2^120 there is nothing to issue for any emission.
+            p.twap = Math.min(twap, type(uint120).max);
+            c.prices += price;
+        }
     }
 
     /// @dev Second visit: what the share of the ceiling by price gives.
     function _share(
         Closing memory c,
-        uint256 i
+        uint256 end
     ) private view {
-        Part memory p = _recall(c, i);
-        if (p.price == 0) return;
-        (uint256 wanted, uint256 given) = _firstPassDown(c, p);
-        c.shared += given;
-        c.unmet += wanted - given;
+        for (; c.next < end; ++c.next) {
+            Part memory p = c.parts[c.next];
+            if (!p.known) _recall(c, p);
+            else _shareDown(c, p);
+            c.shared += p.given;
+            c.unmet += p.wanted - p.given;
+        }
     }
 
     /// @dev Third visit: the unused part of the ceiling to what is unmet, then everything is granted.
     function _pay(
         Closing memory c,
-        uint256 i
+        uint256 end
     ) private {
-        Netuid netuid = Netuid.wrap(c.live[i]);
-        Part memory p = _recall(c, i);
+        for (; c.next < end; ++c.next) {
+            Part memory p = c.parts[c.next];
+            if (!p.known) _recall(c, p);
+            _grant(c, p, Netuid.wrap(c.live[c.next]));
+        }
+    }
+
+    function _grant(
+        Closing memory c,
+        Part memory p,
+        Netuid netuid
+    ) private {
         uint256 emitted;
         uint256 alphaOut;
         if (p.price > 0) {
-            emitted = _emittedDown(c, p);
+            emitted = p.given + _topUpDown(c, p.wanted - p.given);
             alphaOut = _alphaOutDown(c.epoch, netuid, emitted, Math.max(p.price, p.twap));
             c.emitted += emitted;
             c.owed += emitted;
@@ -386,57 +395,44 @@ contract EmissionController is IEmissionController, Allowances, ReentrancyGuardT
         uint256 left = p.allowance - emitted;
         bool changed = _closeLedger(netuid, _ledgers[netuid], c.epoch, left, emitted);
         uint256 usdc = DISTRIBUTOR.closeEpoch(c.epoch, netuid, p.eligible, alphaOut);
-        if (emitted > 0 || usdc > 0) _remember(c.epoch, netuid, emitted, alphaOut, usdc);
-        else if (!changed) return;
+        if (emitted > 0 || usdc > 0) {
+            _grants[netuid][c.epoch % RING] = packGrant(emitted, alphaOut, usdc, c.epoch / RING + 1);
+        } else if (!changed) {
+            return;
+        }
         emit Granted(c.epoch, netuid, emitted, alphaOut, usdc, left, p.price);
     }
 
-    function _remember(
-        uint64 epoch,
-        Netuid netuid,
-        uint256 emitted,
-        uint256 alphaOut,
-        uint256 usdc
-    ) private {
-        _grants[netuid][epoch % RING] = Granted256({
-            emitted: emitted.toUint80(),
-            alphaOut: alphaOut.toUint80(),
-            usdc: uint64(Math.min(usdc, type(uint64).max)),
-            lap: uint256(epoch / RING + 1).toUint32()
-        });
-    }
-
-    /// @dev The subnet as it was weighed, by this call or by an earlier one.
+    /// @dev A subnet that an earlier call has weighed, as far as it has come.
     function _recall(
         Closing memory c,
-        uint256 i
-    ) private view returns (Part memory p) {
-        p = c.parts[i];
-        if (p.known) return p;
-        Netuid netuid = Netuid.wrap(c.live[i]);
+        Part memory p
+    ) private view {
+        Netuid netuid = Netuid.wrap(c.live[c.next]);
         Weighed memory weighed = _weighed[netuid];
         (p.price, p.twap, p.eligible) = (weighed.price, weighed.twap, weighed.eligible);
         p.allowance = _allowanceAt(netuid, _ledgers[netuid], c.epoch, c.emitting);
         (p.known, p.stored) = (true, true);
+        _shareDown(c, p);
     }
 
     /// @dev What the subnet may have, smoothed, and its share of the ceiling as far as that goes. Prices are below 2^128, the
     /// ceiling is below 2^80.
-    function _firstPassDown(
+    function _shareDown(
         Closing memory c,
         Part memory p
-    ) private view returns (uint256 wanted, uint256 given) {
-        wanted = p.allowance / SMOOTHING;
-        given = Math.min(c.ceiling * p.price / c.prices, wanted);
+    ) private view {
+        if (p.price == 0) return;
+        p.wanted = p.allowance / SMOOTHING;
+        p.given = Math.min(c.ceiling * p.price / c.prices, p.wanted);
     }
 
-    function _emittedDown(
+    function _topUpDown(
         Closing memory c,
-        Part memory p
-    ) private view returns (uint256) {
-        (uint256 wanted, uint256 given) = _firstPassDown(c, p);
+        uint256 unmet
+    ) private pure returns (uint256) {
         uint256 unused = c.ceiling - c.shared;
-        return given + (unused >= c.unmet ? wanted - given : unused * (wanted - given) / c.unmet);
+        return unused >= c.unmet ? unmet : unused * unmet / c.unmet;
     }
 
     /// @dev Alpha worth what was emitted, within the schedule and the supply [EM-3].
