@@ -53,6 +53,7 @@ interface Vm {
     function assertTrue(bool condition, string calldata err) external pure;
     function assume(bool condition) external pure;
     function chainId(uint256 newChainId) external;
+    function cool(address target) external;
     function computeCreateAddress(address deployer, uint256 nonce) external pure returns (address);
     function deal(address who, uint256 newBalance) external;
     function etch(address target, bytes calldata code) external;
