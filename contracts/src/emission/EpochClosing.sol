@@ -70,6 +70,10 @@ abstract contract EpochClosing is Allowances {
 
     /// @dev Grants of so many epochs are remembered.
     uint64 internal constant RING = 256;
+    /// @dev A pool is born with a tenth of all alpha at most.
+    uint256 private constant SEED_DIVISOR = 10;
+    /// @dev Alpha leaves the vault by injection and by budgets, each on the schedule.
+    uint256 private constant SCHEDULES = 2;
 
     IAlphaPools public immutable POOLS;
     IRewardDistributor public immutable DISTRIBUTOR;
@@ -288,8 +292,19 @@ abstract contract EpochClosing is Allowances {
         uint256 emitted,
         uint256 price
     ) private view returns (uint256) {
-        uint256 scheduled = halvedPerEpochDown(ALPHA_PER_DAY, LENGTH, MAX_SUPPLY, POOLS.issuedAt(netuid, epoch));
-        return Math.min(emitted * WAD / price, scheduled);
+        return Math.min(emitted * WAD / price, _scheduledDown(epoch, netuid));
+    }
+
+    /// @dev Until the largest seed and all of both schedules since genesis would come to half of the supply, no rate can have halved,
+    /// and the pools need not be asked.
+    function _scheduledDown(
+        uint64 epoch,
+        Netuid netuid
+    ) private view returns (uint256) {
+        uint256 rate = ALPHA_PER_DAY * LENGTH / 1 days;
+        uint256 most = MAX_SUPPLY / SEED_DIVISOR + SCHEDULES * rate * (uint256(epoch) + 1);
+        if (most < MAX_SUPPLY / 2) return rate;
+        return halvedPerEpochDown(ALPHA_PER_DAY, LENGTH, MAX_SUPPLY, POOLS.issuedAt(netuid, epoch));
     }
 
     function _ceilingAfter(

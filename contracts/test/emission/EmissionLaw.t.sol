@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.35;
 
-import { MAX_SUPPLY } from "../../src/emission/Halving.sol";
+import { MAX_SUPPLY, halvedPerEpochDown } from "../../src/emission/Halving.sol";
 import { IEmissionController } from "../../src/emission/IEmissionController.sol";
+import { IAlphaPools } from "../../src/market/IAlphaPools.sol";
 import { Netuid, WAD } from "../../src/types/Types.sol";
 import { EconomyWorld } from "../support/EconomyWorld.sol";
 import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
@@ -202,6 +203,8 @@ contract EmissionLawTest is EconomyWorld {
 
 /// @notice A network that emits a million TNDM an epoch, so that the halvings come within a day.
 contract EmissionHalvingTest is EconomyWorld {
+    uint256 private constant ALPHA_PER_DAY = 28_000_000e18;
+
     Netuid internal one;
 
     function setUp() public override {
@@ -218,6 +221,16 @@ contract EmissionHalvingTest is EconomyWorld {
         config.emissionPerDay = 24_000_000e18;
         config.smoothing = 1;
         config.fadePeriod = type(uint64).max;
+        config.alphaPerDay = ALPHA_PER_DAY;
+    }
+
+    function _poolsConfig(
+        address distributor_,
+        address controller_,
+        address tndm_
+    ) internal view override returns (IAlphaPools.Config memory config) {
+        config = super._poolsConfig(distributor_, controller_, tndm_);
+        config.alphaPerDay = ALPHA_PER_DAY;
     }
 
     /// @dev The ceiling halves when 5.25 M, 7.875 M … of 10.5 M have been emitted, as of the epoch's beginning.
@@ -236,5 +249,26 @@ contract EmissionHalvingTest is EconomyWorld {
         }
         vm.assertEq(emitted, 8_000_000e18);
         vm.assertEq(controller.ceiling(), 250_000e18, "beyond 7.875 M");
+    }
+
+    /// @dev [EM-3] Budgets halve with what has left the vault, injection counted as of the epoch's end, and stop at the supply.
+    function test_budgetsHalveWithWhatWasIssued() public {
+        _sponsor(one, 9_400_000e18);
+        uint256 halvings;
+        uint256 last = type(uint256).max;
+        for (uint64 e = 0; e < 12; ++e) {
+            _toEpoch(e + 1);
+            uint256 issued = pools.issuedAt(one, e);
+            // Poured after the epoch, before it is settled: of no consequence.
+            pools.pour(one);
+            _settleAll();
+            uint256 alphaOut = controller.grantOf(e, one).alphaOut;
+            if (e == 0) continue;
+            vm.assertEq(alphaOut, halvedPerEpochDown(ALPHA_PER_DAY, L, MAX_SUPPLY, issued));
+            if (alphaOut < last) ++halvings;
+            last = alphaOut;
+            vm.assertLe(pools.poolOf(one).issued, MAX_SUPPLY);
+        }
+        vm.assertGt(halvings, 1);
     }
 }
