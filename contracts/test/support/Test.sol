@@ -9,6 +9,7 @@ interface Vm {
         address emitter;
     }
 
+    /// @dev Of a call; in isolated tests of the whole transaction.
     struct Gas {
         uint64 gasLimit;
         uint64 gasTotalUsed;
@@ -65,8 +66,8 @@ interface Vm {
     function expectPartialRevert(bytes4 revertData) external;
     function getNonce(address account) external view returns (uint64);
     function getRecordedLogs() external returns (Log[] memory);
-    function label(address account, string calldata name) external;
     function lastCallGas() external view returns (Gas memory gas);
+    function label(address account, string calldata name) external;
     function prank(address sender) external;
     function recordLogs() external;
     function revertToState(uint256 id) external returns (bool);
