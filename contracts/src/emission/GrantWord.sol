@@ -38,8 +38,10 @@ function unpack(
 ) pure returns (IEmissionController.Grant memory grant) {
     uint256 raw = GrantWord.unwrap(word);
     if (raw >> LAP_AT != lap) return grant;
-    // Fields of these bits fit.
+    // forge-lint: disable-next-line(unsafe-typecast) masked to 80 bits
     grant.emitted = uint128(raw & MAX_PER_EPOCH);
+    // forge-lint: disable-next-line(unsafe-typecast) masked to 80 bits
     grant.alphaOut = uint128(raw >> ALPHA_AT & MAX_PER_EPOCH);
+    // forge-lint: disable-next-line(unsafe-typecast) masked to 64 bits
     grant.usdc = uint128(raw >> USDC_AT & MAX_USDC);
 }
