@@ -104,7 +104,10 @@ contract AsOfStartTest is SuiteTest {
         else if (action == 2) data = abi.encodeCall(staking.bond, (hotkey, amount));
         else if (action == 3) data = abi.encodeCall(staking.unbond, (hotkey, amount));
         else if (action == 4) data = abi.encodeCall(staking.sampleCirculation, (TEXT));
+        else if (action == 10) data = abi.encodeCall(staking.slash, (TEXT, hotkey, amount / 1000, owner));
+        else if (action == 11) data = abi.encodeCall(staking.setTake, (hotkey, uint16(amount % 11_797)));
         else target = address(registry);
+        if (action == 10) caller = address(slashing);
         if (action == 5) {
             data = abi.encodeCall(registry.registerNeuron, (MEME, hotkey, "", type(uint256).max));
         } else if (action == 6) {
@@ -158,10 +161,15 @@ contract AsOfStartTest is SuiteTest {
         uint64 epoch
     ) private returns (bytes32 digest) {
         for (uint256 n = 0; n < VALIDATORS; ++n) {
-            (, address hotkey) = validator(n);
+            (address owner, address hotkey) = validator(n);
             digest = keccak256(
                 abi.encode(
                     digest,
+                    staking.sharesAt(TEXT, hotkey, owner, epoch),
+                    staking.totalSharesAt(TEXT, hotkey, epoch),
+                    staking.sharesAt(Netuid.wrap(0), hotkey, owner, epoch),
+                    staking.totalBondAt(hotkey, epoch),
+                    staking.takeAt(hotkey, epoch),
                     staking.weightAt(TEXT, hotkey, epoch),
                     staking.weightAt(MEME, hotkey, epoch),
                     registry.subnetsOfAt(hotkey, epoch)
