@@ -31,7 +31,7 @@ library NetuidList {
         uint16[] memory netuids = all(list);
         uint256 place = 0;
         while (netuids[place] != netuid) ++place;
-        list.struck |= 1 << place;
+        list.struck |= 2 ** place;
         ++list.struckCount;
     }
 
