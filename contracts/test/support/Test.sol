@@ -9,6 +9,14 @@ interface Vm {
         address emitter;
     }
 
+    struct Gas {
+        uint64 gasLimit;
+        uint64 gasTotalUsed;
+        uint64 gasMemoryUsed;
+        int64 gasRefunded;
+        uint64 gasRemaining;
+    }
+
     struct FuzzSelector {
         address addr;
         bytes4[] selectors;
@@ -56,6 +64,7 @@ interface Vm {
     function expectPartialRevert(bytes4 revertData) external;
     function getNonce(address account) external view returns (uint64);
     function getRecordedLogs() external returns (Log[] memory);
+    function lastCallGas() external view returns (Gas memory gas);
     function label(address account, string calldata name) external;
     function prank(address sender) external;
     function recordLogs() external;
