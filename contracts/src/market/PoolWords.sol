@@ -27,7 +27,8 @@ using EndedWord for Ended global;
 /// @dev Bits of an amount or a price: 21,000,000e18, the supply of TNDM and of every alpha, lies between 2^84 and 2^85.
 uint256 constant LANE_BITS = 85;
 /// @dev Largest amount, and largest price: 38.7 million TNDM for one alpha, more TNDM than there is.
-uint256 constant LANE_MAX = 2 ** LANE_BITS - 1;
+/// A literal: solc would compute a power of a constant anew wherever it is used. So are the masks below.
+uint256 constant LANE_MAX = 0x1fffffffffffffffffffff;
 /// @dev Bits of the seconds of an epoch: 12 days. A price times so many seconds fills its 105 bits exactly.
 uint256 constant EPOCH_SECONDS_BITS = 20;
 
@@ -90,11 +91,11 @@ library ReservesWord {
 library RunningWord {
     uint256 private constant TOUCHED_AT = 2 * LANE_BITS + EPOCH_SECONDS_BITS;
     uint256 private constant CREATED_AT = TOUCHED_AT + 36;
-    uint256 private constant PRICE_SECONDS_MASK = 2 ** (LANE_BITS + EPOCH_SECONDS_BITS) - 1;
-    uint256 private constant TIME_MASK = 2 ** 36 - 1;
-    uint256 private constant CREATED_MASK = 2 ** 28 - 1;
-    uint256 private constant POURED = 2 ** 254;
-    uint256 private constant STOPPING = 2 ** 255;
+    uint256 private constant PRICE_SECONDS_MASK = 0x1ffffffffffffffffffffffffff;
+    uint256 private constant TIME_MASK = 0xfffffffff;
+    uint256 private constant CREATED_MASK = 0xfffffff;
+    uint256 private constant POURED = 0x4000000000000000000000000000000000000000000000000000000000000000;
+    uint256 private constant STOPPING = 0x8000000000000000000000000000000000000000000000000000000000000000;
 
     /// @dev A pool is not poured into in the epoch of its creation.
     function created(
@@ -182,7 +183,7 @@ library RunningWord {
 }
 
 library LedgerWord {
-    uint256 private constant ODD_NEXT = 2 ** 255;
+    uint256 private constant ODD_NEXT = 0x8000000000000000000000000000000000000000000000000000000000000000;
 
     function pack(
         uint256 ema_,

@@ -217,9 +217,7 @@ contract AlphaRouterTest is PoolsWorld {
         uint256 wanted,
         uint256 available
     ) private pure returns (bytes memory) {
-        return abi.encodeWithSelector(
-            IAlphaRouter.AlphaRouter_NotEnoughLiquidity.selector, netuid, wanted, available
-        );
+        return abi.encodeWithSelector(IAlphaRouter.AlphaRouter_NotEnoughLiquidity.selector, netuid, wanted, available);
     }
 
     function _permitCall(

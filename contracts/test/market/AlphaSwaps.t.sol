@@ -88,8 +88,7 @@ contract AlphaSwapsTest is PoolsWorld {
         pools.swap(one, one, 1, 0, limit);
         vm.expectRevert(same);
         pools.quoteSwap(one, one, 1);
-        bytes memory beyond =
-            abi.encodeWithSelector(IAlphaPools.AlphaPools_PriceBeyondLimit.selector, PRICE, PRICE - 1);
+        bytes memory beyond = abi.encodeWithSelector(IAlphaPools.AlphaPools_PriceBeyondLimit.selector, PRICE, PRICE - 1);
         vm.expectRevert(beyond);
         pools.buyUntil(one, 1, PRICE - 1, 0, trader, limit);
         vm.expectRevert(beyond);

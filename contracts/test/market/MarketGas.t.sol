@@ -61,32 +61,32 @@ contract MarketGasTest is Test {
         uint256 min = pools.quoteBuy(one, AMOUNT) * 99 / 100;
         vm.prank(trader);
         pools.buy(one, AMOUNT, min, block.timestamp + 60);
-        vm.assertLt(_used("buy"), 88_000);
+        vm.assertLt(_used("buy"), 83_500);
         _wait();
         min = pools.quoteSell(one, AMOUNT) * 99 / 100;
         vm.prank(trader);
         pools.sell(one, AMOUNT, min, block.timestamp + 60);
-        vm.assertLt(_used("sell"), 88_000);
+        vm.assertLt(_used("sell"), 83_500);
         _wait();
         min = pools.quoteSwap(one, two, AMOUNT) * 99 / 100;
         vm.prank(trader);
         pools.swap(one, two, AMOUNT, min, block.timestamp + 60);
-        vm.assertLt(_used("alpha for alpha"), 106_000);
+        vm.assertLt(_used("alpha for alpha"), 96_500);
         _wait();
         vm.prank(trader);
         pools.buyUntil(one, AMOUNT, 1e18, 1, trader, block.timestamp + 60);
-        vm.assertLt(_used("buy within a limit"), 92_000);
+        vm.assertLt(_used("buy within a limit"), 86_500);
         _wait();
         uint256 limit = pools.spotPrice(one) * 101 / 100;
         vm.prank(trader);
         pools.buyUntil(one, 1000e18, limit, 1, trader, block.timestamp + 60);
-        vm.assertLt(_used("buy up to a limit"), 106_000);
+        vm.assertLt(_used("buy up to a limit"), 96_500);
         vm.prank(trader);
         router.buyExact(one, AMOUNT, 1e18, trader, block.timestamp + 60);
         _wait();
         vm.prank(trader);
         router.buyExact(one, AMOUNT, 1e18, trader, block.timestamp + 60);
-        vm.assertLt(_used("buy an exact amount through the router"), 120_000);
+        vm.assertLt(_used("buy an exact amount through the router"), 106_000);
     }
 
     /// forge-config: default.isolate = true
@@ -97,7 +97,7 @@ contract MarketGasTest is Test {
         vm.warp(pools.startOf(2));
         vm.prank(trader);
         pools.buy(one, AMOUNT, 1, block.timestamp + 60);
-        vm.assertLt(_used("buy, first of an epoch, with a pour"), 205_000);
+        vm.assertLt(_used("buy, first of an epoch, with a pour"), 185_000);
     }
 
     /// forge-config: default.isolate = true
@@ -105,11 +105,11 @@ contract MarketGasTest is Test {
         vm.warp(pools.startOf(2));
         vm.startPrank(address(controller));
         pools.closeEpoch(one, 0);
-        vm.assertLt(_used("closeEpoch, touched since"), 40_000);
+        vm.assertLt(_used("closeEpoch, touched since"), 35_000);
         pools.closeEpoch(one, 1);
-        vm.assertLt(_used("closeEpoch"), 38_000);
+        vm.assertLt(_used("closeEpoch"), 33_500);
         pools.grant(one, 1e18, 1e18);
-        vm.assertLt(_used("grant"), 31_000);
+        vm.assertLt(_used("grant"), 29_500);
         vm.stopPrank();
     }
 

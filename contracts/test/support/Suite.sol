@@ -11,9 +11,14 @@ import { EmissionController } from "../../src/emission/EmissionController.sol";
 import { IEmissionController } from "../../src/emission/IEmissionController.sol";
 import { EpochOracle } from "../../src/epoch/EpochOracle.sol";
 import { IEpochOracle } from "../../src/epoch/IEpochOracle.sol";
+import { IKeeperSet } from "../../src/epoch/IKeeperSet.sol";
 import { IRewardDistributor } from "../../src/epoch/IRewardDistributor.sol";
+import { ISlashing } from "../../src/epoch/ISlashing.sol";
 import { KeeperSet } from "../../src/epoch/KeeperSet.sol";
+import { Outages } from "../../src/epoch/Outages.sol";
 import { RewardDistributor } from "../../src/epoch/RewardDistributor.sol";
+import { Slashing } from "../../src/epoch/Slashing.sol";
+import { WeightCommits } from "../../src/epoch/WeightCommits.sol";
 import { Airdrop } from "../../src/governance/Airdrop.sol";
 import { GenesisAllocation } from "../../src/governance/GenesisAllocation.sol";
 import { IAirdrop } from "../../src/governance/IAirdrop.sol";
@@ -28,6 +33,7 @@ import { TandemTimelock } from "../../src/governance/TandemTimelock.sol";
 import { TandemVotes } from "../../src/governance/TandemVotes.sol";
 import { TestUSDC } from "../../src/local/TestUSDC.sol";
 import { AlphaPools } from "../../src/market/AlphaPools.sol";
+import { AlphaRouter } from "../../src/market/AlphaRouter.sol";
 import { BurnAuction } from "../../src/market/BurnAuction.sol";
 import { IAlphaPools } from "../../src/market/IAlphaPools.sol";
 import { IBurnAuction } from "../../src/market/IBurnAuction.sol";
@@ -39,7 +45,7 @@ import { AlphaFactory } from "../../src/token/AlphaFactory.sol";
 import { ComputeCredit } from "../../src/token/ComputeCredit.sol";
 import { ITandemToken } from "../../src/token/ITandemToken.sol";
 import { TandemToken } from "../../src/token/TandemToken.sol";
-import { Netuid, RewardKind } from "../../src/types/Types.sol";
+import { Netuid, Phase, RewardKind } from "../../src/types/Types.sol";
 import { RewardTree } from "./RewardTree.sol";
 import { Test } from "./Test.sol";
 
@@ -102,11 +108,13 @@ abstract contract SuiteTest is Test {
     RateCard internal card;
     AlphaFactory internal alphaFactory;
     AlphaPools internal pools;
+    AlphaRouter internal router;
     BurnAuction internal auction;
     SubnetRegistry internal registry;
     Staking internal staking;
-    /// @dev Who slashes: a test that has no proof to show calls from here.
-    address internal slashing = makeActor("slashing");
+    Slashing internal slashing;
+    Outages internal outages;
+    WeightCommits internal weightCommits;
     EmissionController internal controller;
     KeeperSet internal keeperSet;
     EpochOracle internal oracle;
@@ -303,10 +311,12 @@ abstract contract SuiteTest is Test {
     /// @dev Signatures of the first keepers, exactly as many as the threshold asks for.
     function signReport(
         IEpochOracle.EpochReport memory report
-    ) internal view returns (bytes memory signatures) {
+    ) internal view returns (IEpochOracle.Signature[] memory signatures) {
         bytes32 digest = oracle.hashReport(report);
+        signatures = new IEpochOracle.Signature[](SIGNERS);
         for (uint256 i = 0; i < SIGNERS; ++i) {
-            signatures = bytes.concat(signatures, _sign(keeperSecrets[i], digest));
+            (uint8 v, bytes32 r, bytes32 s) = vm.sign(keeperSecrets[i], digest);
+            signatures[i] = IEpochOracle.Signature({ r: r, vs: v == 28 ? s | bytes32(uint256(1) << 255) : s });
         }
     }
 
@@ -317,7 +327,7 @@ abstract contract SuiteTest is Test {
         IEpochOracle.EpochReport memory report = reportFor(epoch);
         oracle.post(report, signReport(report));
         vm.warp(block.timestamp + ACTIVATION_DELAY);
-        oracle.activate(epoch);
+        oracle.activate(report);
     }
 
     /// @dev Claims everything that the active root pays.
@@ -368,10 +378,11 @@ abstract contract SuiteTest is Test {
         gate.openToken();
     }
 
-    /// @dev As `openToken`, on to open markets; releases what the ecosystem fund has at once.
+    /// @dev On to open markets, by way of the token if need be; releases what the ecosystem fund has at once.
     function openMarkets() internal {
-        openToken();
-        vm.warp(block.timestamp + TOKEN_PERIOD);
+        if (gate.phase() == Phase.Mesh) openToken();
+        uint256 opensAt = uint256(gate.tokenOpenedAt()) + TOKEN_PERIOD;
+        if (block.timestamp < opensAt) vm.warp(opensAt);
         gate.openMarkets();
         allocation.release(1);
     }
@@ -397,6 +408,28 @@ abstract contract SuiteTest is Test {
         vm.warp(block.timestamp + TIMELOCK_DELAY);
         vm.prank(council);
         timelock.execute(target, 0, data, 0, 0);
+    }
+
+    /// @dev A proposal by `proposer` that one `voter` decides, through the governor and the timelock.
+    function decide(
+        address proposer,
+        address voter,
+        address target,
+        bytes memory data
+    ) internal {
+        address[] memory targets = new address[](1);
+        targets[0] = target;
+        bytes[] memory calls = new bytes[](1);
+        calls[0] = data;
+        vm.prank(proposer);
+        uint256 id = governor.propose(targets, new uint256[](1), calls, "");
+        vm.warp(governor.proposalSnapshot(id) + 1);
+        vm.prank(voter);
+        governor.castVote(id, 1);
+        vm.warp(governor.proposalDeadline(id) + 1);
+        governor.queue(id);
+        vm.warp(block.timestamp + TIMELOCK_DELAY);
+        governor.execute(id);
     }
 
     // -------------------------------------------------------------------------------------------------- deployment
@@ -452,11 +485,15 @@ abstract contract SuiteTest is Test {
         card = RateCard(_at("card"));
         alphaFactory = AlphaFactory(_at("alphaFactory"));
         pools = AlphaPools(_at("pools"));
+        router = AlphaRouter(_at("router"));
         auction = BurnAuction(_at("auction"));
         registry = SubnetRegistry(_at("registry"));
         staking = Staking(_at("staking"));
         controller = EmissionController(_at("controller"));
         keeperSet = KeeperSet(_at("keeperSet"));
+        slashing = Slashing(_at("slashing"));
+        outages = Outages(_at("outages"));
+        weightCommits = WeightCommits(_at("weightCommits"));
         oracle = EpochOracle(_at("oracle"));
         distributor = RewardDistributor(_at("distributor"));
         timelock = TandemTimelock(payable(_at("timelock")));
@@ -511,6 +548,7 @@ abstract contract SuiteTest is Test {
             alphaPerDay: 864_000e18
         });
         _put("pools", type(AlphaPools).creationCode, abi.encode(poolsConfig));
+        _put("router", type(AlphaRouter).creationCode, abi.encode(address(tndm), address(pools)));
         IBurnAuction.Config memory auctionConfig = IBurnAuction.Config({
             authority: address(manager),
             tndm: address(tndm),
@@ -549,16 +587,29 @@ abstract contract SuiteTest is Test {
     }
 
     function _deployEpochs() private {
-        _put(
-            "distributor",
-            type(RewardDistributor).creationCode,
-            abi.encode(address(usdc), address(pools), address(controller), address(oracle), GENESIS, LENGTH)
-        );
-        _put(
-            "keeperSet",
-            type(KeeperSet).creationCode,
-            abi.encode(address(manager), address(usdc), keepers(), uint16(SIGNERS), true, UNBONDING, GENESIS, LENGTH)
-        );
+        IRewardDistributor.Config memory distributorConfig = IRewardDistributor.Config({
+            usdc: address(usdc),
+            pools: address(pools),
+            controller: address(controller),
+            oracle: address(oracle),
+            registry: address(registry),
+            auction: address(auction),
+            genesis: GENESIS,
+            epochLength: LENGTH
+        });
+        _put("distributor", type(RewardDistributor).creationCode, abi.encode(distributorConfig));
+        IKeeperSet.Config memory keeperConfig = IKeeperSet.Config({
+            authority: address(manager),
+            usdc: address(usdc),
+            auction: address(auction),
+            oracle: address(oracle),
+            slashing: address(slashing),
+            devnet: true,
+            unbondingPeriod: UNBONDING,
+            genesis: GENESIS,
+            epochLength: LENGTH
+        });
+        _put("keeperSet", type(KeeperSet).creationCode, abi.encode(keeperConfig, keepers(), uint16(SIGNERS)));
         _put(
             "oracle",
             type(EpochOracle).creationCode,
@@ -572,6 +623,7 @@ abstract contract SuiteTest is Test {
                 ACTIVATION_DELAY
             )
         );
+        _deploySlashing();
         ISubnetRegistry.GenesisSubnet[] memory subnets = new ISubnetRegistry.GenesisSubnet[](2);
         subnets[0] = ISubnetRegistry.GenesisSubnet({ owner: subnetOwner, name: "text" });
         subnets[1] = ISubnetRegistry.GenesisSubnet({ owner: memeOwner, name: "meme" });
@@ -603,6 +655,29 @@ abstract contract SuiteTest is Test {
         _deployStaking();
     }
 
+    function _deploySlashing() private {
+        _put("outages", type(Outages).creationCode, abi.encode(uint64(5)));
+        _put(
+            "weightCommits",
+            type(WeightCommits).creationCode,
+            abi.encode(address(oracle), address(outages), GENESIS, LENGTH)
+        );
+        ISlashing.Config memory config = ISlashing.Config({
+            authority: address(manager),
+            oracle: address(oracle),
+            keeperSet: address(keeperSet),
+            staking: address(staking),
+            weightCommits: address(weightCommits),
+            least: ISlashing.Amounts({ commitShare: 0.01e18, reportShare: 0.1e18 }),
+            most: ISlashing.Amounts({ commitShare: 0.2e18, reportShare: 1e18 }),
+            amounts: ISlashing.Amounts({ commitShare: 0.05e18, reportShare: 0.5e18 }),
+            evidencePeriod: UNBONDING,
+            genesis: GENESIS,
+            epochLength: LENGTH
+        });
+        _put("slashing", type(Slashing).creationCode, abi.encode(config));
+    }
+
     function _bindings() private returns (ISubnetRegistry.HotkeyBinding[] memory bindings) {
         bindings = new ISubnetRegistry.HotkeyBinding[](VALIDATORS);
         for (uint256 n = 0; n < VALIDATORS; ++n) {
@@ -622,7 +697,7 @@ abstract contract SuiteTest is Test {
             pools: address(pools),
             registry: address(registry),
             gate: address(gate),
-            slashing: slashing,
+            slashing: address(slashing),
             genesis: GENESIS,
             epochLength: LENGTH,
             unbondingPeriod: UNBONDING,

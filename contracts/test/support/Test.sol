@@ -9,6 +9,7 @@ interface Vm {
         address emitter;
     }
 
+    /// @dev Of a call; in isolated tests of the whole transaction.
     struct Gas {
         uint64 gasLimit;
         uint64 gasTotalUsed;
@@ -53,6 +54,7 @@ interface Vm {
     function assertTrue(bool condition, string calldata err) external pure;
     function assume(bool condition) external pure;
     function chainId(uint256 newChainId) external;
+    function cool(address target) external;
     function computeCreateAddress(address deployer, uint256 nonce) external pure returns (address);
     function deal(address who, uint256 newBalance) external;
     function etch(address target, bytes calldata code) external;
