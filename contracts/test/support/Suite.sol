@@ -505,7 +505,6 @@ abstract contract SuiteTest is Test {
     function _deployCompute() private {
         _put("manager", type(TandemAccess).creationCode, abi.encode(address(this), address(gate)));
         _put("usdc", type(TestUSDC).creationCode, "");
-        _put("outages", type(Outages).creationCode, abi.encode(uint64(60)));
         _put("credit", type(ComputeCredit).creationCode, abi.encode(address(desk), address(settlement), address(gate)));
         _put("card", type(RateCard).creationCode, abi.encode(address(manager), GENESIS, LENGTH));
         ICreditDesk.Config memory deskConfig = ICreditDesk.Config({
@@ -526,7 +525,7 @@ abstract contract SuiteTest is Test {
         _put(
             "settlement",
             type(Settlement).creationCode,
-            abi.encode(address(credit), address(desk), address(card), address(registry), _at("outages"), uint64(40))
+            abi.encode(address(credit), address(desk), address(card), address(registry), address(outages), uint64(40))
         );
     }
 
