@@ -9,7 +9,7 @@ import { EconomyWorld } from "../support/EconomyWorld.sol";
 /// `cargo xtask bench gas` measures the deployed code of all.
 contract SettleGasTest is EconomyWorld {
     /// @dev Bound of the marginal cost of a subnet, in code that was not compiled through IR.
-    uint256 private constant PER_SUBNET = 70_000;
+    uint256 private constant PER_SUBNET = 55_000;
 
     /// forge-config: default.isolate = true
     function test_eachFurtherSubnetCostsLittle() public {
