@@ -33,6 +33,7 @@ import { TandemTimelock } from "../../src/governance/TandemTimelock.sol";
 import { TandemVotes } from "../../src/governance/TandemVotes.sol";
 import { TestUSDC } from "../../src/local/TestUSDC.sol";
 import { AlphaPools } from "../../src/market/AlphaPools.sol";
+import { AlphaRouter } from "../../src/market/AlphaRouter.sol";
 import { BurnAuction } from "../../src/market/BurnAuction.sol";
 import { IAlphaPools } from "../../src/market/IAlphaPools.sol";
 import { IBurnAuction } from "../../src/market/IBurnAuction.sol";
@@ -107,6 +108,7 @@ abstract contract SuiteTest is Test {
     RateCard internal card;
     AlphaFactory internal alphaFactory;
     AlphaPools internal pools;
+    AlphaRouter internal router;
     BurnAuction internal auction;
     SubnetRegistry internal registry;
     Staking internal staking;
@@ -227,7 +229,7 @@ abstract contract SuiteTest is Test {
         return settlement.settle(voucher, _sign(sessionSecret, settlement.hashVoucher(voucher)));
     }
 
-    /// @dev `user` buys credits and spends all of them on one neuron.
+    /// @dev `user` buys credits and spends all of them on one neuron; the margin goes on at once.
     function spend(
         Netuid netuid,
         uint16 uid,
@@ -235,6 +237,7 @@ abstract contract SuiteTest is Test {
     ) internal {
         buyCredits(user, amount);
         settleUpTo(openChannel(user, netuid, uid, amount), amount);
+        desk.forwardMargin(netuid);
     }
 
     // -------------------------------------------------------------------------------------------------- epochs
@@ -483,6 +486,7 @@ abstract contract SuiteTest is Test {
         card = RateCard(_at("card"));
         alphaFactory = AlphaFactory(_at("alphaFactory"));
         pools = AlphaPools(_at("pools"));
+        router = AlphaRouter(_at("router"));
         auction = BurnAuction(_at("auction"));
         registry = SubnetRegistry(_at("registry"));
         staking = Staking(_at("staking"));
@@ -513,6 +517,7 @@ abstract contract SuiteTest is Test {
             settlement: address(settlement),
             auction: address(auction),
             distributor: address(distributor),
+            gate: address(gate),
             price: PRICE,
             payoutRate: PAYOUT,
             buybackShare: 0.5e18,
@@ -523,7 +528,7 @@ abstract contract SuiteTest is Test {
         _put(
             "settlement",
             type(Settlement).creationCode,
-            abi.encode(address(credit), address(desk), address(card), address(registry), uint64(40))
+            abi.encode(address(credit), address(desk), address(card), address(registry), address(outages), uint64(40))
         );
     }
 
@@ -545,6 +550,7 @@ abstract contract SuiteTest is Test {
             alphaPerDay: 864_000e18
         });
         _put("pools", type(AlphaPools).creationCode, abi.encode(poolsConfig));
+        _put("router", type(AlphaRouter).creationCode, abi.encode(address(tndm), address(pools)));
         IBurnAuction.Config memory auctionConfig = IBurnAuction.Config({
             authority: address(manager),
             tndm: address(tndm),
