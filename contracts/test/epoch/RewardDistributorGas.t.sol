@@ -9,6 +9,10 @@ import { EconomyWorld } from "../support/EconomyWorld.sol";
 /// costs less than what is measured here without it.
 contract RewardDistributorGasTest is EconomyWorld {
     uint256 private constant DEPTH = 20;
+    /// @dev Of 80,846 through IR.
+    uint256 private constant ALPHA_LIMIT = 85_000;
+    /// @dev Of 79,132 through IR, of which the test USDC's lists and pause are 7,000.
+    uint256 private constant USDC_LIMIT = 83_000;
 
     Netuid private one;
     address private alice = makeActor("alice");
@@ -32,9 +36,7 @@ contract RewardDistributorGasTest is EconomyWorld {
         bytes32 node = keccak256(bytes.concat(inner));
         for (uint256 level = 0; level < DEPTH; ++level) {
             bool isLeft = (c.index >> level) & 1 == 1;
-            node = isLeft
-                ? keccak256(abi.encode(node, siblings[level]))
-                : keccak256(abi.encode(siblings[level], node));
+            node = isLeft ? keccak256(abi.encode(node, siblings[level])) : keccak256(abi.encode(siblings[level], node));
         }
         vm.prank(oracle);
         distributor.activateRoot(epoch, node);
@@ -51,9 +53,8 @@ contract RewardDistributorGasTest is EconomyWorld {
             vm.prank(address(controller));
             distributor.closeEpoch(e, one, true, 1000e18);
         }
-        IRewardDistributor.Claim memory c = IRewardDistributor.Claim({
-            index: 0x5a5a5, kind: kind, netuid: one, account: alice, cumulative: 0
-        });
+        IRewardDistributor.Claim memory c =
+            IRewardDistributor.Claim({ index: 0x5a5a5, kind: kind, netuid: one, account: alice, cumulative: 0 });
         bytes32[] memory proof = siblings;
         for (uint64 e = 0; e < 3; ++e) {
             c.cumulative += unit + 12_345;
@@ -67,11 +68,11 @@ contract RewardDistributorGasTest is EconomyWorld {
 
     /// forge-config: default.isolate = true
     function test_anAlphaClaimOfTwentyLevels() public {
-        vm.assertLe(_measure(RewardKind.ContributorAlpha, 7e18), 0);
+        vm.assertLe(_measure(RewardKind.ContributorAlpha, 7e18), ALPHA_LIMIT);
     }
 
     /// forge-config: default.isolate = true
     function test_aUsdcClaimOfTwentyLevels() public {
-        vm.assertLe(_measure(RewardKind.ValidatorUsdc, 7e6), 0);
+        vm.assertLe(_measure(RewardKind.ValidatorUsdc, 7e6), USDC_LIMIT);
     }
 }
