@@ -6,7 +6,8 @@ import { IAlphaPools } from "./IAlphaPools.sol";
 /// @dev Bits of an amount or a price: 21,000,000e18, the supply of TNDM and of every alpha, lies between 2^84 and 2^85.
 uint256 constant LANE_BITS = 85;
 /// @dev Largest amount, and largest price: 38.7 million TNDM for one alpha, more TNDM than there is.
-uint256 constant LANE_MAX = 2 ** LANE_BITS - 1;
+/// A literal: solc would compute a power of a constant anew wherever it is used.
+uint256 constant LANE_MAX = 0x1fffffffffffffffffffff;
 /// @dev Bits of the seconds of an epoch: 12 days. A price times so many seconds fills its 105 bits exactly.
 uint256 constant EPOCH_SECONDS_BITS = 20;
 
@@ -62,7 +63,7 @@ library PoolPacking {
     uint256 private constant CREATED_AT = TOUCHED_AT + 36;
     uint256 private constant POURED_AT = CREATED_AT + 28;
     uint256 private constant STOPPING_AT = POURED_AT + 1;
-    uint256 private constant PRICE_SECONDS_MASK = 2 ** (LANE_BITS + EPOCH_SECONDS_BITS) - 1;
+    uint256 private constant PRICE_SECONDS_MASK = 0x1ffffffffffffffffffffffffff;
     uint256 private constant TIME_MASK = 2 ** 36 - 1;
     uint256 private constant CREATED_MASK = 2 ** 28 - 1;
 

@@ -9,7 +9,7 @@ import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 /// @notice [SN-2] What an epoch reads is fixed when the epoch begins, whatever anybody does afterwards.
 contract AsOfStartTest is SuiteTest {
     uint256 private constant STEPS = 24;
-    uint256 private constant ACTIONS = 10;
+    uint256 private constant ACTIONS = 12;
 
     /// @dev What was read of an epoch on its first step.
     mapping(uint64 epoch => bytes32) private _read;
@@ -73,7 +73,10 @@ contract AsOfStartTest is SuiteTest {
         else if (action == 2) data = abi.encodeCall(staking.bond, (hotkey, amount));
         else if (action == 3) data = abi.encodeCall(staking.unbond, (hotkey, amount));
         else if (action == 4) data = abi.encodeCall(staking.sampleCirculation, (TEXT));
+        else if (action == 10) data = abi.encodeCall(staking.slash, (TEXT, hotkey, amount / 1000, owner));
+        else if (action == 11) data = abi.encodeCall(staking.setTake, (hotkey, uint16(amount % 11_797)));
         else target = address(registry);
+        if (action == 10) caller = address(slashing);
         if (action == 5) {
             data = abi.encodeCall(registry.registerNeuron, (MEME, hotkey, "", type(uint256).max));
         } else if (action == 6) {
@@ -91,6 +94,8 @@ contract AsOfStartTest is SuiteTest {
             data = abi.encodeCall(registry.acceptSubnet, (TEXT));
             caller = registry.offeredTo(TEXT);
         }
+        // Offered to nobody: nobody accepts.
+        if (caller == address(0)) return;
         vm.prank(caller);
         (bool ok,) = target.call(data);
         if (ok) ++_acted;
@@ -100,21 +105,22 @@ contract AsOfStartTest is SuiteTest {
         uint64 epoch
     ) private returns (bytes32 digest) {
         for (uint256 n = 0; n < VALIDATORS; ++n) {
-            (, address hotkey) = validator(n);
+            (address owner, address hotkey) = validator(n);
             digest = keccak256(
                 abi.encode(
                     digest,
+                    staking.sharesAt(TEXT, hotkey, owner, epoch),
+                    staking.totalSharesAt(TEXT, hotkey, epoch),
+                    staking.sharesAt(Netuid.wrap(0), hotkey, owner, epoch),
+                    staking.totalBondAt(hotkey, epoch),
+                    staking.takeAt(hotkey, epoch),
                     staking.weightAt(TEXT, hotkey, epoch),
                     staking.weightAt(MEME, hotkey, epoch),
                     registry.subnetsOfAt(hotkey, epoch)
                 )
             );
         }
-        uint256[] memory weights = staking.weightsAt(TEXT, epoch);
-        for (uint256 uid = 0; uid < weights.length; ++uid) {
-            // Later uids weigh nothing in this epoch: they do not change the reading.
-            if (weights[uid] != 0) digest = keccak256(abi.encode(digest, uid, weights[uid]));
-        }
+        digest = keccak256(abi.encode(digest, staking.weightsAt(TEXT, epoch)));
         return keccak256(
             abi.encode(
                 digest,

@@ -227,7 +227,7 @@ abstract contract SuiteTest is Test {
         return settlement.settle(voucher, _sign(sessionSecret, settlement.hashVoucher(voucher)));
     }
 
-    /// @dev `user` buys credits and spends all of them on one neuron.
+    /// @dev `user` buys credits and spends all of them on one neuron; the margin goes on at once.
     function spend(
         Netuid netuid,
         uint16 uid,
@@ -235,6 +235,7 @@ abstract contract SuiteTest is Test {
     ) internal {
         buyCredits(user, amount);
         settleUpTo(openChannel(user, netuid, uid, amount), amount);
+        desk.forwardMargin(netuid);
     }
 
     // -------------------------------------------------------------------------------------------------- epochs
@@ -513,6 +514,7 @@ abstract contract SuiteTest is Test {
             settlement: address(settlement),
             auction: address(auction),
             distributor: address(distributor),
+            gate: address(gate),
             price: PRICE,
             payoutRate: PAYOUT,
             buybackShare: 0.5e18,
@@ -523,7 +525,7 @@ abstract contract SuiteTest is Test {
         _put(
             "settlement",
             type(Settlement).creationCode,
-            abi.encode(address(credit), address(desk), address(card), address(registry), uint64(40))
+            abi.encode(address(credit), address(desk), address(card), address(registry), address(outages), uint64(40))
         );
     }
 
