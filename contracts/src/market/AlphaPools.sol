@@ -150,36 +150,31 @@ contract AlphaPools is PoolReserves, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IAlphaPools
-    function addPending(
+    function grant(
         Netuid netuid,
-        uint256 tndm
-    ) external {
-        _requireController();
-        _known(netuid).pending += tndm.toUint128();
-    }
-
-    /// @inheritdoc IAlphaPools
-    function reserveAlpha(
-        Netuid netuid,
-        uint256 amount
+        uint256 tndm,
+        uint256 alpha
     ) external {
         _requireController();
         State storage s = _known(netuid);
-        uint256 issued = s.issued + amount;
+        uint256 issued = s.issued + alpha;
         if (issued > MAX_SUPPLY) revert AlphaPools_SupplyExceeded(netuid, issued);
         s.issued = issued.toUint128();
+        s.pending += tndm.toUint128();
     }
 
     /// @inheritdoc IAlphaPools
     function closeEpoch(
         Netuid netuid,
         uint64 epoch
-    ) external returns (uint256 twap, uint256 ema) {
+    ) external returns (uint256 emaBefore, uint256 twap) {
         _requireController();
         State storage s = _known(netuid);
         uint64 expected = _averageOf(netuid).nextEpoch;
         if (epoch != expected) revert AlphaPools_WrongEpoch(epoch, expected);
         if (block.timestamp < endOf(epoch)) revert AlphaPools_EpochNotEnded(epoch);
+        if (s.createdEpoch < epoch) emaBefore = _averageOf(netuid).ema;
+        uint256 ema;
         (twap, ema) = _closePrices(netuid, _spot(s), s.createdEpoch);
         emit EmaUpdated(netuid, epoch, twap, ema);
     }

@@ -3,32 +3,34 @@ pragma solidity 0.8.35;
 
 import { IEmissionController } from "../emission/IEmissionController.sol";
 import { ILaunchGate } from "../governance/ILaunchGate.sol";
+import { RollingYear } from "../types/RollingYear.sol";
 import { Netuid } from "../types/Types.sol";
-import { DutchDecay } from "./DutchDecay.sol";
+import { fadedDown } from "./HalfLife.sol";
 import { IBurnAuction } from "./IBurnAuction.sol";
+import { LotPrices } from "./LotPrices.sol";
 import { AccessManaged } from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
 import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import { ERC20Burnable } from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Burnable.sol";
 import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
-import { Arrays } from "@openzeppelin/contracts/utils/Arrays.sol";
 import { ReentrancyGuardTransient } from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
 import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 /// @title BurnAuction
 /// @notice See {IBurnAuction}.
-contract BurnAuction is IBurnAuction, AccessManaged, ReentrancyGuardTransient {
+contract BurnAuction is IBurnAuction, LotPrices, AccessManaged, ReentrancyGuardTransient {
     using SafeCast for uint256;
     using SafeERC20 for IERC20;
+    using RollingYear for RollingYear.Year;
 
-    /// @dev Units of the USDC that a price is for.
-    uint256 private constant ONE_USDC = 1e6;
+    /// @dev A subnet's money, in one slot.
+    struct Account {
+        uint96 accrued; // waits to be sold
+        uint112 revenue; // as of `fadedTo`
+        uint48 fadedTo;
+    }
+
     uint256 private constant MAX_SUBNETS = 64;
-    uint256 private constant MEDIAN_OF = 7;
-    /// @dev The floor is the median over this: 25 %.
-    uint256 private constant FLOOR_DIVISOR = 4;
-    /// @dev A decay starts at this multiple of the last price.
-    uint256 private constant START_MULTIPLE = 2;
     /// @dev In so many half-lives a decay from twice the last price passes below it.
     uint256 private constant LEAST_HALF_LIVES = 2;
     uint256 private constant MAX_STOP = 7 days;
@@ -36,54 +38,49 @@ contract BurnAuction is IBurnAuction, AccessManaged, ReentrancyGuardTransient {
 
     IERC20 public immutable TNDM;
     IERC20 public immutable USDC;
-    address public immutable DESK;
-    address public immutable REGISTRY;
     IEmissionController public immutable CONTROLLER;
     ILaunchGate public immutable GATE;
     uint64 public immutable OPEN_DELAY;
     uint64 public immutable LOT_INTERVAL;
     uint64 public immutable LOT_DURATION;
-    uint64 public immutable HALF_LIFE;
+    uint64 public immutable REVENUE_HALF_LIFE;
     uint128 public immutable MAX_LOT;
-    uint256 public immutable GENESIS_PRICE;
-    uint256 public immutable GENESIS_FLOOR;
 
-    /// @inheritdoc IBurnAuction
-    uint256 public totalBurned;
+    uint128 private _totalBurned;
     /// @inheritdoc IBurnAuction
     uint64 public stoppedUntil;
     uint64 private _lastStartAt;
 
+    /// @inheritdoc IBurnAuction
+    mapping(address desk => bool) public isSeries;
     Lot[] private _lots;
-    /// @dev Prices of the last sales, sale n (from 0) at n modulo the ring's size.
-    uint256[MEDIAN_OF] private _soldPrices;
-    uint256 private _soldCount;
-    mapping(Netuid => uint256) private _accrued;
-    /// @dev Subnets with accrued money, each once, in line from `_head` to before `_tail`.
+    mapping(Netuid netuid => Account) private _accounts;
+    /// @dev Who has accrued money, each once, in line from `_head` to before `_tail`.
     mapping(uint256 position => Netuid) private _line;
-    uint256 private _head;
-    uint256 private _tail;
+    uint64 private _head;
+    uint64 private _tail;
+    /// @dev USDC that is sold in lots of its own, before what is in line.
+    uint128 private _apart;
+    RollingYear.Year private _year;
 
     constructor(
         Config memory config
-    ) AccessManaged(config.authority) {
+    ) LotPrices(config) AccessManaged(config.authority) {
         if (
-            config.genesisFloor == 0 || config.genesisFloor > config.genesisPrice || config.halfLife == 0
-                || config.maxLot == 0 || config.lotDuration < LEAST_HALF_LIVES * uint256(config.halfLife)
+            config.maxLot < ONE_USDC || config.revenueHalfLife == 0
+                || config.lotDuration < LEAST_HALF_LIVES * uint256(config.halfLife)
         ) revert BurnAuction_BadConfig();
         TNDM = IERC20(config.tndm);
         USDC = IERC20(config.usdc);
-        DESK = config.desk;
-        REGISTRY = config.registry;
         CONTROLLER = IEmissionController(config.controller);
         GATE = ILaunchGate(config.gate);
         OPEN_DELAY = config.openDelay;
         LOT_INTERVAL = config.lotInterval;
         LOT_DURATION = config.lotDuration;
-        HALF_LIFE = config.halfLife;
+        REVENUE_HALF_LIFE = config.revenueHalfLife;
         MAX_LOT = config.maxLot;
-        GENESIS_PRICE = config.genesisPrice;
-        GENESIS_FLOOR = config.genesisFloor;
+        isSeries[config.desk] = true;
+        emit SeriesAllowed(config.desk);
     }
 
     /// @inheritdoc IBurnAuction
@@ -91,29 +88,39 @@ contract BurnAuction is IBurnAuction, AccessManaged, ReentrancyGuardTransient {
         Netuid netuid,
         uint256 usdc
     ) external nonReentrant {
-        if (msg.sender != DESK && msg.sender != REGISTRY) revert BurnAuction_OnlyFunders(msg.sender);
+        bool series = isSeries[msg.sender];
+        if (!series && netuid != UNATTRIBUTED) revert BurnAuction_OnlyFunders(msg.sender);
         if (usdc == 0) return;
-        if (GATE.marketsOpenedAt() == 0) netuid = UNATTRIBUTED;
-        uint256 before = _accrued[netuid];
-        _accrued[netuid] = before + usdc;
-        if (before == 0 && netuid != UNATTRIBUTED) _line[_tail++] = netuid;
-        emit Funded(netuid, usdc);
+        bool early = GATE.marketsOpenedAt() == 0;
+        if (early) netuid = UNATTRIBUTED;
+        // Whoever gives a unit a day must not keep the lots of subnets waiting: only desks and the mesh phase come first.
+        if (early || (series && netuid == UNATTRIBUTED)) _apart += usdc.toUint128();
+        else _queue(netuid, usdc);
+        emit Funded(netuid, msg.sender, usdc);
         USDC.safeTransferFrom(msg.sender, address(this), usdc);
+    }
+
+    /// @inheritdoc IBurnAuction
+    function allowSeries(
+        address desk
+    ) external restricted {
+        isSeries[desk] = true;
+        emit SeriesAllowed(desk);
     }
 
     /// @inheritdoc IBurnAuction
     function startLot() external nonReentrant returns (uint256 lotId) {
         _requireNotStopped();
-        uint256 opensAt = _nextStartAt();
+        uint256 opensAt = nextStartAt();
         if (block.timestamp < opensAt) revert BurnAuction_TooEarly(opensAt);
         _lastStartAt = block.timestamp.toUint64();
 
         Lot storage lot = _lots.push();
         lotId = _lots.length;
-        uint256 mesh = _accrued[UNATTRIBUTED];
-        if (mesh > 0) {
-            uint256 usdc = Math.min(mesh, MAX_LOT);
-            _accrued[UNATTRIBUTED] = mesh - usdc;
+        uint256 apart = _apart;
+        if (apart > 0) {
+            uint256 usdc = Math.min(apart, MAX_LOT);
+            _apart = (apart - usdc).toUint128();
             lot.usdc = usdc.toUint128();
         } else {
             lot.attributed = true;
@@ -140,7 +147,7 @@ contract BurnAuction is IBurnAuction, AccessManaged, ReentrancyGuardTransient {
             floor = Math.max(1, Math.min(floor, lot.floorPrice / 2));
         }
         _startDecay(lot, start, floor);
-        emit LotRestarted(lotId, lot.startPrice);
+        emit LotRestarted(lotId, lot.startPrice, lot.floorPrice);
     }
 
     /// @inheritdoc IBurnAuction
@@ -153,23 +160,20 @@ contract BurnAuction is IBurnAuction, AccessManaged, ReentrancyGuardTransient {
         _requireNotStopped();
         Lot storage lot = _unsold(lotId);
         if (lot.startedAt < stoppedUntil) revert BurnAuction_RestartFirst(lotId);
+        uint256 usdc = lot.usdc;
         uint256 price = _price(lot);
-        tndmPaid = _costUp(lot.usdc, price);
+        tndmPaid = _costUp(usdc, price);
         if (tndmPaid > maxTndm) revert BurnAuction_TooExpensive(tndmPaid, maxTndm);
 
         lot.sold = true;
-        _soldPrices[_soldCount % MEDIAN_OF] = price;
-        ++_soldCount;
-        totalBurned += tndmPaid;
-        emit LotTaken(lotId, msg.sender, lot.usdc, tndmPaid, price);
+        _learn(price, usdc);
+        _totalBurned += tndmPaid.toUint128();
+        emit LotTaken(lotId, msg.sender, usdc, tndmPaid, price);
 
         TNDM.safeTransferFrom(msg.sender, address(this), tndmPaid);
         ERC20Burnable(address(TNDM)).burn(tndmPaid);
-        uint256 subnets = lot.netuids.length;
-        for (uint256 i = 0; i < subnets; ++i) {
-            CONTROLLER.creditBurn(lot.netuids[i], Math.mulDiv(tndmPaid, lot.parts[i], lot.usdc));
-        }
-        USDC.safeTransfer(msg.sender, lot.usdc);
+        _year.add(block.timestamp, tndmPaid, _creditSubnets(lot, usdc, tndmPaid));
+        USDC.safeTransfer(msg.sender, usdc);
     }
 
     /// @inheritdoc IBurnAuction
@@ -210,13 +214,53 @@ contract BurnAuction is IBurnAuction, AccessManaged, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IBurnAuction
+    function nextStartAt() public view returns (uint256) {
+        uint256 openedAt = GATE.marketsOpenedAt();
+        if (openedAt == 0) return type(uint256).max;
+        uint256 opensAt = openedAt + OPEN_DELAY;
+        return _lots.length == 0 ? opensAt : Math.max(opensAt, uint256(_lastStartAt) + LOT_INTERVAL);
+    }
+
+    /// @inheritdoc IBurnAuction
     function accruedOf(
         Netuid netuid
     ) external view returns (uint256) {
-        return _accrued[netuid];
+        uint256 accrued = _accounts[netuid].accrued;
+        return netuid == UNATTRIBUTED ? accrued + _apart : accrued;
     }
 
-    /// @dev Takes the first subnets in line into the lot; who has money left goes to the end of the line.
+    /// @inheritdoc IBurnAuction
+    function revenueOf(
+        Netuid netuid
+    ) external view returns (uint256 usdc) {
+        return _revenueNow(_accounts[netuid]);
+    }
+
+    /// @inheritdoc IBurnAuction
+    function totalBurned() external view returns (uint256) {
+        return _totalBurned;
+    }
+
+    /// @inheritdoc IBurnAuction
+    function soldInYear() external view returns (uint256 tndmBurned, uint256 usdcAttributed) {
+        return _year.sumsAt(block.timestamp);
+    }
+
+    function _queue(
+        Netuid netuid,
+        uint256 usdc
+    ) private {
+        Account memory account = _accounts[netuid];
+        if (account.accrued == 0) _line[_tail++] = netuid;
+        account.accrued = (account.accrued + usdc).toUint96();
+        if (netuid != UNATTRIBUTED) {
+            account.revenue = (_revenueNow(account) + usdc).toUint112();
+            account.fadedTo = block.timestamp.toUint48();
+        }
+        _accounts[netuid] = account;
+    }
+
+    /// @dev Takes the first in line into the lot; who has money left goes to the end of the line.
     function _compose(
         Lot storage lot
     ) private returns (uint256 usdc) {
@@ -224,21 +268,40 @@ contract BurnAuction is IBurnAuction, AccessManaged, ReentrancyGuardTransient {
         uint256 count = Math.min(_tail - head, MAX_SUBNETS);
         uint256 total = 0;
         for (uint256 i = 0; i < count; ++i) {
-            total += _accrued[_line[head + i]];
+            total += _accounts[_line[head + i]].accrued;
         }
-        _head = head + count;
+        _head = (head + count).toUint64();
         for (uint256 i = 0; i < count; ++i) {
             Netuid netuid = _line[head + i];
             _line[head + i] = UNATTRIBUTED;
-            uint256 accrued = _accrued[netuid];
+            uint256 accrued = _accounts[netuid].accrued;
             uint256 part = total <= MAX_LOT ? accrued : Math.mulDiv(accrued, MAX_LOT, total);
             if (part < accrued) _line[_tail++] = netuid;
             if (part == 0) continue;
-            _accrued[netuid] = accrued - part;
+            _accounts[netuid].accrued = (accrued - part).toUint96();
             lot.netuids.push(netuid);
             lot.parts.push(part.toUint128());
             usdc += part;
         }
+    }
+
+    /// @dev Divides the burn of a lot by its composition.
+    /// @return attributed USDC of the lot that subnets brought.
+    function _creditSubnets(
+        Lot storage lot,
+        uint256 usdc,
+        uint256 burned
+    ) private returns (uint256 attributed) {
+        Netuid[] memory netuids = lot.netuids;
+        if (netuids.length == 0) return 0;
+        uint256[] memory credits = new uint256[](netuids.length);
+        for (uint256 i = 0; i < credits.length; ++i) {
+            if (netuids[i] == UNATTRIBUTED) continue;
+            uint256 part = lot.parts[i];
+            credits[i] = Math.mulDiv(burned, part, usdc);
+            attributed += part;
+        }
+        CONTROLLER.creditBurns(netuids, credits);
     }
 
     function _startDecay(
@@ -251,43 +314,14 @@ contract BurnAuction is IBurnAuction, AccessManaged, ReentrancyGuardTransient {
         lot.floorPrice = floor;
     }
 
-    function _startOfDecay() private view returns (uint256) {
-        return _soldCount == 0 ? GENESIS_PRICE : START_MULTIPLE * _soldPrices[(_soldCount - 1) % MEDIAN_OF];
-    }
-
     function _requireNotStopped() private view {
         if (block.timestamp < stoppedUntil) revert BurnAuction_IsStopped(stoppedUntil);
     }
 
-    function _nextStartAt() private view returns (uint256) {
-        uint256 openedAt = GATE.marketsOpenedAt();
-        if (openedAt == 0) return type(uint256).max;
-        uint256 opensAt = openedAt + OPEN_DELAY;
-        return _lots.length == 0 ? opensAt : Math.max(opensAt, uint256(_lastStartAt) + LOT_INTERVAL);
-    }
-
-    /// @dev 25 % of the median of the last seven sales, the genesis constant before there are seven.
-    function _floorOfSales() private view returns (uint256) {
-        if (_soldCount < MEDIAN_OF) return GENESIS_FLOOR;
-        uint256[] memory prices = new uint256[](MEDIAN_OF);
-        for (uint256 i = 0; i < MEDIAN_OF; ++i) {
-            prices[i] = _soldPrices[i];
-        }
-        Arrays.sort(prices);
-        return Math.max(1, prices[MEDIAN_OF / 2] / FLOOR_DIVISOR);
-    }
-
-    function _price(
-        Lot storage lot
+    function _revenueNow(
+        Account memory account
     ) private view returns (uint256) {
-        return DutchDecay.decayed(lot.startPrice, lot.floorPrice, block.timestamp - lot.startedAt, HALF_LIFE);
-    }
-
-    function _costUp(
-        uint256 usdc,
-        uint256 price
-    ) private pure returns (uint256) {
-        return Math.mulDiv(usdc, price, ONE_USDC, Math.Rounding.Ceil);
+        return fadedDown(account.revenue, account.fadedTo, block.timestamp, REVENUE_HALF_LIFE);
     }
 
     function _known(

@@ -128,27 +128,23 @@ interface IAlphaPools {
         Netuid netuid
     ) external returns (uint256 burned);
 
-    /// @notice Only the controller (which transfers the TNDM first): emission of a closed epoch.
-    function addPending(
+    /// @notice Only the controller, which transfers the TNDM in the same transaction: emission of a closed epoch and the alpha
+    /// budget that goes with it. Reverts above 21 M issued, which a budget within the daily schedule at `issuedAt` never reaches.
+    function grant(
         Netuid netuid,
-        uint256 tndm
-    ) external;
-
-    /// @notice Only the controller: count a granted alpha budget as issued; reverts above 21 M, which a budget within
-    /// 21 M − `issuedAt` and the daily schedule never reaches.
-    function reserveAlpha(
-        Netuid netuid,
-        uint256 amount
+        uint256 tndm,
+        uint256 alpha
     ) external;
 
     /// @notice Only the controller, epochs in order, epoch ended: closes the TWAP of `epoch` and moves the EMA:
     /// `ema += a·(min(twap, 2·ema) − ema)`, `a = emaRate·t / (t + emaHalfAge)`, t the pool's age at the epoch's end in whole
     /// epochs. The result does not depend on when it is called. The creation epoch averages as if the initial price had
     /// stood since its start.
+    /// @return emaBefore The EMA before this call; 0 if the pool was created in `epoch`.
     function closeEpoch(
         Netuid netuid,
         uint64 epoch
-    ) external returns (uint256 twap, uint256 ema);
+    ) external returns (uint256 emaBefore, uint256 twap);
 
     /// @notice Only the distributor: pay a claimed budget out of the vault.
     function release(

@@ -4,12 +4,12 @@ pragma solidity 0.8.35;
 import { PositionalMerkle } from "../epoch/PositionalMerkle.sol";
 import { Netuid } from "../types/Types.sol";
 import { Neurons } from "./Neurons.sol";
-import { IActiveRoot, INeuronWatcher } from "./RegistryNeighbours.sol";
+import { IActiveRoot, ISeatWatcher } from "./RegistryNeighbours.sol";
 
 /// @title Who leaves a full subnet: the lowest of the last active report that is neither immune nor gone since
 abstract contract Evictions is Neurons {
     IActiveRoot public immutable ORACLE;
-    INeuronWatcher public immutable STAKING;
+    ISeatWatcher public immutable STAKING;
     /// @notice Seconds after its registration in which a neuron cannot be evicted.
     uint64 public immutable NEURON_IMMUNITY;
 
@@ -17,7 +17,7 @@ abstract contract Evictions is Neurons {
         Config memory config
     ) {
         ORACLE = IActiveRoot(config.oracle);
-        STAKING = INeuronWatcher(config.staking);
+        STAKING = ISeatWatcher(config.staking);
         NEURON_IMMUNITY = config.neuronImmunity;
     }
 
@@ -29,7 +29,7 @@ abstract contract Evictions is Neurons {
         address hotkey;
         (uid, hotkey) = _evictable(netuid, proof);
         _leave(netuid, uid, hotkey);
-        STAKING.onNeuronLeft(netuid, uid);
+        STAKING.onSeatsChanged(netuid, hotkey);
     }
 
     function _evictable(

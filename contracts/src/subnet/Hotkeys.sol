@@ -50,7 +50,7 @@ abstract contract Hotkeys is ISubnetRegistry {
     function subnetsOfAt(
         address hotkey,
         uint64 epoch
-    ) external view returns (uint256) {
+    ) public view returns (uint256) {
         Hotkey memory h = _hotkeys[hotkey];
         if (epoch >= h.from) return h.subnets;
         if (epoch >= h.fromBefore) return h.subnetsBefore;

@@ -22,9 +22,9 @@ interface IActiveRoot {
     function activeSubnetsRoot() external view returns (bytes32 root, uint64 epoch);
 }
 
-interface INeuronWatcher {
-    function onNeuronLeft(
+interface ISeatWatcher {
+    function onSeatsChanged(
         Netuid netuid,
-        uint16 uid
+        address hotkey
     ) external;
 }

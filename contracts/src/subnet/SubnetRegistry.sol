@@ -70,6 +70,7 @@ contract SubnetRegistry is Evictions, SubnetOwners, RegistrationPrices, Reentran
         netuid = _create(msg.sender, name, lock, epoch, false);
         if (!victim.isZero()) {
             IStoppable(address(POOLS)).stop(victim, epoch + 1);
+            STAKING.onSeatsChanged(victim, address(0));
             emit SubnetPruned(victim, epoch + 1, netuid);
         }
 
@@ -178,6 +179,8 @@ contract SubnetRegistry is Evictions, SubnetOwners, RegistrationPrices, Reentran
         uint256 price = _neuronPrice(netuid, markets);
         if (price > maxPrice) revert SubnetRegistry_PriceAboveLimit(price, maxPrice);
         _seat(netuid, uid, msg.sender, hotkey, endpoint);
+        // One more subnet divides the hotkey's bond.
+        if (subnetsOfAt(hotkey, _nextEpoch()) > 1) STAKING.onSeatsChanged(netuid, hotkey);
         _raiseNeuronPrice(netuid, markets, price);
         if (price != 0) _collect(netuid, price, markets);
         emit NeuronRegistered(netuid, uid, msg.sender, hotkey, endpoint, price);

@@ -19,12 +19,23 @@ contract BurnAuctionTest is EconomyWorld {
         two = _addSubnet();
     }
 
-    function test_onlyDeskAndRegistryFund() public {
-        vm.expectRevert(abi.encodeWithSelector(IBurnAuction.BurnAuction_OnlyFunders.selector, trader));
+    function test_onlyDesksOfAllowedSeriesFundForASubnet() public {
+        bytes memory refused = abi.encodeWithSelector(IBurnAuction.BurnAuction_OnlyFunders.selector, trader);
+        vm.expectRevert(refused);
         vm.prank(trader);
-        auction.fund(one, 1);
-        vm.prank(address(registry));
         auction.fund(one, 0);
+        vm.assertTrue(auction.isSeries(desk));
+        vm.assertFalse(auction.isSeries(trader));
+        vm.expectRevert(abi.encodeWithSelector(IAccessManaged.AccessManagedUnauthorized.selector, trader));
+        vm.prank(trader);
+        auction.allowSeries(trader);
+        vm.expectEmit(address(auction));
+        emit IBurnAuction.SeriesAllowed(trader);
+        vm.prank(guardian);
+        auction.allowSeries(trader);
+        vm.prank(trader);
+        auction.fund(one, 0);
+        vm.assertEq(auction.accruedOf(one), 0, "zero is ignored");
     }
 
     function test_moneyFromBeforeMarketsIsUnattributed() public {

@@ -25,10 +25,11 @@ contract GateStandIn {
     }
 }
 
-/// @dev What the economy asks of the registry: ids ascend with the epoch of registration.
+/// @dev What the economy asks of the registry: ids ascend with the epoch of registration, none is given twice.
 contract RegistryStandIn {
     uint16 public subnetCount;
     mapping(Netuid => uint64) public registeredEpochOf;
+    mapping(Netuid => uint64) public prunedFromOf;
 
     function add(
         uint64 epoch
@@ -37,10 +38,32 @@ contract RegistryStandIn {
         registeredEpochOf[netuid] = epoch;
     }
 
+    function prune(
+        Netuid netuid,
+        uint64 from
+    ) external {
+        prunedFromOf[netuid] = from;
+    }
+
     function exists(
         Netuid netuid
     ) external view returns (bool) {
         return !netuid.isZero() && Netuid.unwrap(netuid) <= subnetCount;
+    }
+
+    function liveAt(
+        uint64 epoch
+    ) external view returns (uint16[] memory netuids) {
+        netuids = new uint16[](subnetCount);
+        uint256 found = 0;
+        for (uint16 id = 1; id <= subnetCount; ++id) {
+            uint64 prunedFrom = prunedFromOf[Netuid.wrap(id)];
+            if (registeredEpochOf[Netuid.wrap(id)] > epoch || (prunedFrom != 0 && prunedFrom <= epoch)) continue;
+            netuids[found++] = id;
+        }
+        assembly ("memory-safe") {
+            mstore(netuids, found)
+        }
     }
 }
 
@@ -174,14 +197,15 @@ abstract contract EconomyWorld is Test {
             tndm: tndm_,
             usdc: address(usdc),
             desk: desk,
-            registry: address(registry),
             controller: address(controller),
             gate: address(gate),
             openDelay: 7 days,
             lotInterval: 1 days,
             lotDuration: 2 days,
             halfLife: 1 hours,
+            revenueHalfLife: 30 days,
             maxLot: 10_000e6,
+            pricingLot: 1e6,
             genesisPrice: 20e18,
             genesisFloor: 5e18
         });

@@ -134,21 +134,21 @@ contract OracleStand {
     }
 }
 
-/// @notice A stake that remembers which uids were vacated.
+/// @notice A stake that remembers whose seats changed; the zero address stands for all of a pruned subnet.
 contract StakingStand {
-    mapping(Netuid => uint16[]) private _left;
+    mapping(Netuid => address[]) private _changed;
 
-    function onNeuronLeft(
+    function onSeatsChanged(
         Netuid netuid,
-        uint16 uid
+        address hotkey
     ) external {
-        _left[netuid].push(uid);
+        _changed[netuid].push(hotkey);
     }
 
-    function leftOf(
+    function changedIn(
         Netuid netuid
-    ) external view returns (uint16[] memory) {
-        return _left[netuid];
+    ) external view returns (address[] memory) {
+        return _changed[netuid];
     }
 }
 

@@ -88,6 +88,8 @@ abstract contract SuiteTest is Test {
     BurnAuction internal auction;
     SubnetRegistry internal registry;
     Staking internal staking;
+    /// @dev Who slashes: a test that has no proof to show calls from here.
+    address internal slashing = makeActor("slashing");
     EmissionController internal controller;
     KeeperSet internal keeperSet;
     EpochOracle internal oracle;
@@ -468,14 +470,15 @@ abstract contract SuiteTest is Test {
             tndm: address(tndm),
             usdc: address(usdc),
             desk: address(desk),
-            registry: address(registry),
             controller: address(controller),
             gate: address(gate),
             openDelay: AUCTION_DELAY,
             lotInterval: LOT_INTERVAL,
             lotDuration: 60,
             halfLife: 20,
+            revenueHalfLife: 1000,
             maxLot: 10_000e6,
+            pricingLot: 1e6,
             genesisPrice: 40e18,
             genesisFloor: 5e18
         });
@@ -573,14 +576,20 @@ abstract contract SuiteTest is Test {
             pools: address(pools),
             registry: address(registry),
             gate: address(gate),
+            slashing: slashing,
             genesis: GENESIS,
             epochLength: LENGTH,
             unbondingPeriod: UNBONDING,
             virtualFade: 10_000,
             minimumStakeShare: 0.005e18,
+            minimumDelegation: 1,
             rootWeightStart: 0.5e18,
             rootWeightFloor: 0.1e18,
-            rootWeightGlide: 10_000
+            rootWeightGlide: 10_000,
+            takeDefault: 11_796,
+            takeBound: 11_796,
+            takeStep: 655,
+            takePeriod: 1000
         });
         _put("staking", type(Staking).creationCode, abi.encode(stakingConfig, mesh));
     }

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.35;
+
+import { Netuid } from "../types/Types.sol";
+import { IStakedVotes } from "./IStakedVotes.sol";
+import { StakingBase } from "./StakingBase.sol";
+import { IVotes } from "@openzeppelin/contracts/governance/utils/IVotes.sol";
+import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import { Checkpoints } from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
+import { Time } from "@openzeppelin/contracts/utils/types/Time.sol";
+
+/// @title Votes of what is staked, as documented on IStakedVotes
+abstract contract StakedVotes is StakingBase {
+    using Checkpoints for Checkpoints.Trace208;
+    using SafeCast for uint256;
+
+    /// @dev One word. `units` is the sum over the account's positions under the netuid; `chosen` says that the delegate was chosen
+    /// here and not in the token.
+    struct Voter {
+        address delegate;
+        uint88 units;
+        bool chosen;
+    }
+
+    mapping(Netuid => mapping(address account => Voter)) private _voters;
+    mapping(Netuid => mapping(address delegate => Checkpoints.Trace208)) private _votes;
+
+    /// @inheritdoc IStakedVotes
+    function delegate(
+        Netuid netuid,
+        address to
+    ) external {
+        Voter storage voter = _voters[netuid][msg.sender];
+        voter.chosen = true;
+        _setDelegate(netuid, msg.sender, voter, to);
+    }
+
+    /// @inheritdoc IStakedVotes
+    function delegateOf(
+        Netuid netuid,
+        address account
+    ) external view returns (address) {
+        return _voters[netuid][account].delegate;
+    }
+
+    /// @inheritdoc IStakedVotes
+    function votingUnitsOf(
+        Netuid netuid,
+        address account
+    ) external view returns (uint256) {
+        return _voters[netuid][account].units;
+    }
+
+    /// @inheritdoc IStakedVotes
+    function getVotes(
+        Netuid netuid,
+        address account
+    ) external view returns (uint256) {
+        return _votes[netuid][account].latest();
+    }
+
+    /// @inheritdoc IStakedVotes
+    function getPastVotes(
+        Netuid netuid,
+        address account,
+        uint256 timepoint
+    ) external view returns (uint256) {
+        uint48 clock = Time.timestamp();
+        if (timepoint >= clock) revert Staking_FutureLookup(timepoint, clock);
+        return _votes[netuid][account].upperLookupRecent(timepoint.toUint48());
+    }
+
+    /// @dev A position of the account changes its units from `previous` to `units`.
+    /// @param token If not zero, it is asked whom the account has delegated to, unless the account has chosen here.
+    function _moveUnits(
+        Netuid netuid,
+        address account,
+        uint256 previous,
+        uint256 units,
+        IERC20 token
+    ) internal {
+        Voter storage voter = _voters[netuid][account];
+        if (units != previous) {
+            voter.units = (voter.units + units - previous).toUint88();
+            _pushVotes(netuid, voter.delegate, previous, units);
+        }
+        if (address(token) == address(0) || voter.chosen) return;
+        address to = IVotes(address(token)).delegates(account);
+        if (to != voter.delegate) _setDelegate(netuid, account, voter, to);
+    }
+
+    function _setDelegate(
+        Netuid netuid,
+        address account,
+        Voter storage voter,
+        address to
+    ) private {
+        address from = voter.delegate;
+        voter.delegate = to;
+        emit StakedVotesDelegated(netuid, account, from, to);
+        if (from == to) return;
+        _pushVotes(netuid, from, voter.units, 0);
+        _pushVotes(netuid, to, 0, voter.units);
+    }
+
+    /// @dev Replaces `removed` of the delegate's votes by `added`.
+    function _pushVotes(
+        Netuid netuid,
+        address to,
+        uint256 removed,
+        uint256 added
+    ) private {
+        if (to == address(0) || removed == added) return;
+        Checkpoints.Trace208 storage trace = _votes[netuid][to];
+        uint256 previous = trace.latest();
+        uint256 votes = previous + added - removed;
+        trace.push(Time.timestamp(), votes.toUint208());
+        emit StakedVotesChanged(netuid, to, previous, votes);
+    }
+}
