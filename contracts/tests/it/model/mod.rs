@@ -2,6 +2,9 @@
 //! instead of packed words. Nothing here knows of an EVM; `differential` runs it beside the bytecode.
 
 pub(crate) mod credits;
+pub(crate) mod emission;
+pub(crate) mod pools;
+pub(crate) mod staking;
 
 use std::collections::BTreeSet;
 
