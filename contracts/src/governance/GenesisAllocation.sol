@@ -2,19 +2,15 @@
 pragma solidity 0.8.35;
 
 import { WAD } from "../types/Types.sol";
-import { IGenesisAllocation, ILaunchGate } from "./ILaunchGate.sol";
-import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
-import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
-import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
+import { IGenesisAllocation } from "./IGenesisAllocation.sol";
+import { IVestingVotes } from "./IVestingVotes.sol";
+import { VestingVotes, vestedDown } from "./VestingVotes.sol";
+import { EIP712 } from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 
 /// @title GenesisAllocation
-/// @notice Promises, units and errors are documented on IGenesisAllocation (in ILaunchGate.sol).
-contract GenesisAllocation is IGenesisAllocation {
-    using SafeERC20 for IERC20;
-
-    IERC20 public immutable TNDM;
-    ILaunchGate public immutable GATE;
-    uint256 private immutable _IMMEDIATE;
+/// @notice Promises, units and errors are documented on IGenesisAllocation.
+contract GenesisAllocation is IGenesisAllocation, VestingVotes {
+    uint256 private immutable IMMEDIATE;
 
     Allocation[] private _allocations;
     mapping(uint256 id => uint256) private _released;
@@ -23,19 +19,19 @@ contract GenesisAllocation is IGenesisAllocation {
         address tndm,
         address gate,
         Allocation[] memory allocations
-    ) {
-        TNDM = IERC20(tndm);
-        GATE = ILaunchGate(gate);
+    ) VestingVotes(tndm, gate) EIP712("Tandem Genesis Allocation", "1") {
         uint256 immediate = 0;
         for (uint256 i = 0; i < allocations.length; ++i) {
             Allocation memory a = allocations[i];
             if (a.beneficiary == address(0) || a.amount == 0 || a.immediateShare > WAD) {
                 revert GenesisAllocation_BadAllocation(i);
             }
-            immediate += _vestedDown(a, 0);
+            immediate += _vested(a, 0);
             _allocations.push(a);
+            _promise(a.beneficiary, a.amount);
+            emit Allocated(i, a.beneficiary, a.amount, a.duration, a.immediateShare, a.label);
         }
-        _IMMEDIATE = immediate;
+        IMMEDIATE = immediate;
     }
 
     /// @inheritdoc IGenesisAllocation
@@ -46,7 +42,7 @@ contract GenesisAllocation is IGenesisAllocation {
         if (amount == 0) revert GenesisAllocation_NothingReleasable(id);
         _released[id] += amount;
         address beneficiary = _allocations[id].beneficiary;
-        TNDM.safeTransfer(beneficiary, amount);
+        _pay(beneficiary, amount);
         emit Released(id, beneficiary, amount);
     }
 
@@ -55,8 +51,8 @@ contract GenesisAllocation is IGenesisAllocation {
         uint256 id
     ) public view returns (uint256) {
         Allocation memory a = allocationOf(id);
-        uint256 opened = GATE.marketsOpenedAt();
-        return opened == 0 ? 0 : _vestedDown(a, block.timestamp - opened) - _released[id];
+        (bool open, uint256 elapsed) = _sinceMarkets();
+        return open ? _vested(a, elapsed) - _released[id] : 0;
     }
 
     /// @inheritdoc IGenesisAllocation
@@ -66,9 +62,9 @@ contract GenesisAllocation is IGenesisAllocation {
         return _released[id];
     }
 
-    /// @inheritdoc IGenesisAllocation
+    /// @inheritdoc IVestingVotes
     function immediatelyClaimable() external view returns (uint256) {
-        return _IMMEDIATE;
+        return IMMEDIATE;
     }
 
     /// @inheritdoc IGenesisAllocation
@@ -84,13 +80,10 @@ contract GenesisAllocation is IGenesisAllocation {
         return _allocations.length;
     }
 
-    /// @dev What has vested `elapsed` seconds after markets opened.
-    function _vestedDown(
+    function _vested(
         Allocation memory a,
         uint256 elapsed
     ) private pure returns (uint256) {
-        if (elapsed >= a.duration) return a.amount;
-        uint256 immediate = Math.mulDiv(a.amount, a.immediateShare, WAD);
-        return immediate + Math.mulDiv(a.amount - immediate, elapsed, a.duration);
+        return vestedDown(a.amount, a.immediateShare, elapsed, a.duration);
     }
 }

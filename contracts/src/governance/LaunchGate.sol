@@ -8,7 +8,9 @@ import { IAlphaPools } from "../market/IAlphaPools.sol";
 import { ISubnetRegistry } from "../subnet/ISubnetRegistry.sol";
 import { IComputeCredit } from "../token/IComputeCredit.sol";
 import { Netuid, Phase, WAD } from "../types/Types.sol";
-import { IGenesisAllocation, ILaunchGate } from "./ILaunchGate.sol";
+import { IGovernorStack } from "./IGovernorStack.sol";
+import { ILaunchGate } from "./ILaunchGate.sol";
+import { IVestingVotes } from "./IVestingVotes.sol";
 import { TimelockController } from "@openzeppelin/contracts/governance/TimelockController.sol";
 import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
@@ -31,14 +33,18 @@ contract LaunchGate is ILaunchGate {
     IAlphaPools public immutable POOLS;
     TimelockController public immutable TIMELOCK;
     address public immutable COUNCIL;
-    address public immutable SUCCESSOR;
-    IGenesisAllocation public immutable ALLOCATION;
+    IGovernorStack public immutable SUCCESSOR;
+    IVestingVotes public immutable ALLOCATION;
+    IVestingVotes public immutable AIRDROP;
     uint64 public immutable NOTICE;
     uint64 public immutable PUBLIC_AFTER;
     uint64 public immutable TOKEN_PERIOD;
     uint256 public immutable CLAIMABLE;
     uint256 public immutable POOL_SEED;
     uint256 public immutable INITIAL_PRICE;
+
+    /// @dev Genesis votes that must be delegated, in quorum floors: a quorum must be within reach without everybody voting.
+    uint256 private constant FLOORS = 2;
 
     /// @dev Set once, in the constructor.
     Thresholds private _thresholds;
@@ -57,6 +63,7 @@ contract LaunchGate is ILaunchGate {
     constructor(
         Config memory config
     ) {
+        if (config.successor == address(0) || config.council == address(0)) revert LaunchGate_BadConfig();
         TNDM = IERC20(config.tndm);
         USDC = IERC20(config.usdc);
         CREDIT = IComputeCredit(config.credit);
@@ -67,8 +74,9 @@ contract LaunchGate is ILaunchGate {
         POOLS = IAlphaPools(config.pools);
         TIMELOCK = TimelockController(payable(config.timelock));
         COUNCIL = config.council;
-        SUCCESSOR = config.successor;
-        ALLOCATION = IGenesisAllocation(config.allocation);
+        SUCCESSOR = IGovernorStack(config.successor);
+        ALLOCATION = IVestingVotes(config.allocation);
+        AIRDROP = IVestingVotes(config.airdrop);
         NOTICE = config.notice;
         PUBLIC_AFTER = config.publicAfter;
         TOKEN_PERIOD = config.tokenPeriod;
@@ -108,8 +116,10 @@ contract LaunchGate is ILaunchGate {
             revert LaunchGate_NotCouncil(msg.sender, publicFrom);
         }
         _checkThresholds();
+        _checkVotes();
         if (metAt == 0) _recordMet();
         announcedAt = block.timestamp.toUint64();
+        CREDIT.takeSnapshot();
         emit Announced(announcedAt + NOTICE, msg.sender);
     }
 
@@ -119,6 +129,8 @@ contract LaunchGate is ILaunchGate {
         if (announcedAt == 0) revert LaunchGate_NotAnnounced();
         uint256 opensAt = uint256(announcedAt) + NOTICE;
         if (block.timestamp < opensAt) revert LaunchGate_TooEarly(opensAt);
+        _checkThresholds();
+        _checkVotes();
         tokenOpenedAt = block.timestamp.toUint64();
 
         bytes32 proposer = TIMELOCK.PROPOSER_ROLE();
@@ -126,10 +138,8 @@ contract LaunchGate is ILaunchGate {
         bytes32 admin = TIMELOCK.DEFAULT_ADMIN_ROLE();
         TIMELOCK.revokeRole(proposer, COUNCIL);
         TIMELOCK.revokeRole(canceller, COUNCIL);
-        if (SUCCESSOR != address(0)) {
-            TIMELOCK.grantRole(proposer, SUCCESSOR);
-            TIMELOCK.grantRole(canceller, SUCCESSOR);
-        }
+        TIMELOCK.grantRole(proposer, address(SUCCESSOR));
+        TIMELOCK.grantRole(canceller, address(SUCCESSOR));
         TIMELOCK.grantRole(admin, address(TIMELOCK));
         TIMELOCK.renounceRole(admin, address(this));
         emit TokenOpened(tokenOpenedAt);
@@ -140,8 +150,8 @@ contract LaunchGate is ILaunchGate {
         if (phase() != Phase.Token) revert LaunchGate_WrongPhase(phase());
         uint256 opensAt = uint256(tokenOpenedAt) + TOKEN_PERIOD;
         if (block.timestamp < opensAt) revert LaunchGate_TooEarly(opensAt);
-        uint256 claimable = ALLOCATION.immediatelyClaimable();
-        if (claimable < CLAIMABLE) revert LaunchGate_TooLittleClaimable(claimable, CLAIMABLE);
+        uint256 free = claimable();
+        if (free < CLAIMABLE) revert LaunchGate_TooLittleClaimable(free, CLAIMABLE);
         marketsOpenedAt = block.timestamp.toUint64();
 
         // Before markets the registry takes no new subnets: all there are are genesis subnets.
@@ -172,6 +182,16 @@ contract LaunchGate is ILaunchGate {
         cleanFor = since == 0 ? 0 : (block.timestamp - since).toUint64();
     }
 
+    /// @inheritdoc ILaunchGate
+    function genesisVotes() public view returns (uint256 delegated, uint256 needed) {
+        return (ALLOCATION.delegatedVotes(), FLOORS * SUCCESSOR.quorumFloor());
+    }
+
+    /// @inheritdoc ILaunchGate
+    function claimable() public view returns (uint256) {
+        return ALLOCATION.immediatelyClaimable() + AIRDROP.immediatelyClaimable();
+    }
+
     function _recordMet() private {
         metAt = block.timestamp.toUint64();
         emit ThresholdsMet(metAt);
@@ -183,5 +203,10 @@ contract LaunchGate is ILaunchGate {
         if (
             margin < needed.buybackMargin || contributors < needed.verifiedContributors || cleanFor < needed.cleanPeriod
         ) revert LaunchGate_ThresholdsNotMet(margin, contributors, cleanFor);
+    }
+
+    function _checkVotes() private view {
+        (uint256 delegated, uint256 needed) = genesisVotes();
+        if (delegated < needed) revert LaunchGate_TooFewVotes(delegated, needed);
     }
 }

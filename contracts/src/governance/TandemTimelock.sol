@@ -1,24 +1,38 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.35;
 
+import { ITandemTimelock } from "./ITandemTimelock.sol";
+import { IAccessManaged } from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
 import { TimelockController } from "@openzeppelin/contracts/governance/TimelockController.sol";
 
-/// @title The governance timelock: the one administrator of the suite's AccessManager.
-/// @notice OpenZeppelin's TimelockController with one rule more. While a launch gate administers it, it does not administer itself and
-/// refuses to schedule calls to itself: the council of the mesh phase can neither give its roles to anybody else nor leave such a
-/// call in the queue for later, so that it has lost them all once the gate takes them away [GV-1]. The gate makes the timelock its own
-/// administrator in the same transaction.
-contract TandemTimelock is TimelockController {
-    error TandemTimelock_NotSelfAdministered();
+/// @title TandemTimelock
+/// @notice Promises, units and errors are documented on ITandemTimelock.
+contract TandemTimelock is ITandemTimelock, TimelockController {
+    uint256 private constant WORD = 32;
 
-    /// @param admin The launch gate; zero makes this a plain, self-administered timelock.
+    /// @notice The launch gate; zero for a plain timelock.
+    address public immutable GATE;
+    /// @notice The AccessManager whose contracts may be called in the mesh phase.
+    address public immutable ACCESS;
+
+    /// @dev Operations that lapse when the mesh phase ends.
+    mapping(bytes32 id => bool) private _ofMesh;
+
+    /// @param minDelay Seconds between scheduling and execution, at least.
+    /// @param proposers They may cancel too.
+    /// @param executors The zero address lets everybody execute.
+    /// @param gate The launch gate, which administers until it opens the token; zero makes this a plain timelock.
+    /// @param access The suite's AccessManager; not read without a gate.
     constructor(
         uint256 minDelay,
         address[] memory proposers,
         address[] memory executors,
-        address admin
-    ) TimelockController(minDelay, proposers, executors, admin) {
-        if (admin != address(0)) _revokeRole(DEFAULT_ADMIN_ROLE, address(this));
+        address gate,
+        address access
+    ) TimelockController(minDelay, proposers, executors, gate) {
+        GATE = gate;
+        ACCESS = access;
+        if (gate != address(0)) _revokeRole(DEFAULT_ADMIN_ROLE, address(this));
     }
 
     /// @inheritdoc TimelockController
@@ -30,8 +44,9 @@ contract TandemTimelock is TimelockController {
         bytes32 salt,
         uint256 delay
     ) public override {
-        _checkTarget(target);
+        if (inMesh()) _checkTarget(target);
         super.schedule(target, value, data, predecessor, salt, delay);
+        _note(hashOperation(target, value, data, predecessor, salt));
     }
 
     /// @inheritdoc TimelockController
@@ -43,17 +58,48 @@ contract TandemTimelock is TimelockController {
         bytes32 salt,
         uint256 delay
     ) public override {
+        if (inMesh()) _checkTargets(targets);
+        super.scheduleBatch(targets, values, payloads, predecessor, salt, delay);
+        _note(hashOperationBatch(targets, values, payloads, predecessor, salt));
+    }
+
+    /// @notice When an operation becomes executable; 1 if it is done, 0 if it is unknown or has lapsed.
+    function getTimestamp(
+        bytes32 id
+    ) public view override returns (uint256 timestamp) {
+        timestamp = super.getTimestamp(id);
+        if (timestamp > DONE_TIMESTAMP && _ofMesh[id] && !inMesh()) return 0;
+    }
+
+    /// @inheritdoc ITandemTimelock
+    function inMesh() public view returns (bool) {
+        return GATE != address(0) && hasRole(DEFAULT_ADMIN_ROLE, GATE);
+    }
+
+    /// @dev Remembers in which phase an operation was scheduled last; after it was, for until then it may be one that lapsed.
+    function _note(
+        bytes32 id
+    ) private {
+        bool mesh = inMesh();
+        if (_ofMesh[id] != mesh) _ofMesh[id] = mesh;
+    }
+
+    function _checkTargets(
+        address[] calldata targets
+    ) private view {
         for (uint256 i = 0; i < targets.length; ++i) {
             _checkTarget(targets[i]);
         }
-        super.scheduleBatch(targets, values, payloads, predecessor, salt, delay);
     }
 
     function _checkTarget(
         address target
     ) private view {
-        if (target == address(this) && !hasRole(DEFAULT_ADMIN_ROLE, address(this))) {
-            revert TandemTimelock_NotSelfAdministered();
+        if (target == address(this)) revert TandemTimelock_NotSelfAdministered();
+        (bool answered, bytes memory answer) = target.staticcall(abi.encodeCall(IAccessManaged.authority, ()));
+        // Compared as a number: decoding an address would revert on what is none.
+        if (!answered || answer.length != WORD || abi.decode(answer, (uint256)) != uint160(ACCESS)) {
+            revert TandemTimelock_NotGoverned(target);
         }
     }
 }

@@ -8,79 +8,38 @@ import { Netuid, WAD } from "../types/Types.sol";
 import { ConstantProduct } from "./ConstantProduct.sol";
 import { EpochPrices } from "./EpochPrices.sol";
 import { IAlphaPools } from "./IAlphaPools.sol";
+import { History, Ledger, PoolPacking, Reserves, Running } from "./PoolPacking.sol";
+import { PoolRedemption } from "./PoolRedemption.sol";
 import { PoolReserves } from "./PoolReserves.sol";
 import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import { ERC20Burnable } from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Burnable.sol";
 import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
-import { Arrays } from "@openzeppelin/contracts/utils/Arrays.sol";
-import { ReentrancyGuardTransient } from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
-import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
-import { Checkpoints } from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
 
 /// @title AlphaPools
 /// @notice See {IAlphaPools}.
-contract AlphaPools is PoolReserves, ReentrancyGuardTransient {
-    using SafeCast for uint256;
+contract AlphaPools is PoolRedemption {
+    using PoolPacking for uint256;
+    using PoolPacking for Running;
+    using PoolPacking for Ledger;
+    using PoolPacking for History;
     using SafeERC20 for IERC20;
-    using Checkpoints for Checkpoints.Trace208;
 
     /// @dev A pool is born with at most 10 % of the supply.
     uint256 private constant MAX_SEED = MAX_SUPPLY / 10;
-    IAlphaFactory public immutable FACTORY;
-    address public immutable REGISTRY;
     address public immutable GATE;
-    address public immutable CONTROLLER;
     address public immutable DISTRIBUTOR;
-    uint256 public immutable FEE_RATE;
-
-    Netuid[] private _netuids;
 
     constructor(
         Config memory config
     )
         EpochClock(config.genesis, config.epochLength)
-        EpochPrices(config.emaRate, config.emaHalfAge)
+        EpochPrices(config.controller, config.emaRate, config.emaHalfAge)
         PoolReserves(config)
+        PoolRedemption(config.registry)
     {
-        FACTORY = IAlphaFactory(config.factory);
-        REGISTRY = config.registry;
         GATE = config.gate;
-        CONTROLLER = config.controller;
         DISTRIBUTOR = config.distributor;
-        FEE_RATE = config.feeRate;
-    }
-
-    /// @inheritdoc IAlphaPools
-    function create(
-        Netuid netuid,
-        uint256 tndm,
-        uint256 initialPrice
-    ) external nonReentrant returns (address token) {
-        if (msg.sender != REGISTRY && msg.sender != GATE) revert AlphaPools_OnlyRegistryOrGate(msg.sender);
-        if (_states[netuid].token != address(0)) revert AlphaPools_PoolExists(netuid);
-        if (tndm == 0 || initialPrice == 0) revert AlphaPools_EmptySeed();
-        uint256 alpha = Math.min(Math.mulDiv(tndm, WAD, initialPrice), MAX_SEED);
-        if (alpha == 0) revert AlphaPools_EmptySeed();
-
-        token = FACTORY.create(netuid);
-        uint64 epoch = currentEpoch();
-        _states[netuid] = State({
-            tndm: tndm.toUint128(),
-            alpha: alpha.toUint128(),
-            burnable: 0,
-            flushEpoch: epoch,
-            pending: 0,
-            pourEpoch: epoch,
-            createdEpoch: epoch,
-            issued: alpha.toUint128(),
-            token: token
-        });
-        _startPrices(netuid, ConstantProduct.price(tndm, alpha), initialPrice.toUint128());
-        _injected[netuid].push(uint256(epoch).toUint48(), alpha.toUint208());
-        _netuids.push(netuid);
-        emit PoolCreated(netuid, token, tndm, alpha);
-        TNDM.safeTransferFrom(msg.sender, address(this), tndm);
     }
 
     /// @inheritdoc IAlphaPools
@@ -90,12 +49,14 @@ contract AlphaPools is PoolReserves, ReentrancyGuardTransient {
         uint256 minAlphaOut,
         uint256 deadline
     ) external nonReentrant returns (uint256 alphaOut) {
-        if (block.timestamp > deadline) revert AlphaPools_Expired(deadline);
-        State storage s = _enter(netuid);
-        alphaOut = _buy(netuid, s, tndmIn);
-        if (alphaOut < minAlphaOut) revert AlphaPools_TooLittleOut(alphaOut, minAlphaOut);
+        _checkDeadline(deadline);
+        _checkAmount(tndmIn);
+        Words storage w = _words[netuid];
+        (Reserves memory r, Running memory b) = _touch(netuid, w);
+        alphaOut = _buy(netuid, w, r, b, tndmIn);
+        _checkOutput(alphaOut, minAlphaOut);
         TNDM.safeTransferFrom(msg.sender, address(this), tndmIn);
-        IERC20(s.token).safeTransfer(msg.sender, alphaOut);
+        _tokenOf(netuid).safeTransfer(msg.sender, alphaOut);
     }
 
     /// @inheritdoc IAlphaPools
@@ -105,19 +66,116 @@ contract AlphaPools is PoolReserves, ReentrancyGuardTransient {
         uint256 minTndmOut,
         uint256 deadline
     ) external nonReentrant returns (uint256 tndmOut) {
-        if (block.timestamp > deadline) revert AlphaPools_Expired(deadline);
-        if (alphaIn == 0) revert AlphaPools_ZeroAmount();
-        State storage s = _enter(netuid);
-        uint256 fee;
-        (tndmOut, fee) = ConstantProduct.sellDown(s.tndm, s.alpha, alphaIn, FEE_RATE);
-        if (tndmOut < minTndmOut) revert AlphaPools_TooLittleOut(tndmOut, minTndmOut);
-        uint256 toBurn = ConstantProduct.burnedHalfDown(fee);
-        s.tndm = (s.tndm - tndmOut - toBurn).toUint128();
-        s.alpha = (s.alpha + alphaIn).toUint128();
-        s.burnable += toBurn.toUint128();
-        emit Swapped(netuid, msg.sender, false, alphaIn, tndmOut, fee);
-        IERC20(s.token).safeTransferFrom(msg.sender, address(this), alphaIn);
+        _checkDeadline(deadline);
+        _checkAmount(alphaIn);
+        Words storage w = _words[netuid];
+        (Reserves memory r, Running memory b) = _touch(netuid, w);
+        tndmOut = _sell(netuid, w, r, b, alphaIn);
+        _checkOutput(tndmOut, minTndmOut);
+        _tokenOf(netuid).safeTransferFrom(msg.sender, address(this), alphaIn);
         TNDM.safeTransfer(msg.sender, tndmOut);
+    }
+
+    /// @inheritdoc IAlphaPools
+    function buyUntil(
+        Netuid netuid,
+        uint256 tndmIn,
+        uint256 maxPrice,
+        uint256 minAlphaOut,
+        address to,
+        uint256 deadline
+    ) external nonReentrant returns (uint256 tndmUsed, uint256 alphaOut) {
+        _checkDeadline(deadline);
+        Words storage w = _words[netuid];
+        (Reserves memory r, Running memory b) = _touch(netuid, w);
+        tndmUsed = _fillable(r, tndmIn, maxPrice, true);
+        alphaOut = _buy(netuid, w, r, b, tndmUsed);
+        _checkOutput(alphaOut, minAlphaOut);
+        TNDM.safeTransferFrom(msg.sender, address(this), tndmUsed);
+        _tokenOf(netuid).safeTransfer(to, alphaOut);
+    }
+
+    /// @inheritdoc IAlphaPools
+    function sellUntil(
+        Netuid netuid,
+        uint256 alphaIn,
+        uint256 minPrice,
+        uint256 minTndmOut,
+        address to,
+        uint256 deadline
+    ) external nonReentrant returns (uint256 alphaUsed, uint256 tndmOut) {
+        _checkDeadline(deadline);
+        Words storage w = _words[netuid];
+        (Reserves memory r, Running memory b) = _touch(netuid, w);
+        alphaUsed = _fillable(r, alphaIn, minPrice, false);
+        tndmOut = _sell(netuid, w, r, b, alphaUsed);
+        _checkOutput(tndmOut, minTndmOut);
+        _tokenOf(netuid).safeTransferFrom(msg.sender, address(this), alphaUsed);
+        TNDM.safeTransfer(to, tndmOut);
+    }
+
+    /// @inheritdoc IAlphaPools
+    function swap(
+        Netuid from,
+        Netuid to,
+        uint256 alphaIn,
+        uint256 minAlphaOut,
+        uint256 deadline
+    ) external nonReentrant returns (uint256 alphaOut) {
+        _checkDeadline(deadline);
+        _checkAmount(alphaIn);
+        if (from == to) revert AlphaPools_SamePool(from);
+        alphaOut = _swap(from, to, alphaIn);
+        _checkOutput(alphaOut, minAlphaOut);
+        _tokenOf(from).safeTransferFrom(msg.sender, address(this), alphaIn);
+        _tokenOf(to).safeTransfer(msg.sender, alphaOut);
+    }
+
+    /// @inheritdoc IAlphaPools
+    function pour(
+        Netuid netuid
+    ) external nonReentrant returns (uint256 tndm, uint256 alpha) {
+        Words storage w = _words[netuid];
+        (Reserves memory r, Running memory b,) = _observeOrEnter(netuid, w);
+        return _pour(netuid, w, r, b);
+    }
+
+    /// @inheritdoc IAlphaPools
+    function flushFees(
+        Netuid netuid
+    ) external nonReentrant returns (uint256 burned) {
+        Words storage w = _words[netuid];
+        burned = w.reserves.unpackReserves().burnable;
+        (Reserves memory r,) = _touch(netuid, w);
+        burned -= r.burnable;
+    }
+
+    /// @inheritdoc IAlphaPools
+    function create(
+        Netuid netuid,
+        uint256 tndm,
+        uint256 initialPrice
+    ) external nonReentrant returns (address token) {
+        if (msg.sender != REGISTRY && msg.sender != GATE) revert AlphaPools_OnlyRegistryOrGate(msg.sender);
+        Words storage w = _words[netuid];
+        if (w.running != 0) revert AlphaPools_PoolExists(netuid);
+        if (tndm == 0 || initialPrice == 0) revert AlphaPools_EmptySeed();
+        uint256 alpha = Math.min(Math.mulDiv(tndm, WAD, initialPrice), MAX_SEED);
+        if (alpha == 0) revert AlphaPools_EmptySeed();
+
+        uint64 epoch = currentEpoch();
+        Running memory b;
+        b.price = ConstantProduct.price(PoolPacking.checked(tndm), alpha);
+        b.createdEpoch = epoch;
+        b.poured = true; // the first pour waits for the next epoch
+        _restart(b, epoch);
+        _store(w, Reserves({ tndm: tndm, alpha: alpha, burnable: 0 }), b);
+        w.ledger = Ledger({ ema: initialPrice, pending: 0, issued: alpha, oddNext: epoch & 1 == 1 }).pack();
+        w.history = History({ injected: alpha, lastTwap: 0, stopEpoch: 0 }).pack();
+        _netuids.push(netuid);
+        token = IAlphaFactory(FACTORY).create(netuid);
+        emit PoolCreated(netuid, token, tndm, alpha);
+        TNDM.safeTransferFrom(msg.sender, address(this), tndm);
     }
 
     /// @inheritdoc IAlphaPools
@@ -125,28 +183,33 @@ contract AlphaPools is PoolReserves, ReentrancyGuardTransient {
         Netuid netuid,
         uint256 tndmIn
     ) external nonReentrant returns (uint256 alphaBurned) {
-        if (msg.sender != REGISTRY) revert AlphaPools_OnlyRegistry(msg.sender);
+        _requireRegistry();
         if (tndmIn == 0) return 0;
-        State storage s = _enter(netuid);
-        alphaBurned = _buy(netuid, s, tndmIn);
+        _checkAmount(tndmIn);
+        Words storage w = _words[netuid];
+        (Reserves memory r, Running memory b) = _touch(netuid, w);
+        alphaBurned = _buy(netuid, w, r, b, tndmIn);
         TNDM.safeTransferFrom(msg.sender, address(this), tndmIn);
-        ERC20Burnable(s.token).burn(alphaBurned);
+        ERC20Burnable(address(_tokenOf(netuid))).burn(alphaBurned);
     }
 
     /// @inheritdoc IAlphaPools
-    function pour(
-        Netuid netuid
-    ) external nonReentrant returns (uint256 tndm, uint256 alpha) {
-        State storage s = _known(netuid);
-        _observe(netuid, _spot(s));
-        return _pour(netuid, s);
-    }
-
-    /// @inheritdoc IAlphaPools
-    function flushFees(
-        Netuid netuid
-    ) external nonReentrant returns (uint256 burned) {
-        return _flush(netuid, _known(netuid));
+    function closeEpoch(
+        Netuid netuid,
+        uint64 epoch
+    ) external returns (uint256 emaBefore, uint256 twap) {
+        _requireController();
+        Words storage w = _words[netuid];
+        Running memory b = w.running.unpackRunning();
+        if (b.price == 0 || epoch < b.createdEpoch) return (0, 0);
+        if (block.timestamp < endOf(epoch)) revert AlphaPools_EpochNotEnded(epoch);
+        Ledger memory l = w.ledger.unpackLedger();
+        if (l.oddNext != (epoch & 1 == 1)) revert AlphaPools_WrongEpoch(epoch);
+        l.oddNext = !l.oddNext;
+        if (epoch != b.createdEpoch) emaBefore = l.ema;
+        twap = _closingTwap(netuid, b, epoch);
+        l.ema = _emaAfter(l.ema, twap, b.createdEpoch, epoch);
+        w.ledger = l.pack();
     }
 
     /// @inheritdoc IAlphaPools
@@ -156,27 +219,13 @@ contract AlphaPools is PoolReserves, ReentrancyGuardTransient {
         uint256 alpha
     ) external {
         _requireController();
-        State storage s = _known(netuid);
-        uint256 issued = s.issued + alpha;
-        if (issued > MAX_SUPPLY) revert AlphaPools_SupplyExceeded(netuid, issued);
-        s.issued = issued.toUint128();
-        s.pending += tndm.toUint128();
-    }
-
-    /// @inheritdoc IAlphaPools
-    function closeEpoch(
-        Netuid netuid,
-        uint64 epoch
-    ) external returns (uint256 emaBefore, uint256 twap) {
-        _requireController();
-        State storage s = _known(netuid);
-        uint64 expected = _averageOf(netuid).nextEpoch;
-        if (epoch != expected) revert AlphaPools_WrongEpoch(epoch, expected);
-        if (block.timestamp < endOf(epoch)) revert AlphaPools_EpochNotEnded(epoch);
-        if (s.createdEpoch < epoch) emaBefore = _averageOf(netuid).ema;
-        uint256 ema;
-        (twap, ema) = _closePrices(netuid, _spot(s), s.createdEpoch);
-        emit EmaUpdated(netuid, epoch, twap, ema);
+        Words storage w = _words[netuid];
+        Ledger memory l = w.ledger.unpackLedger();
+        if (l.ema == 0) revert AlphaPools_UnknownPool(netuid);
+        l.pending += tndm;
+        l.issued += alpha;
+        if (l.issued > MAX_SUPPLY) revert AlphaPools_SupplyExceeded(netuid, l.issued);
+        w.ledger = l.pack();
     }
 
     /// @inheritdoc IAlphaPools
@@ -186,146 +235,84 @@ contract AlphaPools is PoolReserves, ReentrancyGuardTransient {
         uint256 amount
     ) external {
         if (msg.sender != DISTRIBUTOR) revert AlphaPools_OnlyDistributor(msg.sender);
-        IERC20 token = IERC20(_known(netuid).token);
         emit AlphaReleased(netuid, to, amount);
-        token.safeTransfer(to, amount);
-    }
-
-    /// @inheritdoc IAlphaPools
-    function quoteBuy(
-        Netuid netuid,
-        uint256 tndmIn
-    ) external view returns (uint256 alphaOut) {
-        (uint256 tndm, uint256 alpha) = _reservesAfterPour(netuid);
-        (alphaOut,) = ConstantProduct.buyDown(tndm, alpha, tndmIn, FEE_RATE);
-    }
-
-    /// @inheritdoc IAlphaPools
-    function quoteSell(
-        Netuid netuid,
-        uint256 alphaIn
-    ) external view returns (uint256 tndmOut) {
-        (uint256 tndm, uint256 alpha) = _reservesAfterPour(netuid);
-        (tndmOut,) = ConstantProduct.sellDown(tndm, alpha, alphaIn, FEE_RATE);
-    }
-
-    /// @inheritdoc IAlphaPools
-    function exists(
-        Netuid netuid
-    ) external view returns (bool) {
-        return _states[netuid].token != address(0);
-    }
-
-    /// @inheritdoc IAlphaPools
-    function poolOf(
-        Netuid netuid
-    ) external view returns (Pool memory) {
-        State storage s = _states[netuid];
-        return Pool({
-            token: s.token,
-            tndm: s.tndm,
-            alpha: s.alpha,
-            burnable: s.burnable,
-            pending: s.pending,
-            issued: s.issued,
-            createdEpoch: s.createdEpoch,
-            lastPourEpoch: s.pourEpoch,
-            lastFlushEpoch: s.flushEpoch
-        });
-    }
-
-    /// @inheritdoc IAlphaPools
-    function alphaOf(
-        Netuid netuid
-    ) external view returns (address token) {
-        return _states[netuid].token;
-    }
-
-    /// @inheritdoc IAlphaPools
-    function spotPrice(
-        Netuid netuid
-    ) external view returns (uint256) {
-        return _spot(_known(netuid));
-    }
-
-    /// @inheritdoc IAlphaPools
-    function emaOf(
-        Netuid netuid
-    ) external view returns (uint256) {
-        return _averageOf(netuid).ema;
-    }
-
-    /// @inheritdoc IAlphaPools
-    function lastTwapOf(
-        Netuid netuid
-    ) external view returns (uint256) {
-        return _averageOf(netuid).twap;
-    }
-
-    /// @inheritdoc IAlphaPools
-    function nextEpochOf(
-        Netuid netuid
-    ) external view returns (uint64) {
-        return _averageOf(netuid).nextEpoch;
-    }
-
-    /// @inheritdoc IAlphaPools
-    function medianEma() external view returns (uint256) {
-        uint256 count = _netuids.length;
-        if (count == 0) return 0;
-        uint256[] memory emas = new uint256[](count);
-        for (uint256 i = 0; i < count; ++i) {
-            emas[i] = _averageOf(_netuids[i]).ema;
-        }
-        Arrays.sort(emas);
-        return Math.average(emas[(count - 1) / 2], emas[count / 2]);
-    }
-
-    /// @inheritdoc IAlphaPools
-    function circulatingAlpha(
-        Netuid netuid
-    ) external view returns (uint256) {
-        IERC20 token = IERC20(_states[netuid].token);
-        if (address(token) == address(0)) return 0;
-        return token.totalSupply() - token.balanceOf(address(this));
-    }
-
-    /// @inheritdoc IAlphaPools
-    function issuedAt(
-        Netuid netuid,
-        uint64 epoch
-    ) external view returns (uint256) {
-        Checkpoints.Trace208 storage injected = _injected[netuid];
-        uint256 budgets = _states[netuid].issued - injected.latest();
-        return budgets + injected.upperLookupRecent(uint256(epoch).toUint48());
-    }
-
-    /// @dev What precedes every swap: sum up the price that stood until now, and do an epoch's chores once.
-    function _enter(
-        Netuid netuid
-    ) private returns (State storage s) {
-        s = _known(netuid);
-        _observe(netuid, _spot(s));
-        _flush(netuid, s);
-        _pour(netuid, s);
+        _tokenOf(netuid).safeTransfer(to, amount);
     }
 
     function _buy(
         Netuid netuid,
-        State storage s,
+        Words storage w,
+        Reserves memory r,
+        Running memory b,
         uint256 tndmIn
     ) private returns (uint256 alphaOut) {
-        if (tndmIn == 0) revert AlphaPools_ZeroAmount();
         uint256 fee;
-        (alphaOut, fee) = ConstantProduct.buyDown(s.tndm, s.alpha, tndmIn, FEE_RATE);
+        (alphaOut, fee) = ConstantProduct.buyDown(r.tndm, r.alpha, tndmIn, FEE_RATE);
         uint256 toBurn = ConstantProduct.burnedHalfDown(fee);
-        s.tndm = (s.tndm + tndmIn - toBurn).toUint128();
-        s.alpha = (s.alpha - alphaOut).toUint128();
-        s.burnable += toBurn.toUint128();
+        r.tndm += tndmIn - toBurn;
+        r.alpha -= alphaOut;
+        r.burnable += toBurn;
+        _store(w, r, b);
         emit Swapped(netuid, msg.sender, true, tndmIn, alphaOut, fee);
     }
 
+    function _sell(
+        Netuid netuid,
+        Words storage w,
+        Reserves memory r,
+        Running memory b,
+        uint256 alphaIn
+    ) private returns (uint256 tndmOut) {
+        uint256 fee;
+        (tndmOut, fee) = _takeForAlpha(r, alphaIn);
+        _store(w, r, b);
+        emit Swapped(netuid, msg.sender, false, alphaIn, tndmOut, fee);
+    }
+
+    function _swap(
+        Netuid from,
+        Netuid to,
+        uint256 alphaIn
+    ) private returns (uint256 alphaOut) {
+        Words storage w = _words[from];
+        (Reserves memory r, Running memory b) = _touch(from, w);
+        (uint256 tndm, uint256 fee) = _takeForAlpha(r, alphaIn);
+        _store(w, r, b);
+        w = _words[to];
+        (r, b) = _touch(to, w);
+        alphaOut = ConstantProduct.alphaForDown(r.tndm, r.alpha, tndm);
+        r.tndm += tndm;
+        r.alpha -= alphaOut;
+        _store(w, r, b);
+        emit AlphaSwapped(from, to, msg.sender, alphaIn, tndm, alphaOut, fee);
+    }
+
+    /// @dev Alpha into the reserves, TNDM out of them, half of the fee set aside.
+    function _takeForAlpha(
+        Reserves memory r,
+        uint256 alphaIn
+    ) private view returns (uint256 tndmOut, uint256 fee) {
+        (tndmOut, fee) = ConstantProduct.sellDown(r.tndm, r.alpha, alphaIn, FEE_RATE);
+        uint256 toBurn = ConstantProduct.burnedHalfDown(fee);
+        r.tndm -= tndmOut + toBurn;
+        r.alpha += alphaIn;
+        r.burnable += toBurn;
+    }
+
     function _requireController() private view {
-        if (msg.sender != CONTROLLER) revert AlphaPools_OnlyController(msg.sender);
+        if (msg.sender != address(CONTROLLER)) revert AlphaPools_OnlyController(msg.sender);
+    }
+
+    function _checkDeadline(
+        uint256 deadline
+    ) private view {
+        if (block.timestamp > deadline) revert AlphaPools_Expired(deadline);
+    }
+
+    function _checkOutput(
+        uint256 amountOut,
+        uint256 minimum
+    ) private pure {
+        if (amountOut < minimum) revert AlphaPools_TooLittleOut(amountOut, minimum);
     }
 }

@@ -2,11 +2,13 @@
 pragma solidity 0.8.35;
 
 import { WAD } from "../types/Types.sol";
+import { LANE_MAX } from "./PoolPacking.sol";
 import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
 
 /// @title The arithmetic of a TNDM/alpha pool
-/// @notice Outputs round down and fees up, so that `tndm × alpha` never falls [AM-2]. The fee is TNDM on either side:
-/// half of it (rounded down) leaves the reserves to be burned, the rest stays in them.
+/// @notice Outputs round down, inputs and fees up, so that `tndm × alpha` never falls [AM-2]. The fee is TNDM on either side:
+/// half of it (rounded down) leaves the reserves to be burned, the rest stays in them. Amounts are below 2^85 and the fee rate is below one
+/// in WAD, so products of two of them need no wider arithmetic.
 library ConstantProduct {
     /// @notice Alpha for `tndmIn`: the fee is taken off the input.
     function buyDown(
@@ -15,9 +17,8 @@ library ConstantProduct {
         uint256 tndmIn,
         uint256 feeRate
     ) internal pure returns (uint256 alphaOut, uint256 fee) {
-        fee = Math.mulDiv(tndmIn, feeRate, WAD, Math.Rounding.Ceil);
-        uint256 net = tndmIn - fee;
-        alphaOut = Math.mulDiv(alpha, net, tndm + net);
+        fee = feeUp(tndmIn, feeRate);
+        alphaOut = alphaForDown(tndm, alpha, tndmIn - fee);
     }
 
     /// @notice TNDM for `alphaIn`: the fee is taken off the output.
@@ -27,9 +28,52 @@ library ConstantProduct {
         uint256 alphaIn,
         uint256 feeRate
     ) internal pure returns (uint256 tndmOut, uint256 fee) {
-        uint256 gross = Math.mulDiv(tndm, alphaIn, alpha + alphaIn);
-        fee = Math.mulDiv(gross, feeRate, WAD, Math.Rounding.Ceil);
+        uint256 gross = tndm * alphaIn / (alpha + alphaIn);
+        fee = feeUp(gross, feeRate);
         tndmOut = gross - fee;
+    }
+
+    /// @notice Alpha for TNDM off which the fee is taken already.
+    function alphaForDown(
+        uint256 tndm,
+        uint256 alpha,
+        uint256 netIn
+    ) internal pure returns (uint256 alphaOut) {
+        alphaOut = alpha * netIn / (tndm + netIn);
+    }
+
+    /// @notice The least TNDM, after fees, that brings at least `alphaOut`, which must be below `alpha`.
+    function netForUp(
+        uint256 tndm,
+        uint256 alpha,
+        uint256 alphaOut
+    ) internal pure returns (uint256 netIn) {
+        netIn = Math.ceilDiv(tndm * alphaOut, alpha - alphaOut);
+    }
+
+    /// @notice The least alpha that brings at least `gross` TNDM before fees, which must be below `tndm`.
+    function alphaInUp(
+        uint256 tndm,
+        uint256 alpha,
+        uint256 gross
+    ) internal pure returns (uint256 alphaIn) {
+        alphaIn = Math.ceilDiv(alpha * gross, tndm - gross);
+    }
+
+    /// @notice The least amount of which at least `net` is left after the fee.
+    function beforeFeeUp(
+        uint256 net,
+        uint256 feeRate
+    ) internal pure returns (uint256 amount) {
+        amount = Math.ceilDiv(net * WAD, WAD - feeRate);
+    }
+
+    /// @notice The fee on `amount` TNDM.
+    function feeUp(
+        uint256 amount,
+        uint256 feeRate
+    ) internal pure returns (uint256 fee) {
+        fee = Math.ceilDiv(amount * feeRate, WAD);
     }
 
     /// @notice The part of a fee that is burned.
@@ -39,13 +83,11 @@ library ConstantProduct {
         return fee / 2;
     }
 
-    /// @notice WAD TNDM per alpha, within [1, 2^128) so that nothing that divides by a price can fail.
+    /// @notice WAD TNDM per alpha, rounded down, within [1, 2^85) so that nothing that divides by a price can fail.
     function price(
         uint256 tndm,
         uint256 alpha
-    ) internal pure returns (uint128) {
-        uint256 exact = Math.mulDiv(tndm, WAD, alpha);
-        // forge-lint: disable-next-line(unsafe-typecast) clamped to the type's range first
-        return uint128(Math.max(1, Math.min(exact, type(uint128).max)));
+    ) internal pure returns (uint256) {
+        return Math.max(1, Math.min(tndm * WAD / alpha, LANE_MAX));
     }
 }

@@ -1,139 +1,150 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.35;
 
+import { IEmissionController } from "../emission/IEmissionController.sol";
 import { EpochClock } from "../types/EpochClock.sol";
 import { Netuid, WAD } from "../types/Types.sol";
+import { IAlphaPools } from "./IAlphaPools.sol";
+import { Ended, History, PoolPacking, Running } from "./PoolPacking.sol";
 import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
-import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 /// @title What pools remember of their prices: the average of each epoch (TWAP) and its moving average (EMA)
 /// @notice Lazy: a price is summed up when it is about to change. The first touch in a new epoch ends the epoch of the last
 /// touch; epochs between the two had one price throughout, the closing price of the epoch before. So an epoch's TWAP is the
 /// same whenever it is closed, however many epochs later and whatever was traded since [EM-2].
+///
+/// Invariant: if an epoch that the controller has not settled is older than the last touch, `_ended` tells how the first such epoch ended, or
+/// how the one before it did, whose closing price then stood throughout.
 abstract contract EpochPrices is EpochClock {
-    using SafeCast for uint256;
-
-    /// @dev Of the epoch in which the price was last touched.
-    struct Running {
-        uint64 touchedAt;
-        uint192 priceSeconds; // Σ price × seconds from the epoch's start to touchedAt; < 2^128 × 2^64
-    }
-
-    /// @dev What the closing of epochs carries along.
-    struct Average {
-        uint128 ema;
-        uint128 twap; // of the last closed epoch
-        uint128 closing; // price at the end of the last closed epoch
-        uint64 nextEpoch; // first that is not closed
-    }
-
-    /// @dev An epoch that was touched and is over, but not closed yet.
-    struct Ended {
-        uint128 twap;
-        uint128 closing; // never zero: prices are not
-    }
+    using PoolPacking for uint256;
+    using PoolPacking for Ended;
 
     /// @dev The EMA's input is capped at this multiple of the EMA [AM-3].
     uint256 private constant MAX_EMA_JUMP = 2;
 
+    IEmissionController public immutable CONTROLLER;
     uint256 public immutable EMA_RATE;
     uint64 public immutable EMA_HALF_AGE;
 
-    mapping(Netuid => Running) private _running;
-    mapping(Netuid => Average) private _averages;
-    mapping(Netuid => mapping(uint64 epoch => Ended)) private _ended;
+    /// @dev Packed `Ended` of epochs that were over, but not settled, when their pool was next touched.
+    mapping(Netuid => mapping(uint64 epoch => uint256)) private _ended;
 
     constructor(
+        address controller,
         uint256 emaRate,
         uint64 emaHalfAge
     ) {
+        CONTROLLER = IEmissionController(controller);
         EMA_RATE = emaRate;
         EMA_HALF_AGE = emaHalfAge;
     }
 
-    /// @dev Begins as if `price` had stood since the epoch's start.
-    function _startPrices(
-        Netuid netuid,
-        uint128 price,
-        uint128 ema
-    ) internal {
-        uint64 epoch = currentEpoch();
-        uint256 priceSeconds = price * (block.timestamp - startOf(epoch));
-        _running[netuid] = Running({ touchedAt: block.timestamp.toUint64(), priceSeconds: priceSeconds.toUint192() });
-        _averages[netuid] = Average({ ema: ema, twap: 0, closing: 0, nextEpoch: epoch });
-    }
-
-    /// @dev Must run before anything that moves the price; `price` is the one that stood until now.
+    /// @dev Sums up the price that stood until now, within one epoch.
     function _observe(
+        Running memory b
+    ) internal view {
+        b.priceSeconds += b.price * (block.timestamp - b.touchedAt);
+        b.touchedAt = block.timestamp;
+    }
+
+    /// @dev As if the present price had stood since the epoch's start: so it did, unless the pool is being created.
+    function _restart(
+        Running memory b,
+        uint64 epoch
+    ) internal view {
+        b.priceSeconds = b.price * (block.timestamp - startOf(epoch));
+        b.touchedAt = block.timestamp;
+    }
+
+    /// @dev First touch in `epoch`: ends the epoch of the last one.
+    function _enter(
         Netuid netuid,
-        uint128 price
+        Running memory b,
+        History memory h,
+        uint64 epoch
     ) internal {
-        Running memory running = _running[netuid];
-        uint64 last = epochAt(running.touchedAt);
-        uint64 epoch = currentEpoch();
-        uint256 priceSeconds;
-        if (epoch == last) {
-            priceSeconds = running.priceSeconds + price * (block.timestamp - running.touchedAt);
-        } else {
-            if (last >= _averages[netuid].nextEpoch) {
-                _ended[netuid][last] = Ended({ twap: _twapOf(running, last, price), closing: price });
-            }
-            priceSeconds = price * (block.timestamp - startOf(epoch));
+        uint64 last = epochAt(b.touchedAt);
+        uint64 unsettled = _firstUnsettled(b);
+        Ended memory ended = Ended({ twap: b.price, closing: b.price, injected: h.injected });
+        if (unsettled <= last) {
+            ended.twap = _twapOf(b, last);
+            _ended[netuid][last] = ended.pack();
+        } else if (unsettled < epoch) {
+            _ended[netuid][unsettled] = ended.pack();
         }
-        _running[netuid] = Running({ touchedAt: block.timestamp.toUint64(), priceSeconds: priceSeconds.toUint192() });
+        h.lastTwap = _twapBefore(b, h, epoch);
+        _restart(b, epoch);
+        b.poured = false;
     }
 
-    /// @dev Closes the pool's next epoch, which must be over; `price` is the present one. Age counts in whole epochs.
-    function _closePrices(
+    /// @dev TWAP of the next epoch to close, which is over.
+    function _closingTwap(
         Netuid netuid,
-        uint128 price,
-        uint64 createdEpoch
-    ) internal returns (uint256 twap, uint256 ema) {
-        Average memory average = _averages[netuid];
-        uint64 epoch = average.nextEpoch;
-        uint128 closing;
-        (twap, closing) = _takeEnded(netuid, price, average);
+        Running memory b,
+        uint64 epoch
+    ) internal returns (uint256) {
+        uint64 last = epochAt(b.touchedAt);
+        if (epoch > last) return b.price;
+        if (epoch == last) return _twapOf(b, epoch);
+        uint256 ended = _ended[netuid][epoch];
+        if (ended != 0) return ended.unpackEnded().twap;
+        Ended memory e = _ended[netuid][epoch - 1].unpackEnded();
+        if (e.closing == 0) revert IAlphaPools.AlphaPools_WrongEpoch(epoch);
+        e.twap = e.closing;
+        _ended[netuid][epoch] = e.pack();
+        return e.twap;
+    }
 
-        ema = average.ema;
+    /// @dev EMA after `epoch`; age counts in whole epochs.
+    function _emaAfter(
+        uint256 ema,
+        uint256 twap,
+        uint64 createdEpoch,
+        uint64 epoch
+    ) internal view returns (uint256) {
         uint256 age = uint256(epoch + 1 - createdEpoch) * LENGTH;
-        uint256 rate = Math.mulDiv(EMA_RATE, age, age + EMA_HALF_AGE);
+        uint256 rate = EMA_RATE * age / (age + EMA_HALF_AGE);
         uint256 input = Math.min(twap, MAX_EMA_JUMP * ema);
-        if (input >= ema) ema += Math.mulDiv(rate, input - ema, WAD);
-        else ema -= Math.mulDiv(rate, ema - input, WAD);
-
-        _averages[netuid] =
-            Average({ ema: ema.toUint128(), twap: twap.toUint128(), closing: closing, nextEpoch: epoch + 1 });
+        return input >= ema ? ema + rate * (input - ema) / WAD : ema - rate * (ema - input) / WAD;
     }
 
-    function _averageOf(
-        Netuid netuid
-    ) internal view returns (Average storage) {
-        return _averages[netuid];
+    /// @dev TWAP of the epoch before `epoch`, the running one; zero in the epoch of creation.
+    function _twapBefore(
+        Running memory b,
+        History memory h,
+        uint64 epoch
+    ) internal view returns (uint256) {
+        uint64 last = epochAt(b.touchedAt);
+        if (last == epoch) return h.lastTwap;
+        return last + 1 == epoch ? _twapOf(b, last) : b.price;
     }
 
-    /// @dev TWAP and closing price of the next epoch to close, whether it was touched or not.
-    function _takeEnded(
+    /// @dev Seed and injection as of the end of `epoch`.
+    function _injectedAt(
         Netuid netuid,
-        uint128 price,
-        Average memory average
-    ) private returns (uint128 twap, uint128 closing) {
-        Running memory running = _running[netuid];
-        uint64 epoch = average.nextEpoch;
-        uint64 last = epochAt(running.touchedAt);
-        if (epoch > last) return (price, price);
-        if (epoch == last) return (_twapOf(running, last, price), price);
-        Ended memory ended = _ended[netuid][epoch];
-        if (ended.closing == 0) return (average.closing, average.closing);
-        delete _ended[netuid][epoch];
-        return (ended.twap, ended.closing);
+        Running memory b,
+        History memory h,
+        uint64 epoch
+    ) internal view returns (uint256) {
+        if (epochAt(b.touchedAt) <= epoch) return h.injected;
+        uint256 ended = _ended[netuid][epoch];
+        if (ended == 0) revert IAlphaPools.AlphaPools_WrongEpoch(epoch);
+        return ended.unpackEnded().injected;
     }
 
-    /// @dev Of the epoch of the last touch, over which `price` stood from that touch to the end.
+    /// @dev First epoch of the pool that the controller may still ask about.
+    function _firstUnsettled(
+        Running memory b
+    ) internal view returns (uint64) {
+        uint64 settled = CONTROLLER.settledThrough();
+        return settled < b.createdEpoch ? b.createdEpoch : settled;
+    }
+
+    /// @dev Of the epoch of the last touch, over which the price stood from that touch to the end.
     function _twapOf(
-        Running memory running,
-        uint64 epoch,
-        uint128 price
-    ) private view returns (uint128) {
-        return ((running.priceSeconds + price * (endOf(epoch) - running.touchedAt)) / LENGTH).toUint128();
+        Running memory b,
+        uint64 epoch
+    ) private view returns (uint256) {
+        return (b.priceSeconds + b.price * (endOf(epoch) - b.touchedAt)) / LENGTH;
     }
 }

@@ -6,145 +6,205 @@ import { Netuid, WAD } from "../types/Types.sol";
 import { ConstantProduct } from "./ConstantProduct.sol";
 import { EpochPrices } from "./EpochPrices.sol";
 import { IAlphaPools } from "./IAlphaPools.sol";
+import { EPOCH_SECONDS_BITS, History, Ledger, PoolPacking, Reserves, Running } from "./PoolPacking.sol";
 import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import { ERC20Burnable } from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Burnable.sol";
+import { Create3 } from "@openzeppelin/contracts/utils/Create3.sol";
 import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
-import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
-import { Checkpoints } from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
 
 /// @title The reserves of all pools and an epoch's chores
 /// @notice What changes a pool beside swaps, once per epoch each: burning the accrued fees, and pouring emission in.
 abstract contract PoolReserves is IAlphaPools, EpochPrices {
-    using SafeCast for uint256;
-    using Checkpoints for Checkpoints.Trace208;
+    using PoolPacking for uint256;
+    using PoolPacking for Reserves;
+    using PoolPacking for Running;
+    using PoolPacking for Ledger;
+    using PoolPacking for History;
 
-    /// @dev A pool as stored; what it means is said at IAlphaPools.Pool.
-    struct State {
-        uint128 tndm;
-        uint128 alpha;
-        uint128 burnable;
-        uint64 flushEpoch;
-        uint128 pending;
-        uint64 pourEpoch;
-        uint64 createdEpoch;
-        uint128 issued;
-        address token;
+    /// @dev A pool as stored. A swap reads and writes the first two words, settling an epoch reads the second and writes the third.
+    struct Words {
+        uint256 reserves;
+        uint256 running;
+        uint256 ledger;
+        uint256 history;
     }
 
-    /// @dev WAD. A pool is poured into only while its price lies within this factor of the anchor, either way. Pushing a price
-    /// by a factor x² costs fees of 2·feeRate·T·(x − 1)/x at least and brings what a pour then gives away, at most
-    /// pourCap·T·(x − 1)²/x; with x <= 1.5 it costs more than it brings while pourCap < 4·feeRate (0.3 % and 1 %: 0.84 of the cost).
-    uint256 private constant POUR_BAND = 1.5e18;
+    /// @dev WAD. A pool is poured into only while its price lies within this factor of the last TWAP, either way. Moving ΔT of TNDM from one
+    /// pool into another by a swap of alpha, and back, costs fees of 2·feeRate·ΔT. Where the swap moves the first price down by x² and the second
+    /// up by y², pours in between give away at most pourCap·ΔT·((x − 1) + (y − 1)/y). Honest prices may stand at one end of the band and
+    /// be pushed to the other, so x and y are at most this factor: with 1.25 that is below 0.9 of the cost while pourCap < 4·feeRate. A push of one
+    /// pool costs the same and brings less.
+    uint256 private constant POUR_BAND = 1.25e18;
     uint256 private constant POUR_CAP_DIVIDED_BY_FEE = 4;
 
     IERC20 public immutable TNDM;
+    address public immutable FACTORY;
+    /// @inheritdoc IAlphaPools
+    uint256 public immutable override FEE_RATE;
     uint256 public immutable POUR_CAP;
     uint256 public immutable ALPHA_PER_DAY;
 
-    mapping(Netuid => State) internal _states;
-    /// @dev Seed and injected alpha by the epoch it was moved in, cumulative.
-    mapping(Netuid => Checkpoints.Trace208) internal _injected;
+    mapping(Netuid => Words) internal _words;
 
     constructor(
         Config memory config
     ) {
         if (config.feeRate >= WAD || config.emaRate > WAD || config.pourCap > WAD) revert AlphaPools_BadConfig();
         if (config.pourCap >= POUR_CAP_DIVIDED_BY_FEE * config.feeRate) revert AlphaPools_BadConfig();
+        if (config.epochLength >> EPOCH_SECONDS_BITS != 0) revert AlphaPools_BadConfig();
         TNDM = IERC20(config.tndm);
+        FACTORY = config.factory;
+        FEE_RATE = config.feeRate;
         POUR_CAP = config.pourCap;
         ALPHA_PER_DAY = config.alphaPerDay;
     }
 
-    function _flush(
+    /// @dev What precedes every swap: sum up the price that stood until now, and do an epoch's chores once. What it returns is not stored
+    /// yet, except where an epoch was entered.
+    function _touch(
         Netuid netuid,
-        State storage s
-    ) internal returns (uint256 burned) {
-        uint64 epoch = currentEpoch();
-        if (epoch == s.flushEpoch || s.burnable == 0) return 0;
-        burned = s.burnable;
-        s.burnable = 0;
-        s.flushEpoch = epoch;
-        emit FeesBurned(netuid, burned);
-        ERC20Burnable(address(TNDM)).burn(burned);
+        Words storage w
+    ) internal returns (Reserves memory r, Running memory b) {
+        bool entered;
+        (r, b, entered) = _observeOrEnter(netuid, w);
+        if (entered) _pour(netuid, w, r, b);
     }
 
+    /// @dev The first touch in an epoch ends the last one and burns its fees.
+    function _observeOrEnter(
+        Netuid netuid,
+        Words storage w
+    ) internal returns (Reserves memory r, Running memory b, bool entered) {
+        (r, b) = _load(netuid, w);
+        uint64 epoch = currentEpoch();
+        if (b.touchedAt >= startOf(epoch)) {
+            _observe(b);
+            return (r, b, false);
+        }
+        History memory h = w.history.unpackHistory();
+        _enter(netuid, b, h, epoch);
+        uint256 burned = r.burnable;
+        r.burnable = 0;
+        w.history = h.pack();
+        _store(w, r, b);
+        if (burned != 0) {
+            emit FeesBurned(netuid, burned);
+            ERC20Burnable(address(TNDM)).burn(burned);
+        }
+        return (r, b, true);
+    }
+
+    /// @dev Stores what it changes.
     function _pour(
         Netuid netuid,
-        State storage s
+        Words storage w,
+        Reserves memory r,
+        Running memory b
     ) internal returns (uint256 tndm, uint256 alpha) {
-        (tndm, alpha) = _pourableDown(netuid, s);
+        Ledger memory l = w.ledger.unpackLedger();
+        History memory h = w.history.unpackHistory();
+        (tndm, alpha) = _pourableDown(r, b, l, h.lastTwap);
         if (tndm == 0) return (0, 0);
-        uint64 epoch = currentEpoch();
-        s.tndm += tndm.toUint128();
-        s.alpha += alpha.toUint128();
-        s.pending -= tndm.toUint128();
-        s.issued += alpha.toUint128();
-        s.pourEpoch = epoch;
-        Checkpoints.Trace208 storage injected = _injected[netuid];
-        injected.push(uint256(epoch).toUint48(), (injected.latest() + alpha).toUint208());
+        r.tndm += tndm;
+        r.alpha += alpha;
+        b.poured = true;
+        l.pending -= tndm;
+        l.issued += alpha;
+        h.injected += alpha;
+        _store(w, r, b);
+        w.ledger = l.pack();
+        w.history = h.pack();
         emit Poured(netuid, tndm, alpha);
+    }
+
+    /// @dev Notes the price of the reserves beside them.
+    function _store(
+        Words storage w,
+        Reserves memory r,
+        Running memory b
+    ) internal {
+        b.price = ConstantProduct.price(r.tndm, r.alpha);
+        w.reserves = r.pack();
+        w.running = b.pack();
+    }
+
+    /// @dev A pool that trades.
+    function _load(
+        Netuid netuid,
+        Words storage w
+    ) internal view returns (Reserves memory r, Running memory b) {
+        b = w.running.unpackRunning();
+        if (b.price == 0) revert AlphaPools_UnknownPool(netuid);
+        if (b.stopping && currentEpoch() >= w.history.unpackHistory().stopEpoch) revert AlphaPools_Stopped(netuid);
+        r = w.reserves.unpackReserves();
+    }
+
+    /// @dev What `_touch` would return.
+    function _ahead(
+        Netuid netuid
+    ) internal view returns (Reserves memory r) {
+        Words storage w = _words[netuid];
+        Running memory b;
+        (r, b) = _load(netuid, w);
+        uint64 epoch = currentEpoch();
+        if (b.touchedAt >= startOf(epoch)) return r;
+        b.poured = false;
+        uint256 anchor = _twapBefore(b, w.history.unpackHistory(), epoch);
+        (uint256 tndm, uint256 alpha) = _pourableDown(r, b, w.ledger.unpackLedger(), anchor);
+        r.tndm += tndm;
+        r.alpha += alpha;
     }
 
     function _known(
         Netuid netuid
-    ) internal view returns (State storage s) {
-        s = _states[netuid];
-        if (s.token == address(0)) revert AlphaPools_UnknownPool(netuid);
+    ) internal view returns (Words storage w, Running memory b) {
+        w = _words[netuid];
+        b = w.running.unpackRunning();
+        if (b.price == 0) revert AlphaPools_UnknownPool(netuid);
     }
 
-    function _spot(
-        State storage s
-    ) internal view returns (uint128) {
-        return ConstantProduct.price(s.tndm, s.alpha);
-    }
-
-    function _reservesAfterPour(
+    /// @dev Where the factory puts the subnet's token, whether or not it did yet: no slot has to be read for it.
+    function _tokenOf(
         Netuid netuid
-    ) internal view returns (uint256 tndm, uint256 alpha) {
-        State storage s = _known(netuid);
-        (tndm, alpha) = _pourableDown(netuid, s);
-        tndm += s.tndm;
-        alpha += s.alpha;
+    ) internal view returns (IERC20) {
+        return IERC20(Create3.computeAddress(bytes32(uint256(Netuid.unwrap(netuid))), FACTORY));
     }
 
     /// @dev Both sides or none: one without the other would move the price.
     function _pourableDown(
-        Netuid netuid,
-        State storage s
+        Reserves memory r,
+        Running memory b,
+        Ledger memory l,
+        uint256 lastTwap
     ) private view returns (uint256 tndm, uint256 alpha) {
-        uint64 epoch = currentEpoch();
-        if (s.pending == 0 || epoch == s.pourEpoch || _isPushed(netuid, s)) return (0, 0);
-        tndm = Math.min(s.pending, Math.mulDiv(s.tndm, POUR_CAP, WAD));
-        alpha = Math.mulDiv(tndm, s.alpha, s.tndm);
-        uint256 limit = _injectableDown(netuid, s.issued, epoch);
+        if (b.poured || l.pending == 0 || _isPushed(b.price, lastTwap == 0 ? l.ema : lastTwap)) return (0, 0);
+        tndm = Math.min(l.pending, r.tndm * POUR_CAP / WAD);
+        alpha = tndm * r.alpha / r.tndm;
+        uint256 limit = _injectableDown(b, l.issued);
         if (alpha > limit) {
             alpha = limit;
-            tndm = Math.mulDiv(limit, s.tndm, s.alpha);
+            tndm = limit * r.tndm / r.alpha;
         }
         if (tndm == 0 || alpha == 0) return (0, 0);
     }
 
     /// @dev Liquidity added at a pushed price pays whoever pushed it once the price returns. What must be held for an epoch to
-    /// count is the reference: the last TWAP, before there is one the EMA.
+    /// count is the reference.
     function _isPushed(
-        Netuid netuid,
-        State storage s
-    ) private view returns (bool) {
-        Average storage average = _averageOf(netuid);
-        uint256 anchor = average.twap == 0 ? average.ema : average.twap;
-        uint256 price = _spot(s);
-        return price > Math.mulDiv(anchor, POUR_BAND, WAD) || price < Math.mulDiv(anchor, WAD, POUR_BAND);
+        uint256 price,
+        uint256 anchor
+    ) private pure returns (bool) {
+        return price > anchor * POUR_BAND / WAD || price < anchor * WAD / POUR_BAND;
     }
 
     /// @dev The schedule of one epoch, and room for the budgets of all epochs that may still be granted one as of a past
     /// boundary: so a late closing never meets an emptied vault, and what it grants does not depend on being late [EM-2].
     function _injectableDown(
-        Netuid netuid,
-        uint256 issued,
-        uint64 epoch
+        Running memory b,
+        uint256 issued
     ) private view returns (uint256) {
         uint256 scheduled = halvedPerEpochDown(ALPHA_PER_DAY, LENGTH, MAX_SUPPLY, issued);
-        uint256 open = epoch + 1 - _averageOf(netuid).nextEpoch;
+        uint256 open = currentEpoch() + 1 - _firstUnsettled(b);
         uint256 kept = open * Math.mulDiv(ALPHA_PER_DAY, LENGTH, 1 days);
         return Math.min(scheduled, Math.saturatingSub(MAX_SUPPLY - issued, kept));
     }

@@ -4,6 +4,7 @@ pragma solidity 0.8.35;
 import { Netuid } from "../types/Types.sol";
 import { AlphaToken } from "./AlphaToken.sol";
 import { IAlphaFactory } from "./IAlphaToken.sol";
+import { Create3 } from "@openzeppelin/contracts/utils/Create3.sol";
 import { Strings } from "@openzeppelin/contracts/utils/Strings.sol";
 
 /// @title AlphaFactory
@@ -25,8 +26,21 @@ contract AlphaFactory is IAlphaFactory {
     ) external returns (address token) {
         if (msg.sender != POOLS) revert AlphaFactory_OnlyPools(msg.sender);
         string memory number = Strings.toString(Netuid.unwrap(netuid));
-        token = address(
-            new AlphaToken(netuid, string.concat("Tandem Alpha ", number), string.concat("a", number), msg.sender)
-        );
+        bytes memory arguments =
+            abi.encode(netuid, string.concat("Tandem Alpha ", number), string.concat("a", number), msg.sender);
+        return Create3.deploy(0, _salt(netuid), bytes.concat(type(AlphaToken).creationCode, arguments));
+    }
+
+    /// @inheritdoc IAlphaFactory
+    function tokenOf(
+        Netuid netuid
+    ) external view returns (address token) {
+        return Create3.computeAddress(_salt(netuid));
+    }
+
+    function _salt(
+        Netuid netuid
+    ) private pure returns (bytes32) {
+        return bytes32(uint256(Netuid.unwrap(netuid)));
     }
 }

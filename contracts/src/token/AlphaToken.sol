@@ -4,11 +4,14 @@ pragma solidity 0.8.35;
 import { Netuid } from "../types/Types.sol";
 import { IAlphaToken } from "./IAlphaToken.sol";
 import { VotesToken } from "./VotesToken.sol";
+import { Votes } from "@openzeppelin/contracts/governance/utils/Votes.sol";
 
 /// @title AlphaToken
 /// @notice Promises, units and errors are documented on IAlphaToken.
 contract AlphaToken is IAlphaToken, VotesToken {
     Netuid private immutable NETUID;
+    /// @notice Holds what is not issued, and the pool's reserves.
+    address public immutable VAULT;
 
     /// @param netuid_ The subnet of this token.
     /// @param name_ ERC-20 and EIP-712 name.
@@ -21,11 +24,28 @@ contract AlphaToken is IAlphaToken, VotesToken {
         address vault
     ) VotesToken(name_, symbol_) {
         NETUID = netuid_;
+        VAULT = vault;
         _mint(vault, SUPPLY);
     }
 
     /// @inheritdoc IAlphaToken
     function netuid() external view returns (Netuid) {
         return NETUID;
+    }
+
+    /// @inheritdoc Votes
+    /// @dev Every swap and claim moves alpha in or out of the vault: known by heart, its delegate costs them no slot.
+    function delegates(
+        address account
+    ) public view override returns (address) {
+        return account == VAULT ? address(0) : super.delegates(account);
+    }
+
+    function _delegate(
+        address account,
+        address delegatee
+    ) internal override {
+        if (account == VAULT) revert AlphaToken_VaultHasNoVotes();
+        super._delegate(account, delegatee);
     }
 }

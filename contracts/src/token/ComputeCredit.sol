@@ -16,6 +16,8 @@ contract ComputeCredit is IComputeCredit {
     address public immutable DESK;
     /// @notice The settlement contract of this series: escrow and earning.
     address public immutable SETTLEMENT;
+    /// @notice The launch gate, whose announcement takes the snapshot.
+    address public immutable GATE;
 
     /// @inheritdoc IERC20
     uint256 public totalSupply;
@@ -24,6 +26,11 @@ contract ComputeCredit is IComputeCredit {
     mapping(address account => Holding) private _holdings;
     mapping(address account => Lifetime) private _lifetimes;
     Lifetime private _total;
+    /// @inheritdoc IComputeCredit
+    bool public snapshotTaken;
+    uint256 private _snapshotTotal;
+    /// @dev One more than what the account had earned from purchased credits, kept at its first earning after the snapshot.
+    mapping(address account => uint256) private _kept;
 
     modifier onlyDesk() {
         _requireDesk();
@@ -39,12 +46,23 @@ contract ComputeCredit is IComputeCredit {
     /// @param settlement Who escrows and settles, for ever.
     constructor(
         address desk,
-        address settlement
+        address settlement,
+        address gate
     ) {
         if (desk == address(0)) revert ComputeCredit_InvalidAccount(desk);
         if (settlement == address(0)) revert ComputeCredit_InvalidAccount(settlement);
         DESK = desk;
         SETTLEMENT = settlement;
+        GATE = gate;
+    }
+
+    /// @inheritdoc IComputeCredit
+    function takeSnapshot() external {
+        if (msg.sender != GATE) revert ComputeCredit_OnlyGate(msg.sender);
+        if (snapshotTaken) revert ComputeCredit_SnapshotTaken();
+        snapshotTaken = true;
+        _snapshotTotal = _total.earnedFromPurchased;
+        emit SnapshotTaken(_snapshotTotal);
     }
 
     /// @inheritdoc IComputeCredit
@@ -116,6 +134,9 @@ contract ComputeCredit is IComputeCredit {
         uint128 amount = spent.purchased + spent.earned;
         _release(spent);
         _holdings[contributor].earned += amount;
+        if (snapshotTaken && _kept[contributor] == 0) {
+            _kept[contributor] = uint256(_lifetimes[contributor].earnedFromPurchased) + 1;
+        }
 
         _lifetimes[payer].spent += amount;
         _countEarned(_lifetimes[contributor], amount, spent);
@@ -200,6 +221,21 @@ contract ComputeCredit is IComputeCredit {
     /// @inheritdoc IComputeCredit
     function lifetimeTotal() external view returns (Lifetime memory) {
         return _total;
+    }
+
+    /// @inheritdoc IComputeCredit
+    function snapshotOf(
+        address account
+    ) external view returns (uint256) {
+        if (!snapshotTaken) revert ComputeCredit_NoSnapshot();
+        uint256 kept = _kept[account];
+        return kept == 0 ? _lifetimes[account].earnedFromPurchased : kept - 1;
+    }
+
+    /// @inheritdoc IComputeCredit
+    function snapshotTotal() external view returns (uint256) {
+        if (!snapshotTaken) revert ComputeCredit_NoSnapshot();
+        return _snapshotTotal;
     }
 
     /// @inheritdoc IERC20Metadata

@@ -7,6 +7,9 @@ import { Netuid } from "../types/Types.sol";
 /// @notice ERC-20 with 18 decimals, ERC-2612 permit under an EIP-712 name of its own, ERC-5805 votes on the timestamp clock,
 /// burnable by its holders. 21,000,000 are minted once, into the vault (AlphaPools); there is no mint function `[AC-2]`.
 interface IAlphaToken {
+    /// @notice Alpha in the vault has no votes, and the vault never names a delegate.
+    error AlphaToken_VaultHasNoVotes();
+
     /// @notice The subnet that this token belongs to, for ever.
     function netuid() external view returns (Netuid);
 
@@ -20,10 +23,16 @@ interface IAlphaFactory {
     error AlphaFactory_OnlyPools(address caller);
 
     /// @notice Only AlphaPools: create the token of subnet n, named "Tandem Alpha <n>" with symbol "a<n>"; the whole supply
-    /// goes to the caller. That a subnet gets one token only is the caller's promise.
+    /// goes to the caller. A second one for the same subnet fails.
     function create(
         Netuid netuid
     ) external returns (address token);
+
+    /// @notice Where the token of subnet n is, or will be: the address of CREATE3 from this contract with n as salt, so that who knows
+    /// this factory needs no look-up.
+    function tokenOf(
+        Netuid netuid
+    ) external view returns (address token);
 
     // constructor(address pools)
 }

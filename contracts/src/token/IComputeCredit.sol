@@ -53,6 +53,15 @@ interface IComputeCredit is IERC20Metadata {
         address indexed payer, address indexed contributor, uint256 amount, uint256 fromPurchased, uint256 margin
     );
 
+    /// @notice From now on `snapshotOf` answers; `total` credits were earned from purchased ones so far.
+    event SnapshotTaken(uint256 total);
+
+    /// @notice Only the launch gate takes the snapshot.
+    error ComputeCredit_OnlyGate(address caller);
+    /// @notice The snapshot is taken.
+    error ComputeCredit_SnapshotTaken();
+    /// @notice The snapshot is not taken yet.
+    error ComputeCredit_NoSnapshot();
     /// @notice Credits are bound to their account.
     error ComputeCredit_Soulbound();
     /// @notice Only the desk mints and burns.
@@ -93,6 +102,22 @@ interface IComputeCredit is IERC20Metadata {
     /// @notice The counters of all accounts together.
     function lifetimeTotal() external view returns (Lifetime memory);
 
+    /// @notice What `account` had earned from purchased credits when the snapshot was taken, 18 decimals.
+    /// @dev Reverts with `ComputeCredit_NoSnapshot` before.
+    function snapshotOf(
+        address account
+    ) external view returns (uint256);
+
+    /// @notice The sum of `snapshotOf` over all accounts.
+    /// @dev Reverts with `ComputeCredit_NoSnapshot` before the snapshot.
+    function snapshotTotal() external view returns (uint256);
+
+    /// @notice Whether the snapshot is taken.
+    function snapshotTaken() external view returns (bool);
+
+    /// @notice Only the launch gate, once: fix `earnedFromPurchased` of every account as of now.
+    function takeSnapshot() external;
+
     /// @notice Only the desk: mint `amount` purchased credits that carry `margin` (USDC units) of deferred margin to `to`.
     /// @dev Reverts with `ComputeCredit_InvalidAccount` for the zero address and the settlement contract.
     function mintPurchased(
@@ -130,5 +155,5 @@ interface IComputeCredit is IERC20Metadata {
         Holding calldata spent
     ) external;
 
-    // constructor(address desk, address settlement)
+    // constructor(address desk, address settlement, address gate)
 }

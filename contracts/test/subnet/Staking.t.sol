@@ -34,7 +34,9 @@ contract StakingWeightsTest is StakingTest {
         uint256 id = staking.unstake(ONE, HB, 4e18);
         vm.assertEq(id, 1);
         vm.warp(GENESIS + UNBONDING - 1);
-        vm.expectRevert(abi.encodeWithSelector(IDelegation.Staking_StillBound.selector, id, uint64(GENESIS + UNBONDING)));
+        vm.expectRevert(
+            abi.encodeWithSelector(IDelegation.Staking_StillBound.selector, id, uint64(GENESIS + UNBONDING))
+        );
         staking.withdraw(id);
         vm.warp(GENESIS + UNBONDING);
         vm.prank(B);

@@ -235,7 +235,10 @@ abstract contract SeriesTest is Test {
         desk = CreditDesk(factory.addressOf(address(this), "desk"));
         settlement = Settlement(factory.addressOf(address(this), "settlement"));
         factory.deploy(
-            "credit", abi.encodePacked(type(ComputeCredit).creationCode, abi.encode(address(desk), address(settlement)))
+            "credit",
+            abi.encodePacked(
+                type(ComputeCredit).creationCode, abi.encode(address(desk), address(settlement), address(this))
+            )
         );
         factory.deploy("desk", abi.encodePacked(type(CreditDesk).creationCode, abi.encode(deskConfig())));
         factory.deploy(

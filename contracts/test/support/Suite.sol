@@ -14,10 +14,18 @@ import { IEpochOracle } from "../../src/epoch/IEpochOracle.sol";
 import { IRewardDistributor } from "../../src/epoch/IRewardDistributor.sol";
 import { KeeperSet } from "../../src/epoch/KeeperSet.sol";
 import { RewardDistributor } from "../../src/epoch/RewardDistributor.sol";
+import { Airdrop } from "../../src/governance/Airdrop.sol";
 import { GenesisAllocation } from "../../src/governance/GenesisAllocation.sol";
-import { IGenesisAllocation, ILaunchGate } from "../../src/governance/ILaunchGate.sol";
+import { IAirdrop } from "../../src/governance/IAirdrop.sol";
+import { IGenesisAllocation } from "../../src/governance/IGenesisAllocation.sol";
+import { IGovernorStack } from "../../src/governance/IGovernorStack.sol";
+import { ILaunchGate } from "../../src/governance/ILaunchGate.sol";
+import { ITandemGovernor } from "../../src/governance/ITandemGovernor.sol";
 import { LaunchGate } from "../../src/governance/LaunchGate.sol";
+import { TandemAccess } from "../../src/governance/TandemAccess.sol";
+import { TandemGovernor } from "../../src/governance/TandemGovernor.sol";
 import { TandemTimelock } from "../../src/governance/TandemTimelock.sol";
+import { TandemVotes } from "../../src/governance/TandemVotes.sol";
 import { TestUSDC } from "../../src/local/TestUSDC.sol";
 import { AlphaPools } from "../../src/market/AlphaPools.sol";
 import { BurnAuction } from "../../src/market/BurnAuction.sol";
@@ -34,7 +42,6 @@ import { TandemToken } from "../../src/token/TandemToken.sol";
 import { Netuid, RewardKind } from "../../src/types/Types.sol";
 import { RewardTree } from "./RewardTree.sol";
 import { Test } from "./Test.sol";
-import { AccessManager } from "@openzeppelin/contracts/access/manager/AccessManager.sol";
 
 /// @notice The whole suite as it is deployed: every contract by CREATE3, wired by immutables, administered by the timelock alone. Two
 /// genesis subnets (1 works, 2 is a meme), four mesh validators of distinct owners and two contributors in the first, three
@@ -58,7 +65,17 @@ abstract contract SuiteTest is Test {
     uint256 internal constant PAYOUT = 850_000;
     uint256 internal constant EMISSION_VAULT = 10_500_000e18;
     uint256 internal constant LIQUIDITY = 420_000e18;
-    uint256 internal constant ALLOCATED = 10_080_000e18;
+    uint256 internal constant ALLOCATED = 9_030_000e18;
+    uint256 internal constant AIRDROPPED = 1_050_000e18;
+    /// @dev TNDM per credit that the airdrop gives at most.
+    uint256 internal constant MAX_PER_CREDIT = 5e18;
+    uint64 internal constant AIRDROP_DURATION = 10_000;
+    uint256 internal constant QUORUM_FLOOR = 400_000e18;
+    uint48 internal constant VOTING_DELAY = 20;
+    uint32 internal constant VOTING_PERIOD = 100;
+    uint48 internal constant VOTE_EXTENSION = 40;
+    uint64 internal constant GUARDIAN_PERIOD = 365 days;
+    uint256 internal constant PROPOSAL_THRESHOLD = 1000e18;
     uint256 internal constant POOL_SEED = 5000e18;
     uint256 internal constant INITIAL_PRICE = 0.05e18;
     uint256 internal constant VALIDATORS = 4;
@@ -76,7 +93,7 @@ abstract contract SuiteTest is Test {
     uint128 internal constant COMPLETION_RATE = 2e18;
 
     SuiteFactory internal factory;
-    AccessManager internal manager;
+    TandemAccess internal manager;
     TestUSDC internal usdc;
     TandemToken internal tndm;
     ComputeCredit internal credit;
@@ -97,6 +114,9 @@ abstract contract SuiteTest is Test {
     TandemTimelock internal timelock;
     LaunchGate internal gate;
     GenesisAllocation internal allocation;
+    Airdrop internal airdrop;
+    TandemVotes internal votes;
+    TandemGovernor internal governor;
 
     address internal council = makeActor("council");
     address internal guardian = makeActor("guardian");
@@ -334,14 +354,23 @@ abstract contract SuiteTest is Test {
 
     // -------------------------------------------------------------------------------------------------- launch
 
-    /// @dev Walks from a mesh whose thresholds are met to open markets and releases what the ecosystem fund has at once.
-    function openMarkets() internal {
+    /// @dev Walks from a mesh whose thresholds are met to the token. The genesis beneficiaries vote themselves.
+    function openToken() internal {
         gate.qualify(first);
         gate.qualify(second);
+        vm.prank(team);
+        allocation.delegate(team);
+        vm.prank(ecosystem);
+        allocation.delegate(ecosystem);
         vm.prank(council);
         gate.announce();
         vm.warp(block.timestamp + NOTICE);
         gate.openToken();
+    }
+
+    /// @dev As `openToken`, on to open markets; releases what the ecosystem fund has at once.
+    function openMarkets() internal {
+        openToken();
         vm.warp(block.timestamp + TOKEN_PERIOD);
         gate.openMarkets();
         allocation.release(1);
@@ -392,15 +421,29 @@ abstract contract SuiteTest is Test {
     function allocations() internal view virtual returns (IGenesisAllocation.Allocation[] memory list) {
         list = new IGenesisAllocation.Allocation[](2);
         list[0] = IGenesisAllocation.Allocation({
-            beneficiary: team, amount: 4_080_000e18, duration: 10_000, immediateShare: 0, label: "team"
+            beneficiary: team, amount: 3_030_000e18, duration: 10_000, immediateShare: 0, label: "team"
         });
         list[1] = IGenesisAllocation.Allocation({
             beneficiary: ecosystem, amount: 6_000_000e18, duration: 10_000, immediateShare: 0.25e18, label: "ecosystem"
         });
     }
 
+    function rules(
+        uint256 quorumFloor
+    ) internal pure returns (IGovernorStack.Rules memory) {
+        return IGovernorStack.Rules({
+            votingDelay: VOTING_DELAY,
+            votingPeriod: VOTING_PERIOD,
+            voteExtension: VOTE_EXTENSION,
+            guardianPeriod: GUARDIAN_PERIOD,
+            proposalThreshold: PROPOSAL_THRESHOLD,
+            quorumPercent: 4,
+            quorumFloor: quorumFloor
+        });
+    }
+
     function _nameContracts() private {
-        manager = AccessManager(_at("manager"));
+        manager = TandemAccess(_at("manager"));
         usdc = TestUSDC(_at("usdc"));
         tndm = TandemToken(_at("tndm"));
         credit = ComputeCredit(_at("credit"));
@@ -419,12 +462,15 @@ abstract contract SuiteTest is Test {
         timelock = TandemTimelock(payable(_at("timelock")));
         gate = LaunchGate(_at("gate"));
         allocation = GenesisAllocation(_at("allocation"));
+        airdrop = Airdrop(_at("airdrop"));
+        votes = TandemVotes(_at("votes"));
+        governor = TandemGovernor(payable(_at("governor")));
     }
 
     function _deployCompute() private {
-        _put("manager", type(AccessManager).creationCode, abi.encode(address(this)));
+        _put("manager", type(TandemAccess).creationCode, abi.encode(address(this), address(gate)));
         _put("usdc", type(TestUSDC).creationCode, "");
-        _put("credit", type(ComputeCredit).creationCode, abi.encode(address(desk), address(settlement)));
+        _put("credit", type(ComputeCredit).creationCode, abi.encode(address(desk), address(settlement), address(gate)));
         _put("card", type(RateCard).creationCode, abi.encode(address(manager), GENESIS, LENGTH));
         ICreditDesk.Config memory deskConfig = ICreditDesk.Config({
             authority: address(manager),
@@ -595,20 +641,16 @@ abstract contract SuiteTest is Test {
     }
 
     function _deployLaunch() private {
-        ITandemToken.Mint[] memory mints = new ITandemToken.Mint[](3);
+        ITandemToken.Mint[] memory mints = new ITandemToken.Mint[](4);
         mints[0] = ITandemToken.Mint({ to: address(controller), amount: EMISSION_VAULT });
         mints[1] = ITandemToken.Mint({ to: address(gate), amount: LIQUIDITY });
         mints[2] = ITandemToken.Mint({ to: address(allocation), amount: ALLOCATED });
-        address[] memory vaults = new address[](3);
-        (vaults[0], vaults[1], vaults[2]) = (address(controller), address(gate), address(allocation));
+        mints[3] = ITandemToken.Mint({ to: address(airdrop), amount: AIRDROPPED });
+        address[] memory vaults = new address[](4);
+        (vaults[0], vaults[1]) = (address(controller), address(gate));
+        (vaults[2], vaults[3]) = (address(allocation), address(airdrop));
         _put("tndm", type(TandemToken).creationCode, abi.encode(mints, vaults));
-        address[] memory councils = new address[](1);
-        councils[0] = council;
-        _put(
-            "timelock",
-            type(TandemTimelock).creationCode,
-            abi.encode(uint256(TIMELOCK_DELAY), councils, councils, address(gate))
-        );
+        _deployGovernance();
         _put(
             "allocation", type(GenesisAllocation).creationCode, abi.encode(address(tndm), address(gate), allocations())
         );
@@ -623,8 +665,9 @@ abstract contract SuiteTest is Test {
             pools: address(pools),
             timelock: address(timelock),
             council: council,
-            successor: address(0),
+            successor: address(governor),
             allocation: address(allocation),
+            airdrop: address(airdrop),
             thresholds: thresholds(),
             notice: NOTICE,
             publicAfter: 10_000,
@@ -634,6 +677,44 @@ abstract contract SuiteTest is Test {
             initialPrice: INITIAL_PRICE
         });
         _put("gate", type(LaunchGate).creationCode, abi.encode(gateConfig));
+    }
+
+    function _deployGovernance() private {
+        address[] memory proposers = new address[](1);
+        proposers[0] = council;
+        // Anybody executes.
+        address[] memory executors = new address[](1);
+        _put(
+            "timelock",
+            type(TandemTimelock).creationCode,
+            abi.encode(uint256(TIMELOCK_DELAY), proposers, executors, address(gate), address(manager))
+        );
+        address[] memory vesting = new address[](2);
+        (vesting[0], vesting[1]) = (address(allocation), address(airdrop));
+        _put(
+            "votes",
+            type(TandemVotes).creationCode,
+            abi.encode(address(tndm), address(staking), address(controller), vesting)
+        );
+        ITandemGovernor.Config memory governorConfig = ITandemGovernor.Config({
+            votes: address(votes),
+            timelock: address(timelock),
+            gate: address(gate),
+            guardian: guardian,
+            rules: rules(QUORUM_FLOOR)
+        });
+        _put("governor", type(TandemGovernor).creationCode, abi.encode(governorConfig));
+        IAirdrop.Config memory airdropConfig = IAirdrop.Config({
+            tndm: address(tndm),
+            gate: address(gate),
+            credit: address(credit),
+            treasury: address(timelock),
+            amount: uint128(AIRDROPPED),
+            maxPerCredit: MAX_PER_CREDIT,
+            immediateShare: 0.25e18,
+            duration: AIRDROP_DURATION
+        });
+        _put("airdrop", type(Airdrop).creationCode, abi.encode(airdropConfig));
     }
 
     /// @dev The guardian may only pause and veto; all else is the timelock's [AC-1].

@@ -19,7 +19,7 @@ contract ComputeCreditTest is Test {
         settlement = makeActor("settlement");
         alice = makeActor("alice");
         bob = makeActor("bob");
-        credit = new ComputeCredit(desk, settlement);
+        credit = new ComputeCredit(desk, settlement, address(this));
     }
 
     /// `[CR-1]`
@@ -135,9 +135,9 @@ contract ComputeCreditTest is Test {
             credit.escrow(invalid[i], 0);
         }
         vm.expectRevert(abi.encodeWithSelector(IComputeCredit.ComputeCredit_InvalidAccount.selector, address(0)));
-        new ComputeCredit(address(0), settlement);
+        new ComputeCredit(address(0), settlement, address(this));
         vm.expectRevert(abi.encodeWithSelector(IComputeCredit.ComputeCredit_InvalidAccount.selector, address(0)));
-        new ComputeCredit(desk, address(0));
+        new ComputeCredit(desk, address(0), address(this));
     }
 
     function test_lifetimeCountersSayWhoBoughtSpentEarnedAndCashedOut() public {

@@ -2,25 +2,31 @@
 pragma solidity 0.8.35;
 
 import { GenesisAllocation } from "../../src/governance/GenesisAllocation.sol";
-import { IGenesisAllocation, ILaunchGate } from "../../src/governance/ILaunchGate.sol";
+import { IGenesisAllocation } from "../../src/governance/IGenesisAllocation.sol";
+import { ILaunchGate } from "../../src/governance/ILaunchGate.sol";
 import { LaunchGate } from "../../src/governance/LaunchGate.sol";
 import { TandemTimelock } from "../../src/governance/TandemTimelock.sol";
 import { IComputeCredit } from "../../src/token/IComputeCredit.sol";
 import { ITandemToken } from "../../src/token/ITandemToken.sol";
 import { TandemToken } from "../../src/token/TandemToken.sol";
 import { Netuid, Phase } from "../../src/types/Types.sol";
+import { SnapshotStand } from "../support/GovernanceStands.sol";
 import { DistributorStand, PoolsStand } from "../support/Neighbours.sol";
 import { Test } from "../support/Test.sol";
-import { IAccessControl } from "@openzeppelin/contracts/access/IAccessControl.sol";
 import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 
 /// @notice Credit, desk, oracle and registry in one, as far as the gate reads them; the test sets what they say.
-contract MeshStand {
+contract MeshStand is SnapshotStand {
     uint256 public constant buybackShare = 0.5e18;
     uint16 public constant subnetCount = 2;
     uint128 private _total;
     mapping(address account => uint128) private _margin;
     uint64 public cleanSince;
+    uint256 public snapshots;
+
+    function takeSnapshot() external {
+        ++snapshots;
+    }
 
     function setMargin(
         address account,
@@ -47,20 +53,43 @@ contract MeshStand {
     }
 }
 
-contract LaunchTest is Test {
+/// @notice A governor as far as the gate asks it.
+contract FloorStand {
+    uint256 public quorumFloor;
+
+    function set(
+        uint256 floor
+    ) external {
+        quorumFloor = floor;
+    }
+}
+
+/// @notice An airdrop as far as the gate asks it.
+contract AirdropStand {
+    uint256 public immediatelyClaimable;
+
+    function set(
+        uint256 claimable
+    ) external {
+        immediatelyClaimable = claimable;
+    }
+}
+
+contract LaunchGateTest is Test {
     uint64 private constant START = 1_000_000;
     uint64 private constant NOTICE = 70;
     uint64 private constant PUBLIC_AFTER = 1000;
     uint64 private constant TOKEN_PERIOD = 300;
     uint256 private constant SEED = 5000e18;
     uint64 private constant YEAR = 10_000;
-    bytes32 private constant NOTHING = bytes32(0);
+    uint256 private constant FLOOR = 400_000e18;
 
     address private immutable COUNCIL = makeActor("council");
-    address private immutable GOVERNOR = makeActor("governor");
     address private immutable TEAM = makeActor("team");
     address private immutable MINER = makeActor("miner");
 
+    FloorStand private governor;
+    AirdropStand private airdrop;
     TandemToken private tndm;
     MeshStand private mesh;
     DistributorStand private distributor;
@@ -77,18 +106,22 @@ contract LaunchTest is Test {
         mesh = new MeshStand();
         distributor = new DistributorStand();
         pools = new PoolsStand(IERC20(address(tndm)));
-        build(GOVERNOR, 300_000e18);
+        governor = new FloorStand();
+        governor.set(FLOOR);
+        airdrop = new AirdropStand();
+        build(300_000e18);
+        vm.prank(TEAM);
+        allocation.delegate(TEAM);
     }
 
     /// @dev Gate and allocation name each other, as do gate and timelock: the gate's address is known before it exists.
     function build(
-        address successor,
         uint256 claimable
     ) private {
         address gateAddress = nextAddress(2);
         address[] memory council = new address[](1);
         council[0] = COUNCIL;
-        timelock = new TandemTimelock(10, council, council, gateAddress);
+        timelock = new TandemTimelock(10, council, council, gateAddress, address(0));
         IGenesisAllocation.Allocation[] memory list = new IGenesisAllocation.Allocation[](2);
         list[0] = IGenesisAllocation.Allocation({
             beneficiary: TEAM, amount: 1_000_000e18, duration: YEAR, immediateShare: 0.25e18, label: "team"
@@ -97,34 +130,40 @@ contract LaunchTest is Test {
             beneficiary: MINER, amount: 50_000e18, duration: 0, immediateShare: 0, label: "airdrop"
         });
         allocation = new GenesisAllocation(address(tndm), gateAddress, list);
-        gate = new LaunchGate(
-            ILaunchGate.Config({
-                tndm: address(tndm),
-                usdc: address(0),
-                credit: address(mesh),
-                desk: address(mesh),
-                distributor: address(distributor),
-                oracle: address(mesh),
-                registry: address(mesh),
-                pools: address(pools),
-                timelock: address(timelock),
-                council: COUNCIL,
-                successor: successor,
-                allocation: address(allocation),
-                thresholds: ILaunchGate.Thresholds({
-                    buybackMargin: 100e6, verifiedContributors: 1, verifiedEpochsEach: 2, cleanPeriod: 50
-                }),
-                notice: NOTICE,
-                publicAfter: PUBLIC_AFTER,
-                tokenPeriod: TOKEN_PERIOD,
-                claimable: claimable,
-                poolSeed: SEED,
-                initialPrice: 0.05e18
-            })
-        );
+        gate = new LaunchGate(config(address(governor), claimable));
         vm.assertEq(address(gate), gateAddress);
         tndm.transfer(address(allocation), 1_050_000e18);
         tndm.transfer(address(gate), 2 * SEED);
+    }
+
+    function config(
+        address successor,
+        uint256 claimable
+    ) private view returns (ILaunchGate.Config memory) {
+        return ILaunchGate.Config({
+            tndm: address(tndm),
+            usdc: address(0),
+            credit: address(mesh),
+            desk: address(mesh),
+            distributor: address(distributor),
+            oracle: address(mesh),
+            registry: address(mesh),
+            pools: address(pools),
+            timelock: address(timelock),
+            council: COUNCIL,
+            successor: successor,
+            allocation: address(allocation),
+            airdrop: address(airdrop),
+            thresholds: ILaunchGate.Thresholds({
+                buybackMargin: 100e6, verifiedContributors: 1, verifiedEpochsEach: 2, cleanPeriod: 50
+            }),
+            notice: NOTICE,
+            publicAfter: PUBLIC_AFTER,
+            tokenPeriod: TOKEN_PERIOD,
+            claimable: claimable,
+            poolSeed: SEED,
+            initialPrice: 0.05e18
+        });
     }
 
     /// @dev Where this contract's `skip`-th next deployment will lie (nonces below 128: one byte of RLP).
@@ -234,41 +273,62 @@ contract LaunchTest is Test {
         gate.openToken();
         vm.assertTrue(gate.phase() == Phase.Token);
         vm.assertFalse(timelock.hasRole(proposer, COUNCIL) || timelock.hasRole(canceller, COUNCIL));
-        vm.assertTrue(timelock.hasRole(proposer, GOVERNOR) && timelock.hasRole(canceller, GOVERNOR));
+        vm.assertTrue(timelock.hasRole(proposer, address(governor)) && timelock.hasRole(canceller, address(governor)));
         vm.assertFalse(timelock.hasRole(admin, address(gate)));
         vm.assertTrue(timelock.hasRole(admin, address(timelock)));
         vm.expectRevert(abi.encodeWithSelector(ILaunchGate.LaunchGate_WrongPhase.selector, Phase.Token));
         gate.openToken();
     }
 
-    function test_without_a_successor_nobody_proposes_after_the_mesh() public {
-        build(address(0), 0);
-        openToken();
-        vm.assertFalse(timelock.hasRole(timelock.PROPOSER_ROLE(), COUNCIL));
-        vm.assertFalse(timelock.hasRole(timelock.PROPOSER_ROLE(), address(0)));
+    function test_a_gate_without_council_or_governor_is_refused() public {
+        vm.expectRevert(ILaunchGate.LaunchGate_BadConfig.selector);
+        new LaunchGate(config(address(0), 0));
+        ILaunchGate.Config memory bad = config(address(governor), 0);
+        bad.council = address(0);
+        vm.expectRevert(ILaunchGate.LaunchGate_BadConfig.selector);
+        new LaunchGate(bad);
     }
 
-    /// @dev [GV-1] Neither at once nor through the queue does the council hand its roles on.
-    function test_in_the_mesh_phase_the_timelock_takes_no_calls_to_itself() public {
-        bytes memory data = abi.encodeCall(IAccessControl.grantRole, (timelock.PROPOSER_ROLE(), TEAM));
-        address[] memory targets = new address[](2);
-        (targets[0], targets[1]) = (TEAM, address(timelock));
-        bytes[] memory payloads = new bytes[](2);
-        payloads[1] = data;
+    /// @dev [GV-1] Votes must be there at the announcement and again when the token opens.
+    function test_the_token_needs_twice_the_quorum_floor_of_delegated_genesis_votes() public {
+        governor.set(525_000e18 + 1);
+        bytes4 tooFew = ILaunchGate.LaunchGate_TooFewVotes.selector;
+        meetThresholds();
+        gate.recordMet();
         vm.startPrank(COUNCIL);
-        vm.expectRevert(abi.encodeWithSelector(TandemTimelock.TandemTimelock_NotSelfAdministered.selector));
-        timelock.schedule(address(timelock), 0, data, NOTHING, NOTHING, 10);
-        vm.expectRevert(abi.encodeWithSelector(TandemTimelock.TandemTimelock_NotSelfAdministered.selector));
-        timelock.scheduleBatch(targets, new uint256[](2), payloads, NOTHING, NOTHING, 10);
-        timelock.schedule(TEAM, 0, "", NOTHING, NOTHING, 10);
+        vm.expectRevert(abi.encodeWithSelector(tooFew, 1_000_000e18, 1_050_000e18 + 2));
+        gate.announce();
         vm.stopPrank();
-        openToken();
-        vm.prank(GOVERNOR);
-        timelock.schedule(address(timelock), 0, data, NOTHING, NOTHING, 10);
-        vm.warp(block.timestamp + 10);
+        vm.prank(MINER);
+        allocation.delegate(MINER);
+        governor.set(525_000e18);
+        (uint256 delegated, uint256 needed) = gate.genesisVotes();
+        vm.assertEq(delegated, needed);
         vm.prank(COUNCIL);
-        timelock.execute(address(timelock), 0, data, NOTHING, NOTHING);
-        vm.assertTrue(timelock.hasRole(timelock.PROPOSER_ROLE(), TEAM));
+        gate.announce();
+        vm.assertEq(mesh.snapshots(), 1, "the announcement fixes the airdrop's snapshot");
+        vm.prank(TEAM);
+        allocation.delegate(address(0));
+        vm.warp(block.timestamp + NOTICE);
+        vm.expectRevert(abi.encodeWithSelector(tooFew, 50_000e18, 1_050_000e18));
+        gate.openToken();
+        vm.prank(TEAM);
+        allocation.delegate(MINER);
+        gate.openToken();
+    }
+
+    /// @dev [GV-1]
+    function test_the_opening_waits_while_the_network_is_not_clean() public {
+        meetThresholds();
+        vm.prank(COUNCIL);
+        gate.announce();
+        vm.warp(block.timestamp + NOTICE);
+        mesh.setCleanSince(uint64(block.timestamp) - 49);
+        vm.expectRevert(abi.encodeWithSelector(ILaunchGate.LaunchGate_ThresholdsNotMet.selector, 100e6, 1, 49));
+        gate.openToken();
+        vm.warp(block.timestamp + 1);
+        gate.openToken();
+        vm.assertTrue(gate.phase() == Phase.Token);
     }
 
     function test_markets_open_after_the_token_period_and_seed_every_genesis_pool() public {
@@ -291,63 +351,18 @@ contract LaunchTest is Test {
         gate.openMarkets();
     }
 
-    function test_markets_wait_until_enough_is_claimable() public {
-        build(GOVERNOR, 300_000e18 + 1);
+    function test_markets_wait_until_enough_is_claimable_from_allocations_and_airdrop() public {
+        build(300_000e18 + 1);
+        vm.prank(TEAM);
+        allocation.delegate(TEAM);
         openToken();
         vm.warp(block.timestamp + TOKEN_PERIOD);
         vm.expectRevert(
             abi.encodeWithSelector(ILaunchGate.LaunchGate_TooLittleClaimable.selector, 300_000e18, 300_000e18 + 1)
         );
         gate.openMarkets();
-    }
-
-    function test_an_allocation_vests_from_the_opening_of_markets_in_a_straight_line() public {
-        vm.assertEq(allocation.allocationCount(), 2);
-        vm.assertEq(allocation.immediatelyClaimable(), 300_000e18);
-        vm.assertEq(allocation.releasable(0), 0);
-        vm.expectRevert(abi.encodeWithSelector(IGenesisAllocation.GenesisAllocation_NothingReleasable.selector, 0));
-        allocation.release(0);
-        openMarkets();
-        uint256 opened = block.timestamp;
-        vm.assertEq(allocation.releasable(0), 250_000e18);
-        vm.prank(MINER);
-        allocation.release(0);
-        vm.assertEq(tndm.balanceOf(TEAM), 250_000e18, "to the beneficiary, whoever calls");
-        allocation.release(1);
-        vm.assertEq(tndm.balanceOf(MINER), 50_000e18);
-        vm.warp(opened + YEAR / 2);
-        vm.assertEq(allocation.releasable(0), 375_000e18);
-        allocation.release(0);
-        vm.warp(opened + 3 * YEAR);
-        allocation.release(0);
-        vm.assertEq(tndm.balanceOf(TEAM), 1_000_000e18);
-        vm.assertEq(allocation.releasedOf(0), 1_000_000e18);
-        vm.expectRevert(abi.encodeWithSelector(IGenesisAllocation.GenesisAllocation_Unknown.selector, 2));
-        allocation.releasable(2);
-    }
-
-    function testFuzz_however_often_it_is_released_an_allocation_pays_what_has_vested(
-        uint32 first,
-        uint32 second
-    ) public {
-        openMarkets();
-        uint256 opened = block.timestamp;
-        uint256 a = bound(first, 0, 2 * YEAR);
-        uint256 b = bound(second, a, 2 * YEAR + a);
-        vm.warp(opened + a);
-        allocation.release(0);
-        vm.warp(opened + b);
-        if (allocation.releasable(0) != 0) allocation.release(0);
-        uint256 vested = b >= YEAR ? 1_000_000e18 : 250_000e18 + 750_000e18 * b / YEAR;
-        vm.assertEq(tndm.balanceOf(TEAM), vested);
-    }
-
-    function test_allocations_that_cannot_be_paid_are_refused_at_birth() public {
-        IGenesisAllocation.Allocation[] memory list = new IGenesisAllocation.Allocation[](1);
-        list[0] = IGenesisAllocation.Allocation({
-            beneficiary: TEAM, amount: 1, duration: 1, immediateShare: 1e18 + 1, label: ""
-        });
-        vm.expectRevert(abi.encodeWithSelector(IGenesisAllocation.GenesisAllocation_BadAllocation.selector, 0));
-        new GenesisAllocation(address(tndm), address(gate), list);
+        airdrop.set(1);
+        vm.assertEq(gate.claimable(), 300_000e18 + 1);
+        gate.openMarkets();
     }
 }
