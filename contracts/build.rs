@@ -1,7 +1,6 @@
 //! Compiles the Solidity suite and writes its typed bindings.
 //!
-//! One standard-JSON input holds every file under `contracts/src` and the OpenZeppelin contracts that are deployed as
-//! they are; its settings come from `foundry.toml` alone (`[profile.default]` overlaid with `[profile.deploy]`), so
+//! One standard-JSON input holds every file under `contracts/src`; its settings come from `foundry.toml` alone (`[profile.default]` overlaid with `[profile.deploy]`), so
 //! that forge and this build can never disagree. The compiler is the wrapper `tools/solc`, which remembers what it
 //! compiled by the hash of that input.
 
@@ -30,10 +29,6 @@ use foundry_compilers::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-
-/// Deployed as OpenZeppelin ships them; no file of the suite is named like these.
-const LIBRARY_CONTRACTS: [(&str, &str); 1] =
-    [("AccessManager", "@openzeppelin/contracts/access/manager/AccessManager.sol")];
 
 /// The keys of a `foundry.toml` profile that decide what the compiler makes of a source.
 #[derive(Deserialize)]
@@ -103,6 +98,11 @@ fn run() -> Result<(), Box<dyn Error>> {
     fs::write(out_dir.join("standard-input.json"), &input_text)?;
     fs::write(out_dir.join("errors.rs"), format!("{errors:?}"))?;
     fs::write(out_dir.join("bindings.rs"), bindings(&compiled)?)?;
+    fs::create_dir_all(out_dir.join("abi"))?;
+    for contract in &compiled {
+        let abi = serde_json::to_string(&contract.abi)?;
+        fs::write(out_dir.join("abi").join(format!("{}.json", contract.name)), abi)?;
+    }
     fs::write(
         out_dir.join("artifacts.rs"),
         artifacts(&compiled, &solc.version.to_string(), &Sha256::digest(&input_text))?,
@@ -137,13 +137,7 @@ fn standard_json_input(root: &Path, profile: &Profile) -> Result<SolcInput, Box<
         .remappings(absolute)
         .build()?;
 
-    let mut sources = Source::read_all_from(&root.join(&profile.src), &["sol"])?;
-    for (_, import) in LIBRARY_CONTRACTS {
-        let file = paths
-            .resolve_library_import(root, Path::new(import))
-            .ok_or_else(|| format!("cannot find {import}; run `npm ci` in {}", root.display()))?;
-        sources.insert(file.clone(), Source::read(&file)?);
-    }
+    let sources = Source::read_all_from(&root.join(&profile.src), &["sol"])?;
     let (resolved, edges) = Graph::<SolParser>::resolve_sources(&paths, sources)?.into_sources();
     if let Some((import, importer)) = edges.unresolved_imports().iter().next() {
         return Err(format!("{}: cannot find {}", importer.display(), import.display()).into());
@@ -179,16 +173,14 @@ fn fail_on_errors(output: &CompilerOutput) -> Result<(), String> {
     if errors.is_empty() { Ok(()) } else { Err(errors.join("\n")) }
 }
 
-/// Every contract of the suite that can be deployed and has an interface, and the library contracts, by name.
+/// Every contract of the suite that can be deployed and has an interface, by name.
 fn collect(root: &Path, profile: &Profile, output: &CompilerOutput) -> Result<Vec<Compiled>, Box<dyn Error>> {
     let own = profile.src.display().to_string();
     let mut found: BTreeMap<String, Compiled> = BTreeMap::new();
     for (file, contracts) in output.contracts.iter() {
         let source = file.strip_prefix(root).unwrap_or(file).display().to_string();
         for (name, contract) in contracts {
-            let wanted = source.starts_with(&own)
-                || LIBRARY_CONTRACTS.iter().any(|(library, path)| library == name && source.ends_with(path));
-            if !wanted {
+            if !source.starts_with(&own) {
                 continue;
             }
             if let Some(compiled) = compiled(name, &source, contract)?
@@ -292,7 +284,8 @@ fn artifacts(compiled: &[Compiled], version: &str, input_hash: &[u8]) -> Result<
         writeln!(
             text,
             "Artifact {{ name: {name:?}, source: {source:?}, creation: &crate::bindings::{name}::BYTECODE, \
-             runtime: &crate::bindings::{name}::DEPLOYED_BYTECODE, immutables: &{immutables:?} }},"
+             runtime: &crate::bindings::{name}::DEPLOYED_BYTECODE, immutables: &{immutables:?}, \
+             abi: include_str!(concat!(env!(\"OUT_DIR\"), \"/abi/{name}.json\")) }},"
         )?;
     }
     writeln!(text, "];")?;

@@ -15,6 +15,8 @@ pub struct Artifact {
     pub runtime: &'static Bytes,
     /// (start, length) in bytes of each such place in `runtime`, ascending.
     pub immutables: &'static [(u32, u32)],
+    /// Its ABI as JSON; value types and enums appear as the integers that they are.
+    pub abi: &'static str,
 }
 
 /// The standard-JSON input that the whole suite was compiled from; source verifiers accept it as it is.

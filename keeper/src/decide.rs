@@ -24,6 +24,8 @@ pub struct Policy {
     pub stagger: u64,
     /// No report is signed or posted so shortly before the next epoch's turn.
     pub margin: u64,
+    /// An ended epoch is not settled for so long while margin of it can still be sent on.
+    pub forward_wait: u64,
 }
 
 impl Policy {
@@ -36,6 +38,7 @@ impl Policy {
             collect_wait: proposer_timeout / 2,
             stagger: config.stagger_s.unwrap_or((length / 120).max(3)),
             margin: config.margin_s.unwrap_or((length / 20).max(2)),
+            forward_wait: (length / 20).max(4),
         }
     }
 
@@ -119,6 +122,11 @@ pub enum Action {
         /// Epoch.
         epoch: u64,
     },
+    /// Send on the margin of a subnet, so that it counts in the epoch in which it was recognised.
+    Forward {
+        /// Subnet.
+        netuid: u16,
+    },
     /// Close ended epochs on chain.
     Settle,
     /// Make the next pending report active.
@@ -186,7 +194,17 @@ fn settle(view: &View<'_>) -> Option<Action> {
     if view.sending || view.oracle.settled_through > last_ended {
         return None;
     }
-    my_turn(view, view.clock.end_of(last_ended)).then_some(Action::Settle)
+    let due = view.clock.end_of(last_ended);
+    if !my_turn(view, due) {
+        return None;
+    }
+    // Margin that stays at the desk counts in the next epoch: worth a moment's wait, but nothing to wait for for long, as
+    // USDC can be paused.
+    let waits = view.now < due.saturating_add(view.policy.forward_wait) && view.oracle.settled_through == last_ended;
+    match view.oracle.held_margin.first().filter(|_| waits) {
+        Some(netuid) => Some(Action::Forward { netuid: *netuid }),
+        None => Some(Action::Settle),
+    }
 }
 
 fn activate(view: &View<'_>) -> Option<Action> {

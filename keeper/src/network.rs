@@ -29,6 +29,8 @@ pub struct Network {
     pub controller: Address,
     /// RewardDistributor.
     pub distributor: Address,
+    /// CreditDesk.
+    pub desk: Address,
 }
 
 /// Why a manifest cannot be used.
@@ -75,6 +77,7 @@ impl Network {
             staking: manifest.address("Staking")?,
             controller: manifest.address("EmissionController")?,
             distributor: manifest.address("RewardDistributor")?,
+            desk: manifest.address("CreditDesk")?,
         })
     }
 
@@ -84,7 +87,7 @@ impl Network {
     }
 
     /// Name and address of every contract, to check that code stands there.
-    pub fn contracts(&self) -> [(&'static str, Address); 6] {
+    pub fn contracts(&self) -> [(&'static str, Address); 7] {
         [
             ("EpochOracle", self.oracle),
             ("KeeperSet", self.keeper_set),
@@ -92,6 +95,7 @@ impl Network {
             ("Staking", self.staking),
             ("EmissionController", self.controller),
             ("RewardDistributor", self.distributor),
+            ("CreditDesk", self.desk),
         ]
     }
 }

@@ -36,7 +36,7 @@ pub struct Manifest {
     pub compiler: Compiler,
     /// Contracts by name.
     pub contracts: BTreeMap<String, Contract>,
-    /// Who holds which role at the AccessManager.
+    /// Who holds which role at TandemAccess.
     pub roles: Vec<Role>,
     /// The genesis configuration, as TOML.
     pub config: String,

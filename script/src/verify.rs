@@ -4,7 +4,7 @@ use alloy::providers::Provider as _;
 use eyre::{Context, Result};
 use serde::Serialize;
 use tandem_contracts::artifacts::Artifact;
-use tandem_contracts::bindings::{AccessManager, EpochOracle};
+use tandem_contracts::bindings::{EpochOracle, TandemAccess};
 use tandem_contracts::suite::{ChainFacts, GenesisConfig, Plan};
 
 use crate::chain::Chain;
@@ -48,10 +48,10 @@ pub async fn run(chain: &Chain, manifest: &Manifest) -> Result<Vec<Finding>> {
     for step in plan.steps.iter().filter(|step| step.deployment.is_none()) {
         findings.check(&step.name, is_done(chain, &step.done).await?, "not so on the chain");
     }
-    let manager = plan.suite.access_manager;
+    let manager = plan.suite.tandem_access;
     for role in &manifest.roles {
         let answer =
-            chain.read(manager, &AccessManager::hasRoleCall { roleId: role.id, account: role.account }).await?;
+            chain.read(manager, &TandemAccess::hasRoleCall { roleId: role.id, account: role.account }).await?;
         findings.check(&format!("{} holds {}", role.account, role.role), answer.isMember, "the role is gone");
     }
     findings.equal("roles", &manifest.roles, &plan.grants.iter().map(Role::from).collect());

@@ -51,8 +51,8 @@ suite! {
     suite_factory: "SuiteFactory",
     /// The chain's stablecoin; a test one on local chains.
     usdc: "USDC",
-    /// The AccessManager of the whole suite.
-    access_manager: "AccessManager",
+    /// Who may call what, in the whole suite.
+    tandem_access: "TandemAccess",
     /// The governance timelock, sole admin after the hand-over.
     tandem_timelock: "TandemTimelock",
     /// TNDM.
@@ -69,6 +69,8 @@ suite! {
     alpha_factory: "AlphaFactory",
     /// Pools and the alpha vault.
     alpha_pools: "AlphaPools",
+    /// Swaps in more ways; holds nothing.
+    alpha_router: "AlphaRouter",
     /// Sells revenue for TNDM and burns it.
     burn_auction: "BurnAuction",
     /// Subnets and neurons.
@@ -77,16 +79,30 @@ suite! {
     staking: "Staking",
     /// The law of emission.
     emission_controller: "EmissionController",
+    /// The ratios that the network is steered by.
+    network_health: "NetworkHealth",
+    /// Gaps between blocks, which extend deadlines.
+    outages: "Outages",
     /// Keepers.
     keeper_set: "KeeperSet",
     /// Epoch reports.
     epoch_oracle: "EpochOracle",
     /// Claims.
     reward_distributor: "RewardDistributor",
+    /// Commits of weights that no keeper can refuse.
+    weight_commits: "WeightCommits",
+    /// Proofs of double signing.
+    slashing: "Slashing",
     /// Mesh, token, markets.
     launch_gate: "LaunchGate",
     /// Vesting genesis TNDM.
     genesis_allocation: "GenesisAllocation",
+    /// TNDM for those who served in the mesh phase.
+    airdrop: "Airdrop",
+    /// Votes of TNDM, wherever it lies.
+    tandem_votes: "TandemVotes",
+    /// Proposes to the timelock once the token is open.
+    tandem_governor: "TandemGovernor",
 }
 
 impl Suite {

@@ -8,7 +8,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::{
     ConfigError,
-    units::{Alpha, Credit, Fraction, QuantityError, Seconds, Tndm, TndmPerAlpha, TndmPerUsdc, Usdc, UsdcPerCredit},
+    units::{
+        Alpha, Credit, Fraction, QuantityError, Seconds, Tndm, TndmPerAlpha, TndmPerCredit, TndmPerUsdc, Usdc,
+        UsdcPerCredit,
+    },
 };
 
 /// Every parameter that a constructor of the suite takes, and who holds what at birth.
@@ -43,9 +46,11 @@ pub struct GenesisConfig {
     pub staking: Staking,
     /// The keeper set of epoch 0.
     pub keepers: Keepers,
+    /// What double signing costs.
+    pub slashing: Slashing,
     /// From mesh to markets.
     pub launch: Launch,
-    /// The timelock.
+    /// The governor and its timelock.
     pub governance: Governance,
     /// Who may do what from the first day.
     #[serde(default)]
@@ -74,6 +79,8 @@ pub struct Epochs {
     pub length: Seconds,
     /// Between a report's posting and its activation.
     pub activation_delay: Seconds,
+    /// The shortest gap between two blocks that extends the deadlines in it.
+    pub outage: Seconds,
 }
 
 /// Start of epoch 0: `"next + 20 s"` (chosen when the deployment begins) or seconds since 1970.
@@ -141,8 +148,12 @@ pub struct Auction {
     pub lot_duration: Seconds,
     /// In which the price halves.
     pub half_life: Seconds,
+    /// In which a subnet's smoothed revenue halves.
+    pub revenue_half_life: Seconds,
     /// Largest lot.
     pub max_lot: Usdc,
+    /// Sales of smaller lots teach no price.
+    pub pricing_lot: Usdc,
     /// The price that the first lot starts from; later ones start at twice the last sale.
     pub genesis_price: TndmPerUsdc,
     /// The floor of the first lots.
@@ -159,8 +170,14 @@ pub struct Subnets {
     pub floor_lock: Tndm,
     /// In which the lock price halves.
     pub lock_half_life: Seconds,
-    /// How many subnets there may be.
+    /// How many subnets there may be at once, at first; a vote can raise it to 256.
     pub max_subnets: u16,
+    /// For which a new subnet cannot be pruned.
+    pub subnet_immunity: Seconds,
+    /// For which a new neuron cannot be evicted.
+    pub neuron_immunity: Seconds,
+    /// Between two changes of a subnet's hyperparameters.
+    pub hyperparameter_period: Seconds,
     /// A neuron's fee before *markets*.
     pub neuron_fee: Usdc,
     /// A neuron's price from *markets* on, at rest.
@@ -205,6 +222,32 @@ pub struct Staking {
     pub root_weight_floor: Fraction,
     /// Over which it glides there.
     pub root_weight_glide: Seconds,
+    /// Least stake or bond of a delegator behind one hotkey; of TNDM and of alpha alike.
+    pub minimum_delegation: Tndm,
+    /// What a validator takes of its delegators' dividends before it says otherwise.
+    pub take_default: Fraction,
+    /// What it can take at most.
+    pub take_bound: Fraction,
+    /// By how much it can raise its take at once.
+    pub take_step: Fraction,
+    /// Between two rises.
+    pub take_period: Seconds,
+}
+
+/// What double signing costs, as parts of a stake or bond. Governance can change it within the bounds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Slashing {
+    /// Of a validator's stake and bond, for two commits with one number.
+    pub commit_share: Fraction,
+    /// Of a keeper's bond, for two reports for one attempt.
+    pub report_share: Fraction,
+    /// Below which neither share can be set.
+    pub least: Fraction,
+    /// Above which neither share can be set.
+    pub most: Fraction,
+    /// From an epoch's end, for which a fault in it can be shown.
+    pub evidence: Seconds,
 }
 
 /// The keeper set of epoch 0.
@@ -246,14 +289,36 @@ pub struct Launch {
     pub initial_price: TndmPerAlpha,
     /// Over which the treasury's allocation (what the listed ones leave over) vests, beneficiary: the timelock.
     pub treasury_vesting: Seconds,
+    /// TNDM for those who earned credits in the mesh phase.
+    pub airdrop: Tndm,
+    /// What one credit brings at most; the rest is the treasury's.
+    pub airdrop_per_credit: TndmPerCredit,
+    /// Part that is free when *markets* opens.
+    pub airdrop_immediate: Fraction,
+    /// Over which the rest of it vests once *markets* opened.
+    pub airdrop_vesting: Seconds,
 }
 
-/// The timelock.
+/// The governor and its timelock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Governance {
     /// Between the scheduling and the execution of an operation.
     pub timelock_delay: Seconds,
+    /// From a proposal to the snapshot of its votes.
+    pub voting_delay: Seconds,
+    /// For which a proposal can be voted on.
+    pub voting_period: Seconds,
+    /// For which voting goes on at least once a quorum is reached.
+    pub vote_extension: Seconds,
+    /// From the opening of the token, for which the guardian can cancel proposals.
+    pub guardian_period: Seconds,
+    /// Votes that a proposer needs.
+    pub proposal_threshold: Tndm,
+    /// Per cent of the circulating supply that must vote.
+    pub quorum_percent: u8,
+    /// Below which a quorum never falls.
+    pub quorum_floor: Tndm,
 }
 
 /// Who may do what from the first day. What is not named belongs to the timelock.

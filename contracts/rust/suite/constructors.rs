@@ -1,22 +1,29 @@
 //! Constructor arguments of every contract of a suite, from its configuration.
 
 use alloy::{
-    primitives::{Address, Bytes, U256},
+    primitives::{Address, Bytes, U256, aliases::U48},
     sol_types::SolConstructor,
 };
 
 use super::{
     address::Suite,
     config::{Genesis, GenesisConfig},
+    units::Fraction,
     validate::{EMISSION_VAULT, SUPPLY},
 };
 use crate::bindings::{
-    AccessManager, AlphaFactory, AlphaPools, BurnAuction, ComputeCredit, CreditDesk, EmissionController, EpochOracle,
-    GenesisAllocation, KeeperSet, LaunchGate, RateCard, RewardDistributor, Settlement, Staking, SubnetRegistry,
-    TandemTimelock, TandemToken, TestUSDC, alpha_pools::IAlphaPools, burn_auction::IBurnAuction,
+    Airdrop, AlphaFactory, AlphaPools, AlphaRouter, BurnAuction, ComputeCredit, CreditDesk, EmissionController,
+    EpochOracle, GenesisAllocation, KeeperSet, LaunchGate, NetworkHealth, Outages, RateCard, RewardDistributor,
+    Settlement, Slashing, Staking, SubnetRegistry, TandemAccess, TandemGovernor, TandemTimelock, TandemToken,
+    TandemVotes, TestUSDC, WeightCommits, airdrop::IAirdrop, alpha_pools::IAlphaPools, burn_auction::IBurnAuction,
     credit_desk::ICreditDesk, emission_controller::IEmissionController, genesis_allocation::IGenesisAllocation,
-    launch_gate::ILaunchGate, staking::IStaking, subnet_registry::ISubnetRegistry, tandem_token::ITandemToken,
+    keeper_set::IKeeperSet, launch_gate::ILaunchGate, reward_distributor::IRewardDistributor, slashing::ISlashing,
+    staking::IStaking, subnet_registry::ISubnetRegistry, tandem_governor::IGovernorStack,
+    tandem_governor::ITandemGovernor, tandem_token::ITandemToken,
 };
+
+/// Whole of a take.
+const TAKE_ONE: u64 = 65_535;
 
 /// One contract to deploy: its name, creation code and encoded constructor arguments.
 pub(super) struct Blueprint {
@@ -34,6 +41,11 @@ fn u128_of(value: U256) -> u128 {
     value.saturating_to()
 }
 
+/// A share in 1/65535, rounded to the nearest.
+fn take_of(share: Fraction) -> u16 {
+    ((share.0 * U256::from(TAKE_ONE) + Fraction::ONE.0 / U256::from(2)) / Fraction::ONE.0).saturating_to()
+}
+
 /// Everything that is deployed through the factory, in order. `config` is valid and its genesis fixed.
 pub(super) fn blueprints(config: &GenesisConfig, suite: &Suite, deployer: Address, local: bool) -> Vec<Blueprint> {
     let Genesis::At(genesis) = config.epochs.genesis else { unreachable!("the plan refuses an open genesis") };
@@ -43,18 +55,20 @@ pub(super) fn blueprints(config: &GenesisConfig, suite: &Suite, deployer: Addres
         all.push(blueprint("TestUSDC", &TestUSDC::BYTECODE, TestUSDC::constructorCall {}));
     }
     all.push(blueprint(
-        "AccessManager",
-        &AccessManager::BYTECODE,
-        AccessManager::constructorCall { initialAdmin: deployer },
+        "TandemAccess",
+        &TandemAccess::BYTECODE,
+        TandemAccess::constructorCall { deployer, gate: suite.launch_gate },
     ));
     all.push(parts.timelock());
     all.extend(parts.tokens());
     all.extend(parts.compute());
     all.extend(parts.market());
     all.extend(parts.subnets());
-    all.push(parts.emission());
+    all.extend(parts.emission());
     all.extend(parts.epochs());
+    all.extend(parts.duties());
     all.extend(parts.launch());
+    all.extend(parts.governance());
     all
 }
 
@@ -75,7 +89,8 @@ impl Parts<'_> {
                 minDelay: U256::from(self.config.governance.timelock_delay.0),
                 proposers: vec![self.config.authorities.council],
                 executors: vec![Address::ZERO],
-                admin: self.suite.launch_gate,
+                gate: self.suite.launch_gate,
+                access: self.suite.tandem_access,
             },
         )
     }
@@ -86,7 +101,8 @@ impl Parts<'_> {
         let mints = [
             (suite.emission_controller, EMISSION_VAULT),
             (suite.launch_gate, seeds),
-            (suite.genesis_allocation, SUPPLY - EMISSION_VAULT - seeds),
+            (suite.genesis_allocation, SUPPLY - EMISSION_VAULT - seeds - config.launch.airdrop.0),
+            (suite.airdrop, config.launch.airdrop.0),
         ];
         [
             blueprint(
@@ -100,7 +116,11 @@ impl Parts<'_> {
             blueprint(
                 "ComputeCredit",
                 &ComputeCredit::BYTECODE,
-                ComputeCredit::constructorCall { desk: suite.credit_desk, settlement: suite.settlement },
+                ComputeCredit::constructorCall {
+                    desk: suite.credit_desk,
+                    settlement: suite.settlement,
+                    gate: suite.launch_gate,
+                },
             ),
         ]
     }
@@ -113,12 +133,13 @@ impl Parts<'_> {
                 &CreditDesk::BYTECODE,
                 CreditDesk::constructorCall {
                     config: ICreditDesk::Config {
-                        authority: suite.access_manager,
+                        authority: suite.tandem_access,
                         usdc: suite.usdc,
                         credit: suite.compute_credit,
                         settlement: suite.settlement,
                         auction: suite.burn_auction,
                         distributor: suite.reward_distributor,
+                        gate: suite.launch_gate,
                         price: credits.price.0,
                         payoutRate: credits.payout_rate.0,
                         buybackShare: credits.buyback_share.0,
@@ -135,6 +156,7 @@ impl Parts<'_> {
                     desk: suite.credit_desk,
                     rateCard: suite.rate_card,
                     registry: suite.subnet_registry,
+                    outages: suite.outages,
                     settleGrace_: credits.settle_grace.0,
                 },
             ),
@@ -142,7 +164,7 @@ impl Parts<'_> {
                 "RateCard",
                 &RateCard::BYTECODE,
                 RateCard::constructorCall {
-                    authority: suite.access_manager,
+                    authority: suite.tandem_access,
                     genesis: self.genesis,
                     epochLength: self.epoch_length,
                 },
@@ -150,7 +172,7 @@ impl Parts<'_> {
         ]
     }
 
-    fn market(&self) -> [Blueprint; 3] {
+    fn market(&self) -> [Blueprint; 4] {
         let (pools, auction, suite) = (&self.config.pools, &self.config.auction, self.suite);
         [
             blueprint(
@@ -180,22 +202,28 @@ impl Parts<'_> {
                 },
             ),
             blueprint(
+                "AlphaRouter",
+                &AlphaRouter::BYTECODE,
+                AlphaRouter::constructorCall { tndm: suite.tandem_token, pools: suite.alpha_pools },
+            ),
+            blueprint(
                 "BurnAuction",
                 &BurnAuction::BYTECODE,
                 BurnAuction::constructorCall {
                     config: IBurnAuction::Config {
-                        authority: suite.access_manager,
+                        authority: suite.tandem_access,
                         tndm: suite.tandem_token,
                         usdc: suite.usdc,
                         desk: suite.credit_desk,
-                        registry: suite.subnet_registry,
                         controller: suite.emission_controller,
                         gate: suite.launch_gate,
                         openDelay: auction.open_delay.0,
                         lotInterval: auction.lot_interval.0,
                         lotDuration: auction.lot_duration.0,
                         halfLife: auction.half_life.0,
+                        revenueHalfLife: auction.revenue_half_life.0,
                         maxLot: u128_of(auction.max_lot.0),
+                        pricingLot: u128_of(auction.pricing_lot.0),
                         genesisPrice: auction.genesis_price.0,
                         genesisFloor: auction.genesis_floor.0,
                     },
@@ -209,12 +237,15 @@ impl Parts<'_> {
         let (subnets, staking, hyper) = (&config.subnets, &config.staking, &config.subnets.hyperparameters);
         let registry = SubnetRegistry::constructorCall {
             config: ISubnetRegistry::Config {
+                authority: suite.tandem_access,
                 tndm: suite.tandem_token,
                 usdc: suite.usdc,
                 pools: suite.alpha_pools,
                 controller: suite.emission_controller,
                 auction: suite.burn_auction,
                 gate: suite.launch_gate,
+                staking: suite.staking,
+                oracle: suite.epoch_oracle,
                 genesis: self.genesis,
                 epochLength: self.epoch_length,
                 firstLock: subnets.first_lock.0,
@@ -223,7 +254,10 @@ impl Parts<'_> {
                 neuronFeeUsdc: subnets.neuron_fee.0,
                 neuronPriceTndm: subnets.neuron_price.0,
                 neuronHalfLife: subnets.neuron_half_life.0,
+                neuronImmunity: subnets.neuron_immunity.0,
                 maxSubnets: subnets.max_subnets,
+                subnetImmunity: subnets.subnet_immunity.0,
+                hyperparameterPeriod: subnets.hyperparameter_period.0,
                 defaults: ISubnetRegistry::Hyperparameters {
                     kappa: hyper.kappa,
                     bondsMovingAverage: hyper.bonds_moving_average,
@@ -250,14 +284,20 @@ impl Parts<'_> {
                 pools: suite.alpha_pools,
                 registry: suite.subnet_registry,
                 gate: suite.launch_gate,
+                slashing: suite.slashing,
                 genesis: self.genesis,
                 epochLength: self.epoch_length,
                 unbondingPeriod: staking.unbonding.0,
                 virtualFade: staking.virtual_fade.0,
                 minimumStakeShare: staking.minimum_share.0,
+                minimumDelegation: staking.minimum_delegation.0,
                 rootWeightStart: staking.root_weight_start.0,
                 rootWeightFloor: staking.root_weight_floor.0,
                 rootWeightGlide: staking.root_weight_glide.0,
+                takeDefault: take_of(staking.take_default),
+                takeBound: take_of(staking.take_bound),
+                takeStep: take_of(staking.take_step),
+                takePeriod: staking.take_period.0,
             },
             meshValidators: config
                 .mesh_validators
@@ -275,9 +315,9 @@ impl Parts<'_> {
         ]
     }
 
-    fn emission(&self) -> Blueprint {
+    fn emission(&self) -> [Blueprint; 2] {
         let (emission, suite) = (&self.config.emission, self.suite);
-        blueprint(
+        let controller = blueprint(
             "EmissionController",
             &EmissionController::BYTECODE,
             EmissionController::constructorCall {
@@ -298,7 +338,14 @@ impl Parts<'_> {
                     alphaPerDay: emission.alpha_per_day.0,
                 },
             },
-        )
+        );
+        let health = NetworkHealth::constructorCall {
+            controller: suite.emission_controller,
+            auction: suite.burn_auction,
+            desk: suite.credit_desk,
+            credit: suite.compute_credit,
+        };
+        [controller, blueprint("NetworkHealth", &NetworkHealth::BYTECODE, health)]
     }
 
     fn epochs(&self) -> [Blueprint; 3] {
@@ -310,21 +357,25 @@ impl Parts<'_> {
                 "KeeperSet",
                 &KeeperSet::BYTECODE,
                 KeeperSet::constructorCall {
-                    authority: suite.access_manager,
-                    usdc: suite.usdc,
+                    config: IKeeperSet::Config {
+                        authority: suite.tandem_access,
+                        usdc: suite.usdc,
+                        auction: suite.burn_auction,
+                        slashing: suite.slashing,
+                        devnet: config.devnet,
+                        unbondingPeriod: config.keepers.unbonding.0,
+                        genesis: self.genesis,
+                        epochLength: self.epoch_length,
+                    },
                     keepers,
                     threshold: config.keepers.threshold,
-                    devnet: config.devnet,
-                    unbondingPeriod: config.keepers.unbonding.0,
-                    genesis: self.genesis,
-                    epochLength: self.epoch_length,
                 },
             ),
             blueprint(
                 "EpochOracle",
                 &EpochOracle::BYTECODE,
                 EpochOracle::constructorCall {
-                    authority: suite.access_manager,
+                    authority: suite.tandem_access,
                     keeperSet: suite.keeper_set,
                     controller: suite.emission_controller,
                     distributor: suite.reward_distributor,
@@ -337,14 +388,99 @@ impl Parts<'_> {
                 "RewardDistributor",
                 &RewardDistributor::BYTECODE,
                 RewardDistributor::constructorCall {
-                    usdc: suite.usdc,
-                    pools: suite.alpha_pools,
-                    controller: suite.emission_controller,
-                    oracle: suite.epoch_oracle,
-                    genesis: self.genesis,
-                    epochLength: self.epoch_length,
+                    config: IRewardDistributor::Config {
+                        usdc: suite.usdc,
+                        pools: suite.alpha_pools,
+                        controller: suite.emission_controller,
+                        oracle: suite.epoch_oracle,
+                        registry: suite.subnet_registry,
+                        auction: suite.burn_auction,
+                        genesis: self.genesis,
+                        epochLength: self.epoch_length,
+                    },
                 },
             ),
+        ]
+    }
+
+    /// What holds keepers and validators to their word.
+    fn duties(&self) -> [Blueprint; 3] {
+        let (rules, suite) = (&self.config.slashing, self.suite);
+        let amounts = |commit: Fraction, report: Fraction| ISlashing::Amounts {
+            commitShare: commit.0.saturating_to(),
+            reportShare: report.0.saturating_to(),
+        };
+        let slashing = Slashing::constructorCall {
+            config: ISlashing::Config {
+                authority: suite.tandem_access,
+                oracle: suite.epoch_oracle,
+                keeperSet: suite.keeper_set,
+                staking: suite.staking,
+                weightCommits: suite.weight_commits,
+                least: amounts(rules.least, rules.least),
+                most: amounts(rules.most, rules.most),
+                amounts: amounts(rules.commit_share, rules.report_share),
+                evidencePeriod: rules.evidence.0,
+                genesis: self.genesis,
+                epochLength: self.epoch_length,
+            },
+        };
+        let commits = WeightCommits::constructorCall {
+            oracle: suite.epoch_oracle,
+            outages: suite.outages,
+            genesis: self.genesis,
+            epochLength: self.epoch_length,
+        };
+        let outages = Outages::constructorCall { least_: self.config.epochs.outage.0 };
+        [
+            blueprint("Outages", &Outages::BYTECODE, outages),
+            blueprint("WeightCommits", &WeightCommits::BYTECODE, commits),
+            blueprint("Slashing", &Slashing::BYTECODE, slashing),
+        ]
+    }
+
+    fn governance(&self) -> [Blueprint; 3] {
+        let (config, suite, launch) = (self.config, self.suite, &self.config.launch);
+        let rules = &config.governance;
+        let airdrop = Airdrop::constructorCall {
+            config: IAirdrop::Config {
+                tndm: suite.tandem_token,
+                gate: suite.launch_gate,
+                credit: suite.compute_credit,
+                treasury: suite.tandem_timelock,
+                amount: u128_of(launch.airdrop.0),
+                maxPerCredit: launch.airdrop_per_credit.0,
+                immediateShare: launch.airdrop_immediate.0.saturating_to(),
+                duration: launch.airdrop_vesting.0,
+            },
+        };
+        let votes = TandemVotes::constructorCall {
+            token: suite.tandem_token,
+            staking: suite.staking,
+            controller: suite.emission_controller,
+            vesting: vec![suite.genesis_allocation, suite.airdrop],
+        };
+        let governor = TandemGovernor::constructorCall {
+            config: ITandemGovernor::Config {
+                votes: suite.tandem_votes,
+                timelock: suite.tandem_timelock,
+                gate: suite.launch_gate,
+                guardian: config.authorities.guardian,
+                rules: IGovernorStack::Rules {
+                    votingDelay: U48::from(rules.voting_delay.0),
+                    votingPeriod: u32::try_from(rules.voting_period.0).unwrap_or(u32::MAX),
+                    voteExtension: U48::from(rules.vote_extension.0),
+                    guardianPeriod: rules.guardian_period.0,
+                    proposalThreshold: rules.proposal_threshold.0,
+                    quorumPercent: U256::from(rules.quorum_percent),
+                    quorumFloor: rules.quorum_floor.0,
+                },
+            },
+        };
+        [
+            blueprint("Airdrop", &Airdrop::BYTECODE, airdrop),
+            blueprint("TandemVotes", &TandemVotes::BYTECODE, votes),
+            blueprint("TandemGovernor", &TandemGovernor::BYTECODE, governor),
         ]
     }
 
@@ -362,8 +498,9 @@ impl Parts<'_> {
                 pools: suite.alpha_pools,
                 timelock: suite.tandem_timelock,
                 council: config.authorities.council,
-                successor: Address::ZERO,
+                successor: suite.tandem_governor,
                 allocation: suite.genesis_allocation,
+                airdrop: suite.airdrop,
                 thresholds: ILaunchGate::Thresholds {
                     buybackMargin: u128_of(launch.buyback_margin.0),
                     verifiedContributors: launch.verified_contributors,

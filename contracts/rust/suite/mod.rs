@@ -17,11 +17,12 @@ pub use address::{
 };
 pub use config::{
     Allocation, Auction, Authorities, Credits, Emission, Epochs, Genesis, GenesisConfig, GenesisSubnet, Governance,
-    Hyperparameters, Keepers, Launch, MeshValidator, ModelRate, Pools, Staking, Subnets,
+    Hyperparameters, Keepers, Launch, MeshValidator, ModelRate, Pools, Slashing, Staking, Subnets,
 };
 pub use plan::{ChainFacts, Check, Deployment, Plan, PlanError, Query, Stage, Step};
 pub use units::{
-    Alpha, Credit, Fraction, QuantityError, Seconds, Tndm, TndmPerAlpha, TndmPerUsdc, Usdc, UsdcPerCredit,
+    Alpha, Credit, Fraction, QuantityError, Seconds, Tndm, TndmPerAlpha, TndmPerCredit, TndmPerUsdc, Usdc,
+    UsdcPerCredit,
 };
 pub use validate::{ConfigError, Violation};
 pub use wiring::{FunctionRole, Role, RoleGrant};

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     artifacts::Artifact,
-    bindings::{AccessManager, RateCard, SuiteFactory},
+    bindings::{RateCard, SuiteFactory, TandemAccess},
 };
 
 /// What the plan depends on besides the configuration.
@@ -289,39 +289,39 @@ fn wire_step(name: String, to: Address, call: &impl SolCall, done: Check) -> Ste
 }
 
 fn function_step(suite: &Suite, entry: &FunctionRole) -> Step {
-    let call = AccessManager::setTargetFunctionRoleCall {
+    let call = TandemAccess::setTargetFunctionRoleCall {
         target: entry.target,
         selectors: vec![entry.selector],
         roleId: entry.role.id(),
     };
-    let ask = AccessManager::getTargetFunctionRoleCall { target: entry.target, selector: entry.selector };
+    let ask = TandemAccess::getTargetFunctionRoleCall { target: entry.target, selector: entry.selector };
     let done = Check::Returns {
-        to: suite.access_manager,
+        to: suite.tandem_access,
         data: ask.abi_encode().into(),
         expected: entry.role.id().abi_encode().into(),
     };
     let name = format!("let {} call {}.{}", entry.role, entry.contract, entry.function);
-    wire_step(name, suite.access_manager, &call, done)
+    wire_step(name, suite.tandem_access, &call, done)
 }
 
 fn holds_role(suite: &Suite, role: Role, account: Address, holds: bool) -> Check {
     Check::Returns {
-        to: suite.access_manager,
-        data: AccessManager::hasRoleCall { roleId: role.id(), account }.abi_encode().into(),
+        to: suite.tandem_access,
+        data: TandemAccess::hasRoleCall { roleId: role.id(), account }.abi_encode().into(),
         expected: (holds, 0_u32).abi_encode().into(),
     }
 }
 
 fn grant_step(suite: &Suite, grant: &RoleGrant, stage: Stage) -> Step {
-    let call = AccessManager::grantRoleCall { roleId: grant.role.id(), account: grant.account, executionDelay: 0 };
+    let call = TandemAccess::grantRoleCall { roleId: grant.role.id(), account: grant.account, executionDelay: 0 };
     let done = holds_role(suite, grant.role, grant.account, true);
     let name = format!("make {} {}", grant.account, grant.role);
-    Step { stage, ..wire_step(name, suite.access_manager, &call, done) }
+    Step { stage, ..wire_step(name, suite.tandem_access, &call, done) }
 }
 
 fn renounce_step(suite: &Suite, deployer: Address) -> Step {
-    let call = AccessManager::renounceRoleCall { roleId: Role::Admin.id(), callerConfirmation: deployer };
+    let call = TandemAccess::renounceRoleCall { roleId: Role::Admin.id(), callerConfirmation: deployer };
     let done = holds_role(suite, Role::Admin, deployer, false);
     let name = "give up the deployer's rights".into();
-    Step { stage: Stage::HandOver, ..wire_step(name, suite.access_manager, &call, done) }
+    Step { stage: Stage::HandOver, ..wire_step(name, suite.tandem_access, &call, done) }
 }

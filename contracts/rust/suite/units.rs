@@ -160,6 +160,10 @@ quantity!(
     /// TNDM base units for one whole alpha.
     TndmPerAlpha, "TNDM/ALPHA", 18
 );
+quantity!(
+    /// TNDM base units for one whole credit.
+    TndmPerCredit, "TNDM/CREDIT", 18
+);
 
 /// A duration in seconds, written `"24 s"`, `"10 min"`, `"12 h"` or `"14 d"`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -49,6 +49,8 @@ pub(super) const EMISSION_VAULT: U256 = uint!(10_500_000_000000000000000000_U256
 const ONE: Fraction = Fraction::ONE;
 /// Epochs whose reports may wait for their activation while one more is posted.
 const MAX_PENDING_EPOCHS: u64 = 255;
+/// Epochs are shorter than this many seconds.
+const MAX_EPOCH_LENGTH: u64 = 1 << 20;
 /// Most keepers that a set may have.
 const MAX_KEEPERS: usize = 31;
 
@@ -93,13 +95,14 @@ impl GenesisConfig {
         if rules.0.is_empty() { Ok(()) } else { Err(ConfigError::Invalid(rules.0)) }
     }
 
-    /// TNDM that neither the emission vault nor the listed allocations nor the pool seeds take; the timelock's. `None`
+    /// TNDM that neither the emission vault nor the listed allocations, the airdrop and the pool seeds take; the timelock's. `None`
     /// if they take more than there is.
     pub(super) fn treasury(&self) -> Option<U256> {
         let seeds = self.pool_seeds()?;
         self.allocations
             .iter()
             .try_fold(SUPPLY - EMISSION_VAULT, |left, allocation| left.checked_sub(allocation.amount.0))?
+            .checked_sub(self.launch.airdrop.0)?
             .checked_sub(seeds)
     }
 
@@ -124,6 +127,12 @@ impl GenesisConfig {
             format!("must be at most {MAX_PENDING_EPOCHS} × epochs.length = {longest}: the oracle keeps no more reports waiting"),
         );
         rules.lasting("credits.settle_grace", self.credits.settle_grace);
+        rules.lasting("epochs.outage", self.epochs.outage);
+        rules.require(
+            self.epochs.length.0 < MAX_EPOCH_LENGTH,
+            "epochs.length",
+            format!("must be below {}: pools sum up prices over an epoch in bounded words", Seconds(MAX_EPOCH_LENGTH)),
+        );
     }
 
     fn check_economics(&self, rules: &mut Rules) {
@@ -183,7 +192,13 @@ impl GenesisConfig {
             "auction.lot_duration",
             format!("must be at least 2 × half_life = {shortest}"),
         );
-        rules.positive("auction.max_lot", auction.max_lot.0);
+        rules.lasting("auction.revenue_half_life", auction.revenue_half_life);
+        rules.require(auction.max_lot.0 >= U256::from(1_000_000), "auction.max_lot", "must be at least 1 USDC");
+        rules.require(
+            auction.pricing_lot <= auction.max_lot,
+            "auction.pricing_lot",
+            format!("must be at most max_lot = {}", auction.max_lot),
+        );
         rules.require(auction.max_lot.0 <= U256::from(u128::MAX), "auction.max_lot", "must fit in 128 bits");
         rules.positive("auction.genesis_floor", auction.genesis_floor.0);
         rules.require(
@@ -206,6 +221,11 @@ impl GenesisConfig {
             (1..=256).contains(&subnets.max_subnets) && usize::from(subnets.max_subnets) >= self.genesis_subnets.len(),
             "subnets.max_subnets",
             "must lie between the number of genesis subnets and 256",
+        );
+        rules.require(
+            subnets.subnet_immunity >= self.epochs.length,
+            "subnets.subnet_immunity",
+            format!("must be at least epochs.length = {}", self.epochs.length),
         );
         let hyper = &subnets.hyperparameters;
         rules.require(
@@ -251,6 +271,32 @@ impl GenesisConfig {
             format!("must be at most root_weight_start = {}", staking.root_weight_start),
         );
         rules.lasting("staking.root_weight_glide", staking.root_weight_glide);
+        rules.positive("staking.minimum_delegation", staking.minimum_delegation.0);
+        rules.share("staking.take_bound", staking.take_bound);
+        rules.require(
+            staking.take_default <= staking.take_bound,
+            "staking.take_default",
+            format!("must be at most take_bound = {}", staking.take_bound),
+        );
+        rules.share("staking.take_step", staking.take_step);
+        let slashing = &self.slashing;
+        rules.positive("slashing.least", slashing.least.0);
+        rules.share("slashing.most", slashing.most);
+        for (key, share) in
+            [("slashing.commit_share", slashing.commit_share), ("slashing.report_share", slashing.report_share)]
+        {
+            rules.require(
+                (slashing.least..=slashing.most).contains(&share),
+                key,
+                format!("must lie between least = {} and most = {}", slashing.least, slashing.most),
+            );
+        }
+        let reachable = staking.unbonding.min(self.keepers.unbonding);
+        rules.require(
+            slashing.evidence.0 > 0 && slashing.evidence <= reachable,
+            "slashing.evidence",
+            format!("must be at most the shorter unbonding, {reachable}: later the guilty are gone"),
+        );
     }
 
     fn check_keepers(&self, rules: &mut Rules) {
@@ -282,6 +328,44 @@ impl GenesisConfig {
         if !self.devnet {
             rules.lasting("governance.timelock_delay", self.governance.timelock_delay);
         }
+        let governance = &self.governance;
+        rules.lasting("governance.voting_period", governance.voting_period);
+        for (key, seconds) in [
+            ("governance.voting_delay", governance.voting_delay),
+            ("governance.voting_period", governance.voting_period),
+            ("governance.vote_extension", governance.vote_extension),
+        ] {
+            rules.require(
+                seconds.0 <= u64::from(u32::MAX),
+                key,
+                format!("must be at most {}", Seconds(u32::MAX.into())),
+            );
+        }
+        rules.require(
+            self.devnet || governance.voting_delay >= Seconds::days(1),
+            "governance.voting_delay",
+            "must be at least 1 d: votes that were borrowed for a block must not count",
+        );
+        rules.require(
+            (1..=100).contains(&governance.quorum_percent),
+            "governance.quorum_percent",
+            "must lie between 1 and 100",
+        );
+        rules.positive("governance.quorum_floor", governance.quorum_floor.0);
+        rules.positive("launch.airdrop", launch.airdrop.0);
+        rules.require(launch.airdrop.0 <= SUPPLY, "launch.airdrop", "must be at most the supply");
+        rules.positive("launch.airdrop_per_credit", launch.airdrop_per_credit.0);
+        rules.share("launch.airdrop_immediate", launch.airdrop_immediate);
+        let promised = self
+            .allocations
+            .iter()
+            .fold(self.treasury().unwrap_or_default(), |sum, allocation| sum.saturating_add(allocation.amount.0));
+        let needed = governance.quorum_floor.0.saturating_mul(U256::from(2));
+        rules.require(
+            promised >= needed,
+            "governance.quorum_floor",
+            format!("twice of it must be delegated before the token opens, and only {} is allocated", Tndm(promised)),
+        );
         rules.positive("launch.buyback_margin", launch.buyback_margin.0);
         rules.require(launch.verified_contributors > 0, "launch.verified_contributors", "must be at least 1");
         rules.require(launch.verified_epochs_each > 0, "launch.verified_epochs_each", "must be at least 1");

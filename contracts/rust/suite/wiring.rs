@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::{address::Suite, config::Authorities};
 use crate::bindings::{BurnAuction, CreditDesk, EpochOracle, RateCard};
 
-/// A role at the suite's AccessManager. Restricted functions without a role of their own (such as
+/// A role at the suite's TandemAccess. Restricted functions without a role of their own (such as
 /// `KeeperSet.schedule`) are the admin's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -27,7 +27,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// Its number at the AccessManager.
+    /// Its number at TandemAccess.
     pub const fn id(self) -> u64 {
         match self {
             Self::Admin => 0,

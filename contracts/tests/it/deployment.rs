@@ -6,7 +6,7 @@ use alloy::{
 };
 use tandem_contracts::{
     bindings::{
-        AccessManager, BurnAuction, CreditDesk, EpochOracle, KeeperSet, RateCard, SubnetRegistry, SuiteFactory,
+        BurnAuction, CreditDesk, EpochOracle, KeeperSet, RateCard, SubnetRegistry, SuiteFactory, TandemAccess,
         TandemTimelock, TandemToken, TestUSDC,
     },
     suite::{ChainFacts, Plan, Stage, Suite, salt_of},
@@ -19,21 +19,21 @@ use crate::support::{MODEL, config, deployed, net};
 #[test]
 fn after_the_hand_over_the_timelock_alone_is_admin() {
     let (net, execution) = deployed();
-    let manager = net.suite().access_manager;
+    let manager = net.suite().tandem_access;
     let mut admins = Vec::new();
     for (_, outcome) in &execution.sent {
-        for (_, event) in outcome.events::<AccessManager::RoleGranted>() {
+        for (_, event) in outcome.events::<TandemAccess::RoleGranted>() {
             if event.roleId == 0 {
                 admins.push(event.account);
             }
         }
-        for (_, event) in outcome.events::<AccessManager::RoleRevoked>() {
+        for (_, event) in outcome.events::<TandemAccess::RoleRevoked>() {
             assert_eq!(event.roleId, 0);
             admins.retain(|admin| *admin != event.account);
         }
     }
     assert_eq!(admins, [net.suite().tandem_timelock]);
-    let holds = |account| net.view(manager, AccessManager::hasRoleCall { roleId: 0, account }).isMember;
+    let holds = |account| net.view(manager, TandemAccess::hasRoleCall { roleId: 0, account }).isMember;
     assert!(holds(net.suite().tandem_timelock));
     assert!(!holds(net.plan.deployer));
 }
@@ -42,15 +42,15 @@ fn after_the_hand_over_the_timelock_alone_is_admin() {
 #[test]
 fn nobody_but_the_timelock_can_give_a_role() {
     let mut net = net();
-    let manager = net.suite().access_manager;
+    let manager = net.suite().tandem_access;
     for name in ["deployer", "council", "guardian", "keeper 1"] {
         let account = net.world.account(name);
-        let call = AccessManager::grantRoleCall { roleId: 0, account, executionDelay: 0 };
+        let call = TandemAccess::grantRoleCall { roleId: 0, account, executionDelay: 0 };
         let refused = net.as_account(name, manager, call).unwrap_err();
         assert_eq!(refused.name, "AccessManagerUnauthorizedAccount", "{name}: {refused}");
     }
     let account = net.world.account("successor");
-    let call = AccessManager::grantRoleCall { roleId: 1, account, executionDelay: 0 };
+    let call = TandemAccess::grantRoleCall { roleId: 1, account, executionDelay: 0 };
     net.world.call(net.suite().tandem_timelock, manager, call).unwrap();
 }
 
@@ -167,8 +167,8 @@ fn what_governance_changed_later_is_not_deployed_over() {
     let mut net = net();
     let suite = net.suite();
     let guardian = net.world.account("guardian");
-    let call = AccessManager::revokeRoleCall { roleId: 1, account: guardian };
-    net.world.call(suite.tandem_timelock, suite.access_manager, call).unwrap();
+    let call = TandemAccess::revokeRoleCall { roleId: 1, account: guardian };
+    net.world.call(suite.tandem_timelock, suite.tandem_access, call).unwrap();
     assert!(net.world.execute(&net.plan).unwrap().sent.is_empty());
 }
 

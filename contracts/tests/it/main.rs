@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "the lint spares tests, but not the functions that tests share")]
 
 mod artifacts;
+mod authority;
 mod config;
 mod credits;
 mod deployment;

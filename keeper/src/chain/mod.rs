@@ -62,7 +62,7 @@ pub struct SubnetFacts {
     pub owner: Address,
     /// Parameters.
     pub hyperparameters: Hyperparameters,
-    /// Neurons by uid, those registered before the epoch's start.
+    /// Neurons by uid as of the epoch's start.
     pub neurons: Vec<NeuronFacts>,
 }
 
@@ -98,6 +98,8 @@ pub struct EpochFacts {
     pub beacon: B256,
     /// Keepers.
     pub keeper_set: KeeperSetFacts,
+    /// Seconds for which a new registration cannot be evicted.
+    pub neuron_immunity: u64,
     /// Subnets, ascending by netuid.
     pub subnets: Vec<SubnetFacts>,
 }
@@ -132,8 +134,8 @@ pub enum ReportStatus {
     Void,
 }
 
-/// The oracle and the controller at one block.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Oracle, controller and desk at one block.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OracleState {
     /// First epoch that is not settled.
     pub settled_through: u64,
@@ -143,6 +145,8 @@ pub struct OracleState {
     pub last_active: Option<ReportRef>,
     /// The pending report that is next in turn, and from when on it can become active.
     pub next_activation: Option<(u64, u64)>,
+    /// Subnets whose margin of the first epoch that is not settled still waits at the desk.
+    pub held_margin: Vec<u16>,
 }
 
 /// What the oracle holds for one epoch.

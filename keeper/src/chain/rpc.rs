@@ -7,13 +7,14 @@ use alloy::{
     providers::{DynProvider, Provider, ProviderBuilder},
     rpc::types::{Block, Filter},
 };
-use alloy_primitives::{B256, U256};
+use alloy_primitives::{Address, B256, U256};
 use alloy_sol_types::SolEvent;
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, future::join_all, stream};
-use tandem_contracts::bindings::{EmissionController, EpochOracle, KeeperSet, Staking, SubnetRegistry};
+use tandem_contracts::bindings::{CreditDesk, EmissionController, EpochOracle, KeeperSet, Staking, SubnetRegistry};
 use tandem_protocol::{
     bundle::{Hyperparameters, NeuronInput},
+    delegation::{Backing, Delegation},
     jobs::beacon,
 };
 
@@ -25,6 +26,10 @@ use crate::{config::Finality, network::Network};
 
 /// Reads under way at once.
 const CONCURRENT: usize = 8;
+/// Delegations of one answer.
+const PAGE: u64 = 500;
+/// Staking writes bonds of TNDM, which stand behind a hotkey in all subnets, as this netuid.
+const NETUID_OF_BONDS: u16 = 0;
 /// A node that takes longer is asked again.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -101,31 +106,34 @@ impl RpcChain {
         }
         let parameters =
             registry.hyperparametersAt(netuid, epoch).block(at).call().await.map_err(rpc("hyperparametersAt"))?;
-        let neurons = registry.neuronsOf(netuid).block(at).call().await.map_err(rpc("neuronsOf"))?;
+        let neurons = registry.neuronsAt(netuid, epoch).block(at).call().await.map_err(rpc("neuronsAt"))?;
         let weights = staking.weightsAt(netuid, epoch).block(at).call().await.map_err(rpc("weightsAt"))?;
         if neurons.len() != weights.len() {
             let (neurons, weights) = (neurons.len(), weights.len());
             return Err(ChainError::Impossible(format!("subnet {netuid}: {neurons} neurons, {weights} weights")));
         }
-        let start = self.network.clock.start_of(epoch);
-        let mut known = Vec::new();
-        for (neuron, weight) in neurons.into_iter().zip(weights) {
-            // Uids are given in order of time: all later ones came later still.
-            if neuron.registeredAt >= start {
-                break;
-            }
-            known.push(NeuronFacts {
-                input: NeuronInput {
+        let mut known: Vec<NeuronFacts> = stream::iter(neurons.into_iter().zip(weights))
+            .map(|(neuron, weight)| async move {
+                let stake = amount(weight, "weight")?;
+                // Whoever has no stake earns no dividends, so it does not matter who stands behind it.
+                let backing = match stake {
+                    0 => Backing::default(),
+                    _ => self.backing(netuid, neuron.hotkey, epoch, at).await?,
+                };
+                let input = NeuronInput {
                     owner: neuron.owner,
                     hotkey: neuron.hotkey,
                     registered_at: neuron.registeredAt,
-                    stake: amount(weight, "weight")?,
-                },
-                endpoint: neuron.endpoint,
-            });
-        }
+                    stake,
+                    backing,
+                };
+                Ok::<_, ChainError>(NeuronFacts { input, endpoint: neuron.endpoint })
+            })
+            .buffered(CONCURRENT)
+            .try_collect()
+            .await?;
         if let Some(before) = before {
-            match registry.neuronsOf(netuid).block(before).call().await {
+            match registry.neuronsAt(netuid, epoch).block(before).call().await {
                 Ok(earlier) => {
                     for (neuron, earlier) in known.iter_mut().zip(earlier) {
                         neuron.endpoint = earlier.endpoint;
@@ -149,6 +157,70 @@ impl RpcChain {
             },
             neurons: known,
         }))
+    }
+
+    /// Whose stake stands behind a validator.
+    async fn backing(&self, netuid: u16, hotkey: Address, epoch: u64, at: BlockId) -> Result<Backing, ChainError> {
+        let staking = Staking::new(self.network.staking, &self.provider);
+        let take = staking.takeAt(hotkey, epoch).block(at).call().await.map_err(rpc("takeAt"))?;
+        let parts = staking.weightPartsAt(netuid, hotkey, epoch).block(at).call().await;
+        let parts = parts.map_err(rpc("weightPartsAt"))?;
+        Ok(Backing {
+            take,
+            alpha: amount(parts.alpha, "alpha")?,
+            bond: amount(parts.bonded, "bond")?,
+            alpha_delegations: self.delegations(netuid, hotkey, epoch, at).await?,
+            bond_delegations: self.delegations(NETUID_OF_BONDS, hotkey, epoch, at).await?,
+        })
+    }
+
+    /// Accounts with shares as of the epoch's start, ascending.
+    async fn delegations(
+        &self,
+        netuid: u16,
+        hotkey: Address,
+        epoch: u64,
+        at: BlockId,
+    ) -> Result<Vec<Delegation>, ChainError> {
+        let staking = Staking::new(self.network.staking, &self.provider);
+        let mut found = Vec::new();
+        let mut from = 0_u64;
+        loop {
+            let page = staking.delegationsAt(netuid, hotkey, epoch, U256::from(from), U256::from(PAGE));
+            let page = page.block(at).call().await.map_err(rpc("delegationsAt"))?;
+            let read = page.len() as u64;
+            for entry in page {
+                let shares = amount(entry.shares, "shares")?;
+                if shares > 0 {
+                    found.push(Delegation { account: entry.account, shares });
+                }
+            }
+            if read < PAGE {
+                break;
+            }
+            from += read;
+        }
+        found.sort_unstable_by_key(|delegation| delegation.account);
+        Ok(found)
+    }
+
+    /// Subnets whose margin of `epoch` waits at the desk.
+    async fn held_margin(&self, epoch: u64, at: BlockId) -> Result<Vec<u16>, ChainError> {
+        let registry = SubnetRegistry::new(self.network.registry, &self.provider);
+        let desk = CreditDesk::new(self.network.desk, &self.provider);
+        let live = registry.liveAt(epoch).block(at).call().await.map_err(rpc("liveAt"))?;
+        let held = join_all(live.into_iter().map(|netuid| {
+            let call = desk.heldMargin(netuid).block(at);
+            async move { (netuid, call.call().await) }
+        }));
+        let mut netuids = Vec::new();
+        for (netuid, held) in held.await {
+            let held = held.map_err(rpc("heldMargin"))?;
+            if held.epoch == epoch && !(held.toBuyback + held.toPot).is_zero() {
+                netuids.push(netuid);
+            }
+        }
+        Ok(netuids)
     }
 }
 
@@ -209,9 +281,10 @@ impl ChainReader for RpcChain {
         let set = KeeperSet::new(self.network.keeper_set, &self.provider);
         let set = set.setAt(epoch).block(block).call().await.map_err(rpc("setAt"))?;
         let registry = SubnetRegistry::new(self.network.registry, &self.provider);
-        let count = registry.subnetCount().block(block).call().await.map_err(rpc("subnetCount"))?;
+        let live = registry.liveAt(epoch).block(block).call().await.map_err(rpc("liveAt"))?;
+        let neuron_immunity = registry.NEURON_IMMUNITY().block(block).call().await.map_err(rpc("NEURON_IMMUNITY"))?;
         let before = start.map(|start| BlockId::hash(start.hash));
-        let subnets: Vec<Option<SubnetFacts>> = stream::iter(1..=count)
+        let subnets: Vec<Option<SubnetFacts>> = stream::iter(live)
             .map(|netuid| self.subnet(netuid, epoch, block, before))
             .buffered(CONCURRENT)
             .try_collect()
@@ -226,6 +299,7 @@ impl ChainReader for RpcChain {
                 threshold: usize::from(set.threshold),
                 config_digest: set.configDigest,
             },
+            neuron_immunity,
             subnets: subnets.into_iter().flatten().collect(),
         })
     }
@@ -248,7 +322,8 @@ impl ChainReader for RpcChain {
                 next_activation = Some((*epoch, stored.postedAt.saturating_add(delay)));
             }
         }
-        Ok(OracleState { settled_through, last_posted, last_active, next_activation })
+        let held_margin = self.held_margin(settled_through, block).await?;
+        Ok(OracleState { settled_through, last_posted, last_active, next_activation, held_margin })
     }
 
     async fn stored_report(&self, epoch: u64, at: &BlockRef) -> Result<StoredReport, ChainError> {

@@ -33,8 +33,9 @@ impl Keeper {
     pub(super) async fn execute(&self, action: &Action, heads: &Heads) -> anyhow::Result<()> {
         match action {
             Action::PublishJobs { epoch } => self.publish_jobs(*epoch).await,
+            Action::Forward { netuid } => self.send(Intent::Forward { netuid: *netuid }).await,
             Action::Settle => self.send(Intent::Settle).await,
-            Action::Activate { epoch } => self.send(Intent::Activate { epoch: *epoch }).await,
+            Action::Activate { epoch } => self.activate(*epoch, heads).await,
             Action::Propose { epoch, attempt, round } => self.propose(*epoch, *attempt, *round).await,
             Action::Attest { epoch, attempt, content } => self.attest(*epoch, *attempt, *content, heads).await,
             Action::Post { epoch, attempt, report } => self.post(*epoch, *attempt, *report).await,
@@ -152,6 +153,13 @@ impl Keeper {
         let (report, signatures) = quorum(&attestations, &facts, attempt, report)
             .ok_or_else(|| anyhow!("the quorum of epoch {epoch} is gone from the store"))?;
         self.send(Intent::Post { report: Box::new(report), signatures }).await
+    }
+
+    /// The contract keeps a report's hash only: whoever activates it brings it along.
+    async fn activate(&self, epoch: u64, heads: &Heads) -> anyhow::Result<()> {
+        let stored = self.chain.stored_report(epoch, &heads.latest).await?;
+        let (_, bundle) = self.posted_bundle(epoch, &stored, heads).await?;
+        self.send(Intent::Activate { report: Box::new(outcome::report(&bundle)) }).await
     }
 
     /// A posted report: struct hash, bundle hash, bundle.

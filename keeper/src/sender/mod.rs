@@ -34,7 +34,7 @@ use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::SolCall;
 use async_trait::async_trait;
 use metrics::{counter, gauge};
-use tandem_contracts::bindings::{EmissionController, EpochOracle, epoch_oracle::IEpochOracle};
+use tandem_contracts::bindings::{CreditDesk, EmissionController, EpochOracle, epoch_oracle::IEpochOracle};
 use tandem_protocol::messages::EpochReport;
 use tokio::sync::Mutex;
 
@@ -62,8 +62,13 @@ pub enum Intent {
     },
     /// Make a report active.
     Activate {
-        /// Its epoch.
-        epoch: u64,
+        /// The report as it was posted.
+        report: Box<EpochReport>,
+    },
+    /// Send on the margin of a subnet that waits at the desk.
+    Forward {
+        /// Subnet.
+        netuid: u16,
     },
 }
 
@@ -73,7 +78,8 @@ impl Intent {
         match self {
             Self::Settle => "settle".to_owned(),
             Self::Post { report, .. } => format!("post epoch {} attempt {}", report.epoch, report.attempt),
-            Self::Activate { epoch } => format!("activate epoch {epoch}"),
+            Self::Activate { report } => format!("activate epoch {}", report.epoch),
+            Self::Forward { netuid } => format!("forward the margin of subnet {netuid}"),
         }
     }
 }
@@ -208,22 +214,15 @@ impl Sender {
                 (self.network.controller, call.abi_encode())
             }
             Intent::Post { report, signatures } => {
-                let report = IEpochOracle::EpochReport {
-                    epoch: report.epoch,
-                    attempt: report.attempt,
-                    configDigest: report.configDigest,
-                    inputsBlock: report.inputsBlock,
-                    previousReport: report.previousReport,
-                    subnetsRoot: report.subnetsRoot,
-                    rewardsRoot: report.rewardsRoot,
-                    bundleHash: report.bundleHash,
-                    rulesVersion: report.rulesVersion,
-                };
-                let call = EpochOracle::postCall { report, signatures: Bytes::from(signatures.clone()) };
+                let signatures = Bytes::from(signatures.clone());
+                let call = EpochOracle::postCall { report: for_chain(report), signatures };
                 (self.network.oracle, call.abi_encode())
             }
-            Intent::Activate { epoch } => {
-                (self.network.oracle, EpochOracle::activateCall { epoch: *epoch }.abi_encode())
+            Intent::Activate { report } => {
+                (self.network.oracle, EpochOracle::activateCall { report: for_chain(report) }.abi_encode())
+            }
+            Intent::Forward { netuid } => {
+                (self.network.desk, CreditDesk::forwardMarginCall { netuid: *netuid }.abi_encode())
             }
         }
     }
@@ -428,6 +427,20 @@ impl Transactor for Sender {
             under_way |= matches!(state, TxState::Signed | TxState::Broadcast);
         }
         Ok(under_way)
+    }
+}
+
+fn for_chain(report: &EpochReport) -> IEpochOracle::EpochReport {
+    IEpochOracle::EpochReport {
+        epoch: report.epoch,
+        attempt: report.attempt,
+        configDigest: report.configDigest,
+        inputsBlock: report.inputsBlock,
+        previousReport: report.previousReport,
+        subnetsRoot: report.subnetsRoot,
+        rewardsRoot: report.rewardsRoot,
+        bundleHash: report.bundleHash,
+        rulesVersion: report.rulesVersion,
     }
 }
 

@@ -9,6 +9,7 @@ use tandem_keeper::{
     keeper::{FROZEN_AFTER, STALE_AFTER, chain_time},
 };
 use tandem_protocol::bundle::{Hyperparameters, NeuronInput};
+use tandem_protocol::delegation::Backing;
 
 use crate::support::network;
 
@@ -45,7 +46,13 @@ fn chain_time_goes_on_from_the_head_and_ends_with_a_node_that_stands_still() {
 #[test]
 fn the_largest_stakes_hold_permits_and_no_stake_never_does() {
     let neuron = |stake| NeuronFacts {
-        input: NeuronInput { owner: Address::ZERO, hotkey: Address::ZERO, registered_at: 0, stake },
+        input: NeuronInput {
+            owner: Address::ZERO,
+            hotkey: Address::ZERO,
+            registered_at: 0,
+            stake,
+            backing: Backing::default(),
+        },
         endpoint: String::new(),
     };
     let permitted = |max_validators, stakes: &[u128]| {

@@ -75,6 +75,7 @@ fn actions(me: Address, after: u64, work: &Work, change: impl FnOnce(&mut View<'
             last_posted: Some(ReportRef { epoch: EPOCH - 1, hash: B256::repeat_byte(6) }),
             last_active: None,
             next_activation: None,
+            held_margin: Vec::new(),
         },
         sending: false,
         current_set: Some(&set),
@@ -221,6 +222,23 @@ fn a_report_is_activated_when_due_one_keeper_after_the_other() {
     assert_eq!(actions(next_at_turn(0), 5, &posted, pending), [Action::Activate { epoch: 3 }]);
     assert_eq!(actions(next_at_turn(1), 5, &posted, pending), []);
     assert_eq!(actions(next_at_turn(1), 5 + policy().stagger, &posted, pending), [Action::Activate { epoch: 3 }]);
+}
+
+/// Money that a voucher earned shortly before the epoch's end belongs to its scores, but a paused USDC must not stop epochs.
+#[test]
+fn margin_is_sent_on_before_its_epoch_is_settled_but_not_waited_for_for_long() {
+    let posted = Work { status: ReportStatus::Active, ..work() };
+    let next = |settled_through: u64, held: &[u16], after: u64| {
+        actions(next_at_turn(0), 0, &posted, |view| {
+            view.oracle.settled_through = settled_through;
+            view.oracle.held_margin = held.to_vec();
+            view.now = view.clock.end_of(EPOCH) + after;
+        })
+    };
+    assert_eq!(next(EPOCH, &[3, 4], 0), [Action::Forward { netuid: 3 }]);
+    assert_eq!(next(EPOCH, &[], 0), [Action::Settle]);
+    assert_eq!(next(EPOCH, &[3, 4], policy().forward_wait), [Action::Settle]);
+    assert_eq!(next(EPOCH - 1, &[3], 0), [Action::Settle], "an older epoch is open: what is held counts later");
 }
 
 #[test]

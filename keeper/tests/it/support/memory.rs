@@ -19,6 +19,7 @@ use tandem_keeper::{
 };
 use tandem_protocol::{
     bundle::{Hyperparameters, NeuronInput},
+    delegation::Backing,
     messages::EpochReport,
     signed::recover,
 };
@@ -132,6 +133,7 @@ impl ChainReader for MemoryChain {
                 hotkey: key(number).address(),
                 registered_at: 0,
                 stake: if number <= 13 { 1_000 } else { 0 },
+                backing: Backing::default(),
             },
             endpoint: if number <= 13 { String::new() } else { format!("http://contributor-{number}") },
         };
@@ -145,6 +147,7 @@ impl ChainReader for MemoryChain {
                 threshold: self.threshold,
                 config_digest: B256::repeat_byte(0xcd),
             },
+            neuron_immunity: 60,
             subnets: vec![SubnetFacts {
                 netuid: 1,
                 owner: key(99).address(),
@@ -168,6 +171,7 @@ impl ChainReader for MemoryChain {
             last_posted: state.reports.last().map(reference),
             last_active: state.active.checked_sub(1).map(|last| reference(&state.reports[last])),
             next_activation: state.reports.get(state.active).map(|(report, at)| (report.epoch, at + ACTIVATION_DELAY)),
+            held_margin: Vec::new(),
         })
     }
 
@@ -213,13 +217,13 @@ impl Transactor for MemoryChain {
         match intent {
             Intent::Settle => state.settled_through = self.network.clock.epoch_at(state.now).unwrap_or_default(),
             Intent::Post { report, signatures } => self.post(state, report, signatures).map_err(reverts)?,
-            Intent::Activate { epoch } => {
-                let next = state.reports.get(state.active).map(|(report, _)| report.epoch);
-                if next != Some(*epoch) {
+            Intent::Activate { report } => {
+                if state.reports.get(state.active).is_none_or(|(next, _)| next != &**report) {
                     return Err(reverts("NotNext".into()));
                 }
                 state.active += 1;
             }
+            Intent::Forward { netuid } => return Err(reverts(format!("nothing is held for subnet {netuid}"))),
         }
         state.sent.push(intent.purpose());
         Ok(())

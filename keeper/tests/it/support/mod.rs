@@ -55,6 +55,7 @@ pub(crate) fn network() -> Network {
         staking: Address::repeat_byte(0xa4),
         controller: Address::repeat_byte(0xa5),
         distributor: Address::repeat_byte(0xa6),
+        desk: Address::repeat_byte(0xa7),
     }
 }
 
