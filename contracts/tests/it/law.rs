@@ -5,8 +5,9 @@ use tandem_contracts::bindings::{
     AlphaPools, BurnAuction, EmissionController, GenesisAllocation, LaunchGate, RewardDistributor, Staking,
     reward_distributor::IRewardDistributor,
 };
+use tandem_contracts::suite::GenesisConfig;
 
-use crate::support::{CREDIT, Net, leaf, net, root_of_two};
+use crate::support::{CREDIT, Net, leaf, net, net_with, root_of_two};
 
 /// `RewardKind.ContributorUsdc`.
 const CONTRIBUTOR_USDC: u8 = 5;
@@ -122,4 +123,20 @@ fn emission_is_earned_by_burning_from_mesh_to_markets() {
     assert_eq!(idle.emitted, 0, "nobody burned for subnet 2");
     let pool = net.view(suite.alpha_pools, AlphaPools::poolOfCall { netuid: 1 });
     assert!(U256::from(pool.issued) < U256::from(21_000_000) * CREDIT, "[EM-3]");
+}
+
+/// A network whose markets have just opened: two subnets, the trader's TNDM released.
+pub(crate) fn opened() -> Net {
+    opened_with(|_| ())
+}
+
+/// The same with other numbers.
+pub(crate) fn opened_with(change: impl FnOnce(&mut GenesisConfig)) -> Net {
+    let mut net = net_with(change);
+    work(&mut net);
+    verify(&mut net);
+    launch(&mut net);
+    let release = GenesisAllocation::releaseCall { id: U256::ZERO };
+    net.as_account("anybody", net.suite().genesis_allocation, release).unwrap();
+    net
 }

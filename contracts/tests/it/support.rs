@@ -38,17 +38,24 @@ pub(crate) fn config() -> GenesisConfig {
 /// What deploying cost, and the world afterwards, before genesis.
 pub(crate) fn deployed() -> (Net, Execution) {
     static DEPLOYED: OnceLock<(Net, Execution)> = OnceLock::new();
-    DEPLOYED
-        .get_or_init(|| {
-            let (mut world, mut config) = (World::new(), config());
-            config.resolve_genesis(world.timestamp());
-            let deployer = world.account("deployer");
-            let facts = tandem_contracts::suite::ChainFacts { chain_id: world.chain_id() };
-            let plan = Plan::new(&config, deployer, facts).unwrap();
-            let execution = world.execute(&plan).unwrap();
-            (Net { world, config, plan }, execution)
-        })
-        .clone()
+    DEPLOYED.get_or_init(|| deploy(config())).clone()
+}
+
+fn deploy(mut config: GenesisConfig) -> (Net, Execution) {
+    let mut world = World::new();
+    config.resolve_genesis(world.timestamp());
+    let deployer = world.account("deployer");
+    let facts = tandem_contracts::suite::ChainFacts { chain_id: world.chain_id() };
+    let plan = Plan::new(&config, deployer, facts).unwrap();
+    let execution = world.execute(&plan).unwrap();
+    (Net { world, config, plan }, execution)
+}
+
+/// A world whose suite was born with other numbers.
+pub(crate) fn net_with(change: impl FnOnce(&mut GenesisConfig)) -> Net {
+    let mut config = config();
+    change(&mut config);
+    deploy(config).0
 }
 
 pub(crate) fn net() -> Net {
@@ -96,6 +103,18 @@ impl Net {
             maxPrice: U256::from(10_000_000),
         };
         self.as_account(owner, registry, call).unwrap().ret
+    }
+
+    /// Registers for TNDM, which the registry may take from the owner.
+    pub(crate) fn register_in_markets(&mut self, netuid: u16, owner: &str, hotkey: &str) -> Outcome<u16> {
+        let registry = self.plan.suite.subnet_registry;
+        let call = SubnetRegistry::registerNeuronCall {
+            netuid,
+            hotkey: self.world.account(hotkey),
+            endpoint: format!("http://{hotkey}"),
+            maxPrice: U256::MAX,
+        };
+        self.as_account(owner, registry, call).unwrap()
     }
 
     pub(crate) fn buy_credits(&mut self, user: &str, credits: u64) {

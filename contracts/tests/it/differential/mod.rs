@@ -4,6 +4,9 @@
 //! differential` repeats it. The feature `deep` runs more seeds for longer.
 
 mod credits;
+mod emission;
+mod pools;
+mod staking;
 
 use std::fmt::Debug;
 
