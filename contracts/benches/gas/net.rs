@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use alloy::{
-    primitives::{Address, B256, Bytes, U256, keccak256},
+    primitives::{Address, B256, Bytes, Signature, U256, keccak256},
     sol_types::{SolCall, SolStruct, eip712_domain},
 };
 use alloy_signer::SignerSync;
@@ -13,7 +13,7 @@ use tandem_contracts::{
         RewardDistributor, Settlement, Staking, SubnetRegistry, TestUSDC, epoch_oracle::IEpochOracle,
         reward_distributor::IRewardDistributor, settlement::ISettlement,
     },
-    suite::{Allocation, Fraction, GenesisConfig, GenesisSubnet, MeshValidator, Plan, Seconds, Suite, Tndm},
+    suite::{Allocation, Alpha, Fraction, GenesisConfig, GenesisSubnet, MeshValidator, Plan, Seconds, Suite, Tndm},
     world::{Outcome, World},
 };
 
@@ -24,7 +24,7 @@ pub(crate) const ONE: U256 = Fraction::ONE.0;
 /// A whole USDC.
 pub(crate) const USDC: U256 = U256::from_limbs([1_000_000, 0, 0, 0]);
 /// The model of the rate card: a token of its prompt costs a thousandth of a credit.
-const MODEL: &str = "tandem/test";
+pub(crate) const MODEL: &str = "tandem/test";
 const KEEPERS: usize = 7;
 const QUORUM: u16 = 5;
 /// Owners of validators, enough to make a subnet eligible.
@@ -35,6 +35,8 @@ const MOST_IN_MESH: u16 = 4;
 pub(crate) const CONTRIBUTOR_UID: u16 = VALIDATORS as u16;
 /// Where in an epoch its first transactions are.
 const MORNING: u64 = 60;
+/// Epochs that the oracle's and the controller's rings remember.
+const RING: u64 = 256;
 /// Between two blocks with a transaction of interest.
 pub(crate) const BLOCK: u64 = 12;
 
@@ -75,11 +77,15 @@ fn config(world: &World, subnets: u16) -> GenesisConfig {
     world.populate(&mut config);
     config.epochs.length = Seconds(3_600);
     config.epochs.activation_delay = Seconds::days(1);
+    config.emission.smoothing = 168;
+    config.emission.tndm_per_day = Tndm(U256::from(3_600) * ONE);
+    config.emission.alpha_per_day = Alpha(U256::from(3_600) * ONE);
     config.staking.unbonding = Seconds::days(14);
     config.keepers.unbonding = Seconds::days(14);
     config.keepers.members = (1..=KEEPERS).map(|n| world.account(&format!("keeper {n}"))).collect();
     config.keepers.threshold = QUORUM;
     config.launch.verified_contributors = 1;
+    config.governance.voting_period = Seconds::days(1);
     config.genesis_subnets =
         (1..=subnets).map(|n| GenesisSubnet { owner: world.account("owner"), name: format!("subnet {n}") }).collect();
     // A constructor has room for no more; subnets without validators are settled like others and granted nothing.
@@ -89,7 +95,7 @@ fn config(world: &World, subnets: u16) -> GenesisConfig {
                 netuid,
                 hotkey: world.account(&format!("hotkey {n}")),
                 owner: world.account(&format!("validator {n}")),
-                weight: tandem_contracts::suite::Alpha(U256::from(10_000) * ONE),
+                weight: Alpha(U256::from(10_000) * ONE),
             })
         })
         .collect();
@@ -207,8 +213,7 @@ impl Net {
         self.call(payer, self.suite().settlement, call).ret
     }
 
-    /// A voucher over so many tokens of a prompt since the channel's opening, and its signature.
-    pub(crate) fn voucher(&self, payer: &str, channel: U256, tokens: u64) -> (ISettlement::Voucher, Bytes) {
+    fn sign_voucher(&self, payer: &str, channel: U256, tokens: u64) -> (ISettlement::Voucher, Signature) {
         let voucher = ISettlement::Voucher {
             channelId: channel,
             amount: u128::from(tokens) * 1_000_000_000_000_000,
@@ -225,7 +230,27 @@ impl Net {
         };
         let hash = voucher.eip712_signing_hash(&domain);
         let signer = self.world.signer(&format!("{payer} session"));
-        (voucher, signer.sign_hash_sync(&hash).expect("a local key signs").as_bytes().into())
+        (voucher, signer.sign_hash_sync(&hash).expect("a local key signs"))
+    }
+
+    /// A voucher over so many tokens of a prompt since the channel's opening, and its signature.
+    pub(crate) fn voucher(&self, payer: &str, channel: U256, tokens: u64) -> (ISettlement::Voucher, Bytes) {
+        let (voucher, signature) = self.sign_voucher(payer, channel, tokens);
+        (voucher, signature.as_bytes().into())
+    }
+
+    /// The same as part of a batch.
+    pub(crate) fn compact_voucher(&self, payer: &str, channel: U256, tokens: u64) -> ISettlement::CompactVoucher {
+        let (voucher, signature) = self.sign_voucher(payer, channel, tokens);
+        let parity = U256::from(u8::from(signature.v())) << 255_usize;
+        ISettlement::CompactVoucher {
+            channelId: voucher.channelId,
+            amount: voucher.amount,
+            promptTokens: voucher.promptTokens,
+            completionTokens: voucher.completionTokens,
+            r: signature.r().into(),
+            vs: (signature.s() | parity).into(),
+        }
     }
 
     /// Registers a neuron at whatever it costs, in the phase's currency.
@@ -259,7 +284,7 @@ impl Net {
     }
 
     pub(crate) fn settle_tx(&self) -> Tx {
-        let call = EmissionController::settleCall { maxSubnets: U256::from(10_000) };
+        let call = EmissionController::settleCall { maxSubnets: U256::from(1_000) };
         self.tx("keeper 1", self.suite().emission_controller, &call)
     }
 
@@ -297,7 +322,7 @@ impl Net {
             return None;
         }
         let (_, report) = self.pending.pop_front()?;
-        Some(self.tx("keeper 1", self.suite().epoch_oracle, &EpochOracle::activateCall { epoch: report.epoch }))
+        Some(self.tx("keeper 1", self.suite().epoch_oracle, &EpochOracle::activateCall { report }))
     }
 
     /// Sends what must succeed and returns its gas.
@@ -323,6 +348,18 @@ impl Net {
         for _ in 0..Seconds::days(days).0 / self.config.epochs.length.0 {
             self.tick();
         }
+    }
+
+    /// Lets so much time pass that every ring has been filled once, and the network works since then.
+    pub(crate) fn grow_old(&mut self) {
+        self.days(2);
+        let epoch = self.epoch() + RING - 30;
+        self.world.set_time(self.plan.genesis + epoch * self.config.epochs.length.0 + MORNING);
+        let settle = self.settle_tx();
+        while self.view(self.suite().emission_controller, EmissionController::settledThroughCall {}) < epoch {
+            self.send(&settle);
+        }
+        self.days(2);
     }
 
     /// Promises an account more than before, in the next report.
@@ -360,6 +397,8 @@ impl Net {
         let suite = self.suite().clone();
         let account = self.account("contributor");
         self.call("anybody", suite.launch_gate, LaunchGate::qualifyCall { account });
+        let delegatee = self.account("statesman");
+        self.call("trader", suite.genesis_allocation, GenesisAllocation::delegateCall { delegatee });
         self.call("council", suite.launch_gate, LaunchGate::announceCall {});
         self.world.warp(self.config.launch.notice.0);
         self.call("anybody", suite.launch_gate, LaunchGate::openTokenCall {});

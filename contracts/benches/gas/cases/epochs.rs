@@ -5,9 +5,6 @@ use crate::{
     report::{Measured, Row},
 };
 
-/// More epochs than reports can be pending at once in the ring.
-const DAYS_OF_REPORTS: u64 = 3;
-
 /// What one epoch's end costs.
 struct Epoch {
     settle: Measured,
@@ -26,15 +23,14 @@ fn epoch(net: &mut Net) -> Epoch {
     Epoch { settle, post, activate }
 }
 
-fn old_mesh(subnets: u16) -> Net {
-    let mut net = Net::mesh(subnets);
-    net.days(DAYS_OF_REPORTS);
+fn old(mut net: Net) -> Net {
+    net.grow_old();
     net
 }
 
 pub(super) fn rows() -> Vec<Row> {
-    let [one, many] = [1, 128].map(|subnets| epoch(&mut old_mesh(subnets)));
-    let [few, ten, twenty] = [1, 10, 20].map(|subnets| epoch(&mut Net::markets(subnets)));
+    let [one, many] = [1, 128].map(|subnets| epoch(&mut old(Net::mesh(subnets))));
+    let [few, ten, twenty] = [1, 10, 20].map(|subnets| epoch(&mut old(Net::markets(subnets))));
     vec![
         Row::new("post, 5 of 7 signatures, 1 subnet", one.post).gas(85_000),
         Row::new("post, 5 of 7 signatures, 128 subnets", many.post).gas(85_000),

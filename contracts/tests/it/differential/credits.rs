@@ -96,7 +96,7 @@ impl Pair {
         let ((payer, _), (_, account)) = (self.somebody(dice), self.somebody(dice));
         let credits = dice.amount(10_000 * WAD);
         let most = if dice.once_in(8) { dice.amount(10_000_000_000) } else { u128::MAX };
-        dice.doing(("buy", &payer, account, credits, most));
+        dice.doing("buy", (&payer, account, credits, most));
         let (now, desk) = (self.now(), self.net.suite().credit_desk);
         let price = self.model.price(now);
         let call =
@@ -119,7 +119,7 @@ impl Pair {
         let (name, account) = self.somebody(dice);
         let earned = self.model.account(account).holding.earned;
         let credits = if dice.once_in(8) { earned + 1 } else { dice.amount(earned) };
-        dice.doing(("cash out", &name, credits));
+        dice.doing("cash out", (&name, credits));
         let to = self.net.world.account("bank");
         let call = CreditDesk::cashOutCall { credits: U256::from(credits), to };
         let (desk, usdc) = (self.net.suite().credit_desk, self.net.suite().usdc);
@@ -147,7 +147,7 @@ impl Pair {
             2 => now + SHORTEST,
             _ => now + dice.between(SHORTEST, 600),
         };
-        dice.doing(("open", &name, contributor, netuid, amount, expiry));
+        dice.doing("open", (&name, contributor, netuid, amount, expiry));
         let sessionKey = self.net.world.account(&format!("{name} session"));
         let call = Settlement::openCall { netuid, uid, amount, expiry, sessionKey };
         let chain = self.net.as_account(&name, self.net.suite().settlement, call);
@@ -164,7 +164,7 @@ impl Pair {
         let (name, caller) = self.payer_or_other(dice, id);
         let all = self.model.account(caller).holding.credits();
         let amount = if dice.once_in(12) { all + 1 } else { dice.amount(all) };
-        dice.doing(("top up", &name, id, amount));
+        dice.doing("top up", (&name, id, amount));
         let call = Settlement::topUpCall { channelId: U256::from(id), amount };
         let chain = self.net.as_account(&name, self.net.suite().settlement, call);
         dice.agree(chain, self.model.top_up(self.now(), caller, id, amount));
@@ -181,7 +181,7 @@ impl Pair {
             1 => now + LONGEST + 1,
             _ => old + dice.between(1, 300),
         };
-        dice.doing(("extend", &name, id, expiry));
+        dice.doing("extend", (&name, id, expiry));
         let call = Settlement::extendCall { channelId: U256::from(id), expiry };
         let chain = self.net.as_account(&name, self.net.suite().settlement, call);
         dice.agree(chain, self.model.extend(now, caller, id, expiry));
@@ -235,7 +235,7 @@ impl Pair {
     fn settle(&mut self, dice: &mut Dice) {
         let Some(id) = self.a_channel(dice) else { return };
         let voucher = self.a_voucher(dice, id);
-        dice.doing(("settle", voucher));
+        dice.doing("settle", voucher);
         let (written, hash, signer) = self.written(&voucher);
         let signature: Bytes = self.net.world.signer(&signer).sign_hash_sync(&hash).unwrap().as_bytes().into();
         let call = Settlement::settleCall { voucher: written, signature };
@@ -253,7 +253,7 @@ impl Pair {
         let Some(first) = ids.first() else { return };
         let (contributor, netuid) = (self.model.channel(*first).contributor, self.model.channel(*first).netuid);
         let vouchers: Vec<Voucher> = ids.iter().map(|id| self.a_voucher(dice, *id)).collect();
-        dice.doing(("settle batch", contributor, netuid, &vouchers));
+        dice.doing("settle batch", (contributor, netuid, &vouchers));
         let compact = vouchers.iter().map(|voucher| {
             let (written, hash, signer) = self.written(voucher);
             let signature = self.net.world.signer(&signer).sign_hash_sync(&hash).unwrap();
@@ -307,7 +307,7 @@ impl Pair {
             return;
         }
         let id = dice.between(1, count as u64);
-        dice.doing(("reclaim", id));
+        dice.doing("reclaim", id);
         let call = Settlement::reclaimCall { channelId: U256::from(id) };
         let chain = self.net.as_account("anybody", self.net.suite().settlement, call);
         if let Some((outcome, rest)) = dice.agree(chain, self.model.reclaim(self.now(), id)) {
@@ -321,7 +321,7 @@ impl Pair {
 
     fn forward(&mut self, dice: &mut Dice) {
         let netuid = *dice.one_of(&SUBNETS);
-        dice.doing(("forward", netuid));
+        dice.doing("forward", netuid);
         let call = CreditDesk::forwardMarginCall { netuid };
         let chain = self.net.as_account("anybody", self.net.suite().credit_desk, call);
         dice.agree(chain, self.model.forward(netuid));
@@ -331,7 +331,7 @@ impl Pair {
     fn set_price(&mut self, dice: &mut Dice) {
         let least = self.payout_rate * 105 / 100;
         let price = u128::from(dice.between(least as u64 - 3, 3 * least as u64));
-        dice.doing(("set price", price));
+        dice.doing("set price", price);
         let (setter, desk) = (self.net.plan.suite.tandem_timelock, self.net.plan.suite.credit_desk);
         let chain = self.net.world.call(setter, desk, CreditDesk::setPriceCall { newPrice: U256::from(price) });
         dice.agree(chain, self.model.set_price(self.now(), price));
@@ -339,13 +339,13 @@ impl Pair {
 
     fn pause_buying(&mut self, dice: &mut Dice) {
         let until = if dice.once_in(3) { self.now() + 8 * 86_400 } else { self.now() + dice.between(0, 30) };
-        dice.doing(("pause buying", until));
+        dice.doing("pause buying", until);
         let chain = self.net.as_account("guardian", self.net.suite().credit_desk, CreditDesk::pauseBuyingCall { until });
         dice.agree(chain, self.model.pause_buying(self.now(), until));
     }
 
     fn stop_or_start_usdc(&mut self, dice: &mut Dice) {
-        dice.doing(("USDC moves", !self.model.usdc_moves));
+        dice.doing("USDC moves", !self.model.usdc_moves);
         let usdc = self.net.suite().usdc;
         if self.model.usdc_moves {
             self.net.as_account("anybody", usdc, TestUSDC::pauseCall {}).unwrap();
@@ -356,7 +356,7 @@ impl Pair {
     }
 
     fn snapshot(&mut self, dice: &mut Dice) {
-        dice.doing("snapshot");
+        dice.doing("snapshot", ());
         let (gate, credit) = (self.net.plan.suite.launch_gate, self.net.plan.suite.compute_credit);
         let chain = self.net.world.call(gate, credit, ComputeCredit::takeSnapshotCall {});
         dice.agree(chain, self.model.take_snapshot());
@@ -474,7 +474,7 @@ fn credits_behave_as_the_model_says() {
             38 if dice.once_in(200) => pair.snapshot(dice),
             _ => {
                 let seconds = if dice.once_in(6) { dice.between(1, 900) } else { dice.between(1, 20) };
-                dice.doing(("wait", seconds));
+                dice.doing("wait", seconds);
                 pair.net.world.warp(seconds);
             }
         }

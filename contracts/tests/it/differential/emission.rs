@@ -102,7 +102,7 @@ impl Pair {
     fn sponsor(&mut self, dice: &mut Dice) {
         let netuid = self.a_subnet(dice);
         let amount = dice.amount(400 * WAD);
-        dice.doing(("sponsor", netuid, amount));
+        dice.doing("sponsor", (netuid, amount));
         let controller = self.net.suite().emission_controller;
         self.by("trader", controller, EmissionController::sponsorCall { netuid, amount: U256::from(amount) }).unwrap();
         self.model.burn(self.now(), netuid, amount);
@@ -111,7 +111,7 @@ impl Pair {
     fn contribute(&mut self, dice: &mut Dice) {
         let netuid = self.a_subnet(dice);
         let usdc = dice.amount(50_000_000);
-        dice.doing(("contribute", netuid, usdc));
+        dice.doing("contribute", (netuid, usdc));
         let distributor = self.net.suite().reward_distributor;
         self.by("patron", distributor, RewardDistributor::contributeCall { netuid, usdc: U256::from(usdc) }).unwrap();
         self.model.contribute(self.now(), netuid, usdc);
@@ -122,7 +122,7 @@ impl Pair {
         let deadline = U256::from(now);
         if dice.once_in(2) {
             let tndm = dice.amount(500 * WAD).max(1);
-            dice.doing(("buy", netuid, tndm));
+            dice.doing("buy", (netuid, tndm));
             let call = AlphaPools::buyCall { netuid, tndmIn: U256::from(tndm), minAlphaOut: U256::ZERO, deadline };
             let out = self.by("trader", pools, call).unwrap().ret.to::<u128>();
             dice.same("out", out, self.model.pools.buy(now, netuid, tndm, 0).unwrap().out);
@@ -134,7 +134,7 @@ impl Pair {
             if alpha == 0 {
                 return;
             }
-            dice.doing(("sell", netuid, alpha));
+            dice.doing("sell", (netuid, alpha));
             self.net.world.approve(token, trader, pools, U256::MAX).unwrap();
             let call = AlphaPools::sellCall { netuid, alphaIn: U256::from(alpha), minTndmOut: U256::ZERO, deadline };
             let out = self.by("trader", pools, call).unwrap().ret.to::<u128>();
@@ -150,7 +150,7 @@ impl Pair {
         self.settle(dice, u64::MAX);
         let suite = self.net.suite();
         let (now, price) = (self.now(), self.net.view(suite.alpha_pools, AlphaPools::medianEmaCall {}));
-        dice.doing("register a subnet");
+        dice.doing("register a subnet", ());
         let name = format!("subnet {}", self.subnets + 1);
         let call = SubnetRegistry::registerSubnetCall { name, maxLock: U256::MAX };
         let outcome = self.by("trader", suite.subnet_registry, call).unwrap();
@@ -198,7 +198,7 @@ impl Pair {
 
     /// `[EM-1]` `[EM-2]` `[EM-3]`
     fn settle(&mut self, dice: &mut Dice, visits: u64) {
-        dice.doing(("settle", visits));
+        dice.doing("settle", visits);
         let suite = self.net.suite();
         // Taken before, as nothing that happens now may change it.
         let eligible: BTreeMap<(u64, u16), bool> = (self.model.next..self.model.pools.terms.epoch(self.now()))
@@ -284,7 +284,7 @@ fn emission_behaves_as_the_model_says() {
         }
         _ => {
             let seconds = if dice.once_in(8) { dice.between(1, 120) } else { dice.between(1, 20) };
-            dice.doing(("wait", seconds));
+            dice.doing("wait", seconds);
             pair.net.world.warp(seconds);
         }
     });

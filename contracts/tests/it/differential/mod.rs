@@ -8,7 +8,7 @@ mod emission;
 mod pools;
 mod staking;
 
-use std::fmt::Debug;
+use std::{collections::BTreeMap, fmt::Debug};
 
 use alloy::primitives::U256;
 use rand::{Rng, SeedableRng};
@@ -27,16 +27,21 @@ pub(crate) struct Dice {
     seed: u64,
     step: usize,
     doing: String,
+    call: &'static str,
+    /// How often each call succeeded, and was refused.
+    outcomes: BTreeMap<&'static str, (u64, u64)>,
 }
 
 impl Dice {
     fn new(seed: u64) -> Self {
-        Self { rng: ChaCha8Rng::seed_from_u64(seed), seed, step: 0, doing: String::new() }
+        let rng = ChaCha8Rng::seed_from_u64(seed);
+        Self { rng, seed, step: 0, doing: String::new(), call: "", outcomes: BTreeMap::new() }
     }
 
-    /// Begins a step.
-    pub(crate) fn doing(&mut self, what: impl Debug) {
-        self.doing = format!("{what:?}");
+    /// Begins a call.
+    pub(crate) fn doing(&mut self, call: &'static str, with: impl Debug) {
+        self.call = call;
+        self.doing = format!("{call} {with:?}");
     }
 
     /// One of `0..below`.
@@ -90,10 +95,15 @@ impl Dice {
 
     /// Both sides did it, or both refused it for the same reason; what both answered, if they did.
     #[track_caller]
-    pub(crate) fn agree<C, M>(&self, chain: Result<Outcome<C>, Revert>, model: Result<M, Refused>) -> Option<(Outcome<C>, M)> {
+    pub(crate) fn agree<C, M>(&mut self, chain: Result<Outcome<C>, Revert>, model: Result<M, Refused>) -> Option<(Outcome<C>, M)> {
+        let outcomes = self.outcomes.entry(self.call).or_default();
         match (chain, model) {
-            (Ok(chain), Ok(model)) => Some((chain, model)),
+            (Ok(chain), Ok(model)) => {
+                outcomes.0 += 1;
+                Some((chain, model))
+            }
             (Err(revert), Err(refused)) => {
+                outcomes.1 += 1;
                 let named = refused.0.contains(revert.name.as_str());
                 assert!(named, "{}: reverts with {revert}, the model expects {:?}", self.place(), refused.0);
                 None
@@ -118,6 +128,10 @@ pub(crate) fn play<S>(steps: usize, mut begin: impl FnMut() -> S, mut step: impl
             dice.step = number;
             step(&mut state, &mut dice);
         }
+        // Nothing is proved by calls that never come through.
+        let idle: Vec<_> = dice.outcomes.iter().filter(|(_, outcomes)| outcomes.0 == 0).collect();
+        assert!(idle.is_empty(), "seed {seed}: never succeeded: {idle:?}");
+        println!("seed {seed}, succeeded and refused: {:?}", dice.outcomes);
     }
 }
 

@@ -137,7 +137,7 @@ impl Pair {
         let tndm = dice.amount(5_000 * WAD).max(WAD);
         // Between a thousandth and a hundred TNDM.
         let price = dice.amount(100 * WAD).max(WAD / 1_000);
-        dice.doing(("create", netuid, tndm, price));
+        dice.doing("create", (netuid, tndm, price));
         let call = AlphaPools::createCall { netuid, tndm: U256::from(tndm), initialPrice: U256::from(price) };
         let chain = self.by("registry", call);
         if dice.agree(chain, self.model.create(self.now(), netuid, tndm, price)).is_some() {
@@ -166,7 +166,7 @@ impl Pair {
         let tndm = dice.amount((self.model.pool(netuid).reserves.tndm * 2).min(held));
         let quote = self.world.view(self.pools, AlphaPools::quoteBuyCall { netuid, tndmIn: U256::from(tndm) });
         let least = Self::minimum(dice, quote.as_ref().map(|out| out.to()).unwrap_or_default());
-        dice.doing(("buy", name, netuid, tndm, least));
+        dice.doing("buy", (name, netuid, tndm, least));
         let before = self.model.ahead(now, netuid);
         let call = AlphaPools::buyCall {
             netuid,
@@ -194,7 +194,7 @@ impl Pair {
         let alpha = dice.amount(self.alpha_of(name, netuid));
         let quote = self.world.view(self.pools, AlphaPools::quoteSellCall { netuid, alphaIn: U256::from(alpha) });
         let least = Self::minimum(dice, quote.as_ref().map(|out| out.to()).unwrap_or_default());
-        dice.doing(("sell", name, netuid, alpha, least));
+        dice.doing("sell", (name, netuid, alpha, least));
         let before = self.model.ahead(now, netuid);
         let call = AlphaPools::sellCall {
             netuid,
@@ -223,7 +223,7 @@ impl Pair {
             return;
         }
         let limit = at.price() * u128::from(dice.between(990, 1_500)) / 1_000;
-        dice.doing(("buy until", name, netuid, tndm, limit));
+        dice.doing("buy until", (name, netuid, tndm, limit));
         let quote = AlphaPools::quoteBuyUntilCall { netuid, tndmIn: U256::from(tndm), maxPrice: U256::from(limit) };
         let quote = self.world.view(self.pools, quote);
         let call = AlphaPools::buyUntilCall {
@@ -253,7 +253,7 @@ impl Pair {
             return;
         }
         let limit = at.price() * u128::from(dice.between(600, 1_010)) / 1_000;
-        dice.doing(("sell until", name, netuid, alpha, limit));
+        dice.doing("sell until", (name, netuid, alpha, limit));
         let call = AlphaPools::sellUntilCall {
             netuid,
             alphaIn: U256::from(alpha),
@@ -277,7 +277,7 @@ impl Pair {
         let quote = AlphaPools::quoteSwapCall { from, to, alphaIn: U256::from(alpha) };
         let quote = self.world.view(self.pools, quote);
         let least = Self::minimum(dice, quote.as_ref().map(|out| out.to()).unwrap_or_default());
-        dice.doing(("swap", name, from, to, alpha, least));
+        dice.doing("swap", (name, from, to, alpha, least));
         let before = [from, to].map(|netuid| self.model.ahead(now, netuid)).map(|at| product(at.tndm, at.alpha));
         let call = AlphaPools::swapCall {
             from,
@@ -308,7 +308,7 @@ impl Pair {
     fn buy_and_burn(&mut self, dice: &mut Dice) {
         let (netuid, now) = (self.a_pool(dice), self.now());
         let tndm = dice.amount(100 * WAD);
-        dice.doing(("buy and burn", netuid, tndm));
+        dice.doing("buy and burn", (netuid, tndm));
         let chain = self.by("registry", AlphaPools::buyAndBurnCall { netuid, tndmIn: U256::from(tndm) });
         if let Some((outcome, burned)) = dice.agree(chain, self.model.buy_and_burn(now, netuid, tndm)) {
             dice.same("burned", outcome.ret.to::<u128>(), burned);
@@ -318,7 +318,7 @@ impl Pair {
 
     fn pour(&mut self, dice: &mut Dice) {
         let (netuid, now) = (self.a_pool(dice), self.now());
-        dice.doing(("pour", netuid));
+        dice.doing("pour", netuid);
         let chain = self.by("anybody", AlphaPools::pourCall { netuid });
         if let Some((outcome, poured)) = dice.agree(chain, self.model.pour(now, netuid)) {
             let given = outcome.events::<AlphaPools::Poured>();
@@ -332,7 +332,7 @@ impl Pair {
 
     fn flush(&mut self, dice: &mut Dice) {
         let (netuid, now) = (self.a_pool(dice), self.now());
-        dice.doing(("flush", netuid));
+        dice.doing("flush", netuid);
         let chain = self.by("anybody", AlphaPools::flushFeesCall { netuid });
         if let Some((outcome, burned)) = dice.agree(chain, self.model.flush(now, netuid)) {
             dice.same("burned", outcome.ret.to::<u128>(), burned);
@@ -346,7 +346,7 @@ impl Pair {
         if self.model.terms.epoch(self.now()) <= epoch {
             return;
         }
-        dice.doing(("settle", epoch));
+        dice.doing("settle", epoch);
         let alive: Vec<u16> = (1..=self.count)
             .filter(|netuid| self.model.pool(*netuid).stop.is_none_or(|stop| epoch < stop))
             .collect();
@@ -377,7 +377,7 @@ impl Pair {
         let netuid = dice.between(1, u64::from(self.count)) as u16;
         let amount = dice.amount(self.model.pool(netuid).open_budgets);
         let to = self.world.account(*dice.one_of(&TRADERS));
-        dice.doing(("release", netuid, amount));
+        dice.doing("release", (netuid, amount));
         self.by("distributor", AlphaPools::releaseCall { netuid, to, amount: U256::from(amount) }).unwrap();
         self.model.release(netuid, amount);
         self.compare(dice, netuid);
@@ -389,14 +389,14 @@ impl Pair {
         }
         let netuid = self.live.remove(dice.below(self.live.len()));
         let from_epoch = self.model.terms.epoch(self.now()) + 1;
-        dice.doing(("prune", netuid, from_epoch));
+        dice.doing("prune", (netuid, from_epoch));
         self.by("registry", AlphaPools::stopCall { netuid, fromEpoch: from_epoch }).unwrap();
         self.model.stop(netuid, from_epoch);
     }
 
     fn wind_up(&mut self, dice: &mut Dice) {
         let netuid = dice.between(1, u64::from(self.count)) as u16;
-        dice.doing(("wind up", netuid));
+        dice.doing("wind up", netuid);
         let supply = self.world.total_supply(self.tndm).to::<u128>();
         let chain = self.by("anybody", AlphaPools::windUpCall { netuid });
         if let Some((outcome, burned)) = dice.agree(chain, self.model.wind_up(netuid)) {
@@ -412,7 +412,7 @@ impl Pair {
         let netuid = dice.between(1, u64::from(self.count)) as u16;
         let name = *dice.one_of(&TRADERS);
         let amount = dice.amount(self.alpha_of(name, netuid));
-        dice.doing(("redeem", name, netuid, amount));
+        dice.doing("redeem", (name, netuid, amount));
         let to = self.world.account("bank");
         let held = self.world.balance_of(self.tndm, to).to::<u128>();
         let chain = self.by(name, AlphaPools::redeemCall { netuid, amount: U256::from(amount), to });
@@ -479,7 +479,7 @@ fn pools_behave_as_the_model_says() {
             33 => pair.redeem(dice),
             _ => {
                 let seconds = if dice.once_in(5) { dice.between(1, 3 * EPOCH) } else { dice.between(1, 300) };
-                dice.doing(("wait", seconds));
+                dice.doing("wait", seconds);
                 pair.world.warp(seconds);
             }
         }

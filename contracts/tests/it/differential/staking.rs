@@ -121,7 +121,7 @@ impl Pair {
         let account = self.net.world.account(name);
         let free = self.net.world.balance_of(token_of(&self.net, netuid), account).to::<u128>();
         let amount = dice.amount(free / 3);
-        dice.doing(("stake", name, netuid, hotkey, amount));
+        dice.doing("stake", (name, netuid, hotkey, amount));
         let model = self.model.stake(now, (netuid, hotkey), account, amount);
         if netuid == BOND {
             let chain = self.by(name, Staking::bondCall { hotkey, tndmAmount: U256::from(amount) });
@@ -146,7 +146,7 @@ impl Pair {
             1 => None,
             _ => Some(dice.amount(held)),
         };
-        dice.doing(("unstake", name, netuid, hotkey, asked));
+        dice.doing("unstake", (name, netuid, hotkey, asked));
         let written = asked.map_or(U256::MAX, U256::from);
         let chain = if netuid == BOND {
             self.by(name, Staking::unbondCall { hotkey, tndmAmount: written })
@@ -162,7 +162,7 @@ impl Pair {
 
     fn withdraw(&mut self, dice: &mut Dice) {
         let id = dice.between(1, self.model.entries.len() as u64 + 1) as usize;
-        dice.doing(("withdraw", id));
+        dice.doing("withdraw", id);
         let entry = self.model.entries.get(id - 1).cloned().flatten();
         let held = entry.as_ref().map(|entry| {
             self.net.world.balance_of(token_of(&self.net, entry.netuid), entry.account).to::<u128>()
@@ -181,7 +181,7 @@ impl Pair {
             1 => WAD,
             _ => dice.amount(WAD / 5),
         };
-        dice.doing(("slash", netuid, hotkey, share));
+        dice.doing("slash", (netuid, hotkey, share));
         let prover = self.net.world.account("prover");
         let slashing = self.net.plan.suite.slashing;
         let supplies = [BOND, netuid].map(|of| self.net.world.total_supply(token_of(&self.net, of)).to::<u128>());
@@ -204,7 +204,7 @@ impl Pair {
         let (owner, hotkey) = dice.one_of(&self.hotkeys).clone();
         let terms = &self.model.terms;
         let take = dice.between(0, u64::from(terms.take_bound) + 100) as u16;
-        dice.doing(("set take", &owner, take));
+        dice.doing("set take", (&owner, take));
         let chain = self.by(&owner, Staking::setTakeCall { hotkey, take });
         dice.agree(chain, self.model.set_take(self.now(), hotkey, take));
         let epoch = self.model.terms.epoch(self.now());
@@ -217,7 +217,7 @@ impl Pair {
     fn delegate(&mut self, dice: &mut Dice) {
         let (netuid, _) = self.somewhere(dice);
         let (name, to) = (*dice.one_of(&DELEGATORS), self.net.world.account(dice.one_of(&DELEGATORS)));
-        dice.doing(("delegate", name, netuid, to));
+        dice.doing("delegate", (name, netuid, to));
         self.by(name, Staking::delegateCall { netuid, to }).unwrap();
         self.model.delegates.insert((netuid, self.net.world.account(name)), to);
         self.compare_votes(dice, netuid);
@@ -226,7 +226,7 @@ impl Pair {
     fn sync_votes(&mut self, dice: &mut Dice) {
         let (netuid, hotkey) = self.somewhere(dice);
         let account = self.net.world.account(dice.one_of(&DELEGATORS));
-        dice.doing(("sync votes", netuid, hotkey, account));
+        dice.doing("sync votes", (netuid, hotkey, account));
         self.by("anybody", Staking::syncVotesCall { netuid, hotkey, account }).unwrap();
         self.model.sync_votes(netuid, hotkey, account);
         self.compare_votes(dice, netuid);
@@ -311,7 +311,7 @@ impl Pair {
     /// Settlement asks, so that there is something to remember.
     fn ask(&mut self, dice: &mut Dice) {
         let (netuid, epoch) = (*dice.one_of(&SUBNETS), self.model.terms.epoch(self.now()));
-        dice.doing(("check eligible", netuid));
+        dice.doing("check eligible", netuid);
         self.by("anybody", Staking::checkEligibleCall { netuid, epoch }).unwrap();
         self.compare_eligible(dice, netuid, epoch);
     }
@@ -334,7 +334,7 @@ fn stake_behaves_as_the_model_says() {
             24..=25 => pair.ask(dice),
             _ => {
                 let seconds = dice.between(1, 30);
-                dice.doing(("wait", seconds));
+                dice.doing("wait", seconds);
                 pair.net.world.warp(seconds);
             }
         }

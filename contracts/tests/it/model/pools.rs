@@ -136,9 +136,12 @@ impl Pool {
 
     /// Time-weighted price of an epoch that is over.
     fn twap(&self, terms: &Terms, epoch: u64) -> u128 {
-        let mut all = self.clone();
-        all.observe(terms, terms.start(epoch + 1));
-        (all.sums[&epoch] / U256::from(terms.epoch_length)).to()
+        let (start, end) = (terms.start(epoch), terms.start(epoch + 1));
+        // The present price has stood since `since`.
+        let seconds = end.saturating_sub(start.max(self.since));
+        let sum = self.sums.get(&epoch).copied().unwrap_or_default()
+            + U256::from(self.reserves.price()) * U256::from(seconds);
+        (sum / U256::from(terms.epoch_length)).to()
     }
 
     /// TWAP of the last epoch that is over; zero in the one of creation.
@@ -452,7 +455,7 @@ impl Pools {
         let kept = mul_div_down(tndm, others, alpha + others);
         let burned = tndm - kept + pool.burnable + pool.pending;
         pool.redemption = Some((tndm, alpha + others));
-        pool.reserves = Reserves { tndm: kept, alpha: 0 };
+        pool.reserves.tndm = kept;
         pool.burnable = 0;
         pool.pending = 0;
         Ok(burned)
