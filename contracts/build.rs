@@ -1,8 +1,8 @@
 //! Compiles the Solidity suite and writes its typed bindings.
 //!
-//! One standard-JSON input holds every file under `contracts/src`; its settings come from `foundry.toml` alone (`[profile.default]` overlaid with `[profile.deploy]`), so
-//! that forge and this build can never disagree. The compiler is the wrapper `tools/solc`, which remembers what it
-//! compiled by the hash of that input.
+//! One standard-JSON input holds every file under `contracts/src`; its settings come from `foundry.toml` alone
+//! (`[profile.default]` overlaid with `[profile.deploy]`), so that forge and this build can never disagree. The compiler
+//! is the wrapper `tools/solc`, which remembers what it compiled by the hash of that input.
 
 use std::{
     collections::BTreeMap,

@@ -50,8 +50,7 @@ pub async fn run(chain: &Chain, manifest: &Manifest) -> Result<Vec<Finding>> {
     }
     let manager = plan.suite.tandem_access;
     for role in &manifest.roles {
-        let answer =
-            chain.read(manager, &TandemAccess::hasRoleCall { roleId: role.id, account: role.account }).await?;
+        let answer = chain.read(manager, &TandemAccess::hasRoleCall { roleId: role.id, account: role.account }).await?;
         findings.check(&format!("{} holds {}", role.account, role.role), answer.isMember, "the role is gone");
     }
     findings.equal("roles", &manifest.roles, &plan.grants.iter().map(Role::from).collect());

@@ -2,6 +2,7 @@
 pragma solidity 0.8.35;
 
 import { IRewardDistributor } from "../epoch/IRewardDistributor.sol";
+import { ILaunchGate } from "../governance/ILaunchGate.sol";
 import { IBurnAuction } from "../market/IBurnAuction.sol";
 import { IComputeCredit } from "../token/IComputeCredit.sol";
 import { EpochClock } from "../types/EpochClock.sol";
@@ -20,10 +21,11 @@ contract CreditDesk is ICreditDesk, AccessManaged, EpochClock {
     using SafeCast for uint256;
     using SafeERC20 for IERC20;
 
-    /// @dev Recognised margin on its way to its two receivers, USDC units.
+    /// @dev Recognised margin on its way to its two receivers, USDC units; one word, never empty after epoch 0.
     struct Held {
-        uint128 toBuyback;
-        uint128 toPot;
+        uint128 margin;
+        uint64 epoch; // in which the pot's part counts
+        bool unattributed; // some of it is of an epoch before markets that could not be forwarded
     }
 
     /// @notice Least ratio of price to payout rate, WAD.
@@ -32,6 +34,12 @@ contract CreditDesk is ICreditDesk, AccessManaged, EpochClock {
     uint256 public constant MIN_BUYBACK_SHARE = 0.4e18;
     /// @notice Longest pause of buying, seconds.
     uint256 public constant MAX_PAUSE = 7 days;
+    /// @notice Gas that an attempt to forward margin gets within a settlement; twice what it takes.
+    uint256 public constant FORWARD_GAS = 500_000;
+    /// @notice Gas that must be left for such an attempt: of it, 63/64 reach the attempt, and a reserve what comes before.
+    uint256 public constant FORWARD_GAS_FLOOR = FORWARD_GAS * 64 / 63 + 10_000;
+
+    Netuid private constant UNATTRIBUTED = Netuid.wrap(0);
 
     /// @notice The stablecoin.
     IERC20 public immutable USDC;
@@ -43,14 +51,14 @@ contract CreditDesk is ICreditDesk, AccessManaged, EpochClock {
     IBurnAuction public immutable AUCTION;
     /// @notice Where the pot part of margin goes.
     IRewardDistributor public immutable DISTRIBUTOR;
+    /// @notice Says when markets opened.
+    ILaunchGate public immutable GATE;
 
     uint256 private immutable PAYOUT_RATE;
     uint256 private immutable BUYBACK_SHARE;
 
     /// @inheritdoc ICreditDesk
     uint256 public reserve;
-    /// @inheritdoc ICreditDesk
-    uint256 public deferredMargin;
     /// @inheritdoc ICreditDesk
     uint64 public buyingPausedUntil;
 
@@ -72,6 +80,7 @@ contract CreditDesk is ICreditDesk, AccessManaged, EpochClock {
         SETTLEMENT = config.settlement;
         AUCTION = IBurnAuction(config.auction);
         DISTRIBUTOR = IRewardDistributor(config.distributor);
+        GATE = ILaunchGate(config.gate);
         PAYOUT_RATE = config.payoutRate;
         BUYBACK_SHARE = config.buybackShare;
         _requirePrice(config.price, config.payoutRate);
@@ -129,19 +138,15 @@ contract CreditDesk is ICreditDesk, AccessManaged, EpochClock {
         uint256 margin
     ) external {
         if (msg.sender != SETTLEMENT) revert CreditDesk_OnlySettlement(msg.sender);
-        // Rounded up, so that the buyback never gets less than its immutable share.
-        uint256 toBuyback = Math.mulDiv(margin, BUYBACK_SHARE, WAD, Math.Rounding.Ceil);
-        uint256 toPot = margin - toBuyback;
-        deferredMargin -= margin;
-        Held storage held = _held[netuid];
-        held.toBuyback += toBuyback.toUint128();
-        held.toPot += toPot.toUint128();
-        emit MarginRecognised(netuid, margin, toBuyback, toPot);
-        // A voucher has a deadline, so trouble with USDC must not stop its settlement.
-        try this.forwardMargin(netuid) { }
-        catch (bytes memory reason) {
-            emit MarginHeld(netuid, reason);
+        uint64 epoch = currentEpoch();
+        Held memory held = _held[netuid];
+        if (held.epoch != epoch) {
+            if (held.margin != 0) held = _forwardEarlier(netuid, epoch, held);
+            held.epoch = epoch;
         }
+        held.margin += margin.toUint128();
+        _held[netuid] = held;
+        emit MarginRecognised(netuid, margin);
     }
 
     /// @inheritdoc ICreditDesk
@@ -149,17 +154,17 @@ contract CreditDesk is ICreditDesk, AccessManaged, EpochClock {
         Netuid netuid
     ) external {
         Held memory held = _held[netuid];
-        if (held.toBuyback == 0 && held.toPot == 0) return;
-        delete _held[netuid];
-        if (held.toBuyback != 0) {
-            USDC.forceApprove(address(AUCTION), held.toBuyback);
-            AUCTION.fund(netuid, held.toBuyback);
+        if (held.margin == 0) return;
+        bool attributed = _isAttributed(held);
+        _held[netuid] = Held({ margin: 0, epoch: held.epoch, unattributed: false });
+        (uint256 toBuyback, uint256 toPot) = _splitOf(held.margin);
+        USDC.forceApprove(address(AUCTION), toBuyback);
+        AUCTION.fund(attributed ? netuid : UNATTRIBUTED, toBuyback);
+        if (toPot != 0) {
+            USDC.forceApprove(address(DISTRIBUTOR), toPot);
+            DISTRIBUTOR.contributeFor(netuid, held.epoch, toPot);
         }
-        if (held.toPot != 0) {
-            USDC.forceApprove(address(DISTRIBUTOR), held.toPot);
-            DISTRIBUTOR.contribute(netuid, held.toPot);
-        }
-        emit MarginForwarded(netuid, held.toBuyback, held.toPot);
+        emit MarginForwarded(netuid, held.epoch, attributed, toBuyback, toPot);
     }
 
     /// @inheritdoc ICreditDesk
@@ -207,11 +212,53 @@ contract CreditDesk is ICreditDesk, AccessManaged, EpochClock {
     }
 
     /// @inheritdoc ICreditDesk
+    function deferredMargin() external view returns (uint256) {
+        return CREDIT.deferredMargin();
+    }
+
+    /// @inheritdoc ICreditDesk
     function heldMargin(
         Netuid netuid
-    ) external view returns (uint256 toBuyback, uint256 toPot) {
+    ) external view returns (uint256 toBuyback, uint256 toPot, uint64 epoch) {
         Held memory held = _held[netuid];
-        return (held.toBuyback, held.toPot);
+        (toBuyback, toPot) = _splitOf(held.margin);
+        epoch = held.epoch;
+    }
+
+    /// @dev Forwards what is held of an earlier epoch, before margin of `epoch` is booked. Returns what is held after that.
+    function _forwardEarlier(
+        Netuid netuid,
+        uint64 epoch,
+        Held memory held
+    ) private returns (Held memory) {
+        // The call below would silently get less than it needs, and fail for want of it.
+        if (gasleft() < FORWARD_GAS_FLOOR) revert CreditDesk_TooLittleGas(gasleft(), FORWARD_GAS_FLOOR);
+        // A voucher has a deadline, so trouble with USDC must not stop its settlement; nor may what is said about the trouble,
+        // which is why no reason is read.
+        try this.forwardMargin{ gas: FORWARD_GAS }(netuid) {
+            held.margin = 0;
+            held.unattributed = false;
+        } catch {
+            held.unattributed = !_isAttributed(held);
+            emit MarginHeld(netuid, epoch, held.margin);
+        }
+        return held;
+    }
+
+    /// @dev Rounded up to the buyback, so that it never gets less than its immutable share.
+    function _splitOf(
+        uint256 margin
+    ) private view returns (uint256 toBuyback, uint256 toPot) {
+        toBuyback = Math.mulDiv(margin, BUYBACK_SHARE, WAD, Math.Rounding.Ceil);
+        toPot = margin - toBuyback;
+    }
+
+    /// @dev Margin of the epoch in which markets opened may be older than they are.
+    function _isAttributed(
+        Held memory held
+    ) private view returns (bool) {
+        uint256 openedAt = GATE.marketsOpenedAt();
+        return !held.unattributed && openedAt != 0 && openedAt <= startOf(held.epoch);
     }
 
     /// @dev Money first, credits second: no credit exists that is not paid for.
@@ -228,7 +275,6 @@ contract CreditDesk is ICreditDesk, AccessManaged, EpochClock {
         uint256 margin = usdcPaid - toReserve;
         USDC.safeTransferFrom(msg.sender, address(this), usdcPaid);
         reserve += toReserve;
-        deferredMargin += margin;
         CREDIT.mintPurchased(account, credits, margin);
         emit Bought(msg.sender, account, credits, usdcPaid, toReserve, margin);
     }

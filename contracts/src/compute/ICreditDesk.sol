@@ -12,8 +12,12 @@ import { Netuid } from "../types/Types.sol";
 ///   USDC sent here unasked changes nothing. Costs and reserve parts round up, payouts down.
 /// - `payoutRate`, `buybackShare` and every address are immutable; `price >= 1.05 × payoutRate` always.
 /// - `[CR-4]` What a cash-out pays depends on `payoutRate` alone. Cash-out has no pause and no role `[GV-2]`.
-/// - Margin is recognised once `[CR-3]`; at no time is more forwarded than was deferred. Money that cannot be forwarded (a
-///   paused or blacklisting USDC) is held, not lost, and never stops a settlement.
+/// - Margin is recognised once `[CR-3]`; at no time is more forwarded than was deferred. A settlement only books it, per subnet
+///   with its epoch. It leaves with the first settlement of the subnet in a later epoch, or when anybody calls
+///   `forwardMargin`, and counts in the epoch it was recognised in. Money that cannot leave (a paused or blacklisting USDC) is
+///   held, not lost, and never stops a settlement.
+/// - Margin recognised in an epoch that began before markets opened buys back unattributed, whenever it is forwarded: it earns
+///   no subnet an allowance.
 interface ICreditDesk {
     /// @notice Everything a desk is born with.
     /// @param authority AccessManager of the `restricted` functions.
@@ -22,6 +26,7 @@ interface ICreditDesk {
     /// @param settlement The Settlement of this series.
     /// @param auction BurnAuction, which takes the buyback part of margin.
     /// @param distributor RewardDistributor, which takes the pot part of margin.
+    /// @param gate LaunchGate, which knows when markets opened.
     /// @param price First price, USDC units per credit.
     /// @param payoutRate USDC units per credit cashed out; immutable.
     /// @param buybackShare WAD, between 0.40e18 and 1e18; immutable.
@@ -34,6 +39,7 @@ interface ICreditDesk {
         address settlement;
         address auction;
         address distributor;
+        address gate;
         uint256 price;
         uint256 payoutRate;
         uint256 buybackShare;
@@ -47,12 +53,14 @@ interface ICreditDesk {
     );
     /// @notice `account` burned earned `credits`; `to` got `usdc`.
     event CashedOut(address indexed account, address indexed to, uint256 credits, uint256 usdc);
-    /// @notice `margin` = `toBuyback` + `toPot` USDC units became revenue of the subnet.
-    event MarginRecognised(Netuid indexed netuid, uint256 margin, uint256 toBuyback, uint256 toPot);
-    /// @notice Recognised margin could not be forwarded now; `forwardMargin` tries again.
-    event MarginHeld(Netuid indexed netuid, bytes reason);
-    /// @notice Recognised margin left for the auction and the subnet's pot.
-    event MarginForwarded(Netuid indexed netuid, uint256 toBuyback, uint256 toPot);
+    /// @notice `margin` USDC units became revenue of the subnet, and are held here.
+    event MarginRecognised(Netuid indexed netuid, uint256 margin);
+    /// @notice `margin` of an earlier epoch could not be forwarded now: it waits with what `epoch` brings, for `forwardMargin`.
+    event MarginHeld(Netuid indexed netuid, uint64 indexed epoch, uint256 margin);
+    /// @notice Recognised margin of `epoch` left for the auction, `attributed` to the subnet or not, and for the subnet's pot.
+    event MarginForwarded(
+        Netuid indexed netuid, uint64 indexed epoch, bool attributed, uint256 toBuyback, uint256 toPot
+    );
     /// @notice `price` holds from the start of `fromEpoch`.
     event PriceChanged(uint256 price, uint64 fromEpoch);
     /// @notice Nobody can buy before `until`.
@@ -74,6 +82,8 @@ interface ICreditDesk {
     error CreditDesk_ZeroPayoutRate();
     /// @notice The buyback share must lie between 0.40e18 and 1e18.
     error CreditDesk_InvalidBuybackShare(uint256 buybackShare);
+    /// @notice Margin of an earlier epoch is to be forwarded first, and `needed` gas must be left to try that.
+    error CreditDesk_TooLittleGas(uint256 left, uint256 needed);
     /// @notice USDC is not paid out to the zero address or to the desk itself.
     error CreditDesk_InvalidRecipient(address to);
 
@@ -111,14 +121,20 @@ interface ICreditDesk {
         address to
     ) external returns (uint256 usdcPaid);
 
-    /// @notice Only settlement: `margin` USDC units became revenue of `netuid`. `buybackShare` of it, rounded up, goes to the
-    /// BurnAuction (`fund`), the rest to the subnet's pot (`contribute`), in this call if they can be reached.
+    /// @notice Only settlement: `margin` USDC units became revenue of `netuid`. Booked here; if something of an earlier epoch is
+    /// booked, that is forwarded first.
+    /// @dev The attempt to forward gets 500,000 gas and no more, and its failure is not settlement's: what could not leave waits
+    /// with the new epoch's. A caller that leaves too little gas for the attempt reverts with `CreditDesk_TooLittleGas`, so nobody
+    /// can make it fail; it is due once per subnet and epoch at most.
     function recogniseMargin(
         Netuid netuid,
         uint256 margin
     ) external;
 
-    /// @notice By anyone: send on the recognised margin of a subnet that is still held here; nothing happens if there is none.
+    /// @notice By anyone: send on the recognised margin of a subnet that is still held here: `buybackShare` of it, rounded up, to
+    /// the auction (`fund`; for netuid zero, which means unattributed, if it was recognised in an epoch that began before markets
+    /// opened), the rest to the subnet's pot (`contributeFor` the epoch in which it was recognised). Nothing happens if there
+    /// is none.
     function forwardMargin(
         Netuid netuid
     ) external;
@@ -154,10 +170,11 @@ interface ICreditDesk {
     /// @notice Margin of credits that are not spent yet, USDC units.
     function deferredMargin() external view returns (uint256);
 
-    /// @notice Recognised margin of a subnet that waits for `forwardMargin`, USDC units.
+    /// @notice Recognised margin of a subnet that waits to be forwarded, in its two parts, USDC units, and the epoch in which it
+    /// counts.
     function heldMargin(
         Netuid netuid
-    ) external view returns (uint256 toBuyback, uint256 toPot);
+    ) external view returns (uint256 toBuyback, uint256 toPot, uint64 epoch);
 
     /// @notice Buying is stopped while `block.timestamp` is below this.
     function buyingPausedUntil() external view returns (uint64);

@@ -3,8 +3,8 @@ pragma solidity 0.8.35;
 
 /// @title Published prices of inference
 /// @notice Credits per million prompt and completion tokens, per model and version. A model is named by `keccak256` of its id;
-/// its versions count from 1 and never change once published. Settlement refuses to pay more than the version that a
-/// voucher names.
+/// its versions count from 1 and never change once published: an old voucher keeps the price of the version it names.
+/// Settlement refuses to pay more than that.
 interface IRateCard {
     /// @notice One version of a model's prices.
     /// @param promptPerMillion Credits (18 decimals) per million prompt tokens.
@@ -28,6 +28,8 @@ interface IRateCard {
 
     /// @notice A model's id is empty or longer than 256 bytes.
     error RateCard_InvalidModelId(uint256 length);
+    /// @notice A price per million tokens ends at `maximum`: a version is one word, and settlement reads one word.
+    error RateCard_RateTooHigh(uint128 perMillion, uint128 maximum);
     /// @notice The model has no such version.
     error RateCard_UnknownRate(bytes32 model, uint32 version);
     /// @notice The version may be used from `effectiveFrom` on.
@@ -36,8 +38,8 @@ interface IRateCard {
     /// @notice `restricted`: publish the next version of a model's rate, effective from the next epoch's start; a model's first
     /// version at once, because nobody can have counted on another one.
     /// @param modelId At most 256 bytes, as contributors and clients spell it.
-    /// @param promptPerMillion Credits (18 decimals) per million prompt tokens.
-    /// @param completionPerMillion Credits (18 decimals) per million completion tokens.
+    /// @param promptPerMillion Credits (18 decimals) per million prompt tokens, below 2^96.
+    /// @param completionPerMillion Credits (18 decimals) per million completion tokens, below 2^96.
     /// @return model `keccak256(bytes(modelId))`.
     /// @return version The number of this version.
     function publish(
@@ -57,8 +59,14 @@ interface IRateCard {
         uint32 version
     ) external view returns (Rate memory);
 
+    /// @notice A version that may be used now; reverts with `RateCard_UnknownRate` or `RateCard_NotYetEffective`.
+    function effectiveRateOf(
+        bytes32 model,
+        uint32 version
+    ) external view returns (Rate memory);
+
     /// @notice Credits (18 decimals) for these tokens, rounded up once, over both kinds together.
-    /// @dev Reverts with `RateCard_UnknownRate` or `RateCard_NotYetEffective`.
+    /// @dev Reverts as `effectiveRateOf` does.
     function cost(
         bytes32 model,
         uint32 version,

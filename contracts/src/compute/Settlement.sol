@@ -1,89 +1,81 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.35;
 
-import { ISubnetRegistry } from "../subnet/ISubnetRegistry.sol";
-import { creditsIn, splitMarginDown } from "../token/Holdings.sol";
-import { IComputeCredit } from "../token/IComputeCredit.sol";
+import { marginOfPartDown } from "../token/Holdings.sol";
 import { Netuid } from "../types/Types.sol";
+import { Channels } from "./Channels.sol";
 import { ICreditDesk } from "./ICreditDesk.sol";
 import { IRateCard } from "./IRateCard.sol";
 import { ISettlement } from "./ISettlement.sol";
+import { costUp } from "./Pricing.sol";
+import { Purse } from "./Purse.sol";
 import { ECDSA } from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import { EIP712 } from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import { MessageHashUtils } from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
+import { LowLevelCall } from "@openzeppelin/contracts/utils/LowLevelCall.sol";
+import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import { Multicall } from "@openzeppelin/contracts/utils/Multicall.sol";
 
 /// @title Settlement
 /// @notice Promises, units and errors are documented on ISettlement.
-contract Settlement is ISettlement, EIP712 {
+contract Settlement is Channels, Multicall {
+    using SafeCast for uint256;
+
+    /// @dev What the vouchers of a batch have in common, and what they spent so far; USDC units for the margin.
+    struct Batch {
+        bytes32 domain;
+        Rate rate;
+        uint256 purchased;
+        uint256 earned;
+        uint256 margin;
+    }
+
+    /// @dev A version of the rate card that was in force when it was asked for; it never changes.
+    struct Rate {
+        uint96 promptPerMillion;
+        uint96 completionPerMillion;
+        bool known;
+    }
+
+    /// @dev A voucher as EIP-712 hashes it: in memory each member takes a word, the type's hash before them.
+    struct TypedVoucher {
+        bytes32 typeHash;
+        uint256 channelId;
+        uint128 amount;
+        bytes32 model;
+        uint32 rateCardVersion;
+        uint64 promptTokens;
+        uint64 completionTokens;
+    }
+
     /// @notice EIP-712 type of a voucher.
     bytes32 public constant VOUCHER_TYPEHASH = keccak256(
         "Voucher(uint256 channelId,uint128 amount,bytes32 model,uint32 rateCardVersion,uint64 promptTokens,uint64 completionTokens)"
     );
-    /// @notice Shortest life of a channel before its expiry, seconds.
-    uint256 public constant MIN_DURATION = 1 minutes;
-    /// @notice Longest life of a channel before its expiry, seconds.
-    uint256 public constant MAX_DURATION = 365 days;
 
-    /// @notice The credit of this series.
-    IComputeCredit public immutable CREDIT;
     /// @notice The desk of this series, which is told of recognised margin.
     ICreditDesk public immutable DESK;
     /// @notice Prices that vouchers may not exceed.
     IRateCard public immutable RATE_CARD;
-    /// @notice Who owns which uid.
-    ISubnetRegistry public immutable REGISTRY;
 
-    uint64 private immutable SETTLE_GRACE;
-
-    /// @inheritdoc ISettlement
-    uint256 public channelCount;
-
-    mapping(uint256 channelId => Channel) private _channels;
+    mapping(bytes32 model => mapping(uint32 version => Rate)) private _rates;
 
     /// @param credit The ComputeCredit of this series.
     /// @param desk The CreditDesk of this series.
     /// @param rateCard The RateCard.
     /// @param registry The SubnetRegistry.
+    /// @param outages The record of the chain's outages.
     /// @param settleGrace_ Seconds after a channel's expiry in which vouchers still settle.
     constructor(
         address credit,
         address desk,
         address rateCard,
         address registry,
+        address outages,
         uint64 settleGrace_
-    ) EIP712("Tandem Settlement", "1") {
-        CREDIT = IComputeCredit(credit);
+    ) EIP712("Tandem Settlement", "1") Channels(credit, registry, outages, settleGrace_) {
         DESK = ICreditDesk(desk);
         RATE_CARD = IRateCard(rateCard);
-        REGISTRY = ISubnetRegistry(registry);
-        SETTLE_GRACE = settleGrace_;
-    }
-
-    /// @inheritdoc ISettlement
-    function open(
-        Netuid netuid,
-        uint16 uid,
-        uint128 amount,
-        uint64 expiry,
-        address sessionKey
-    ) external returns (uint256 channelId) {
-        if (amount == 0) revert Settlement_ZeroAmount();
-        if (sessionKey == address(0)) revert Settlement_InvalidSessionKey();
-        uint256 earliest = block.timestamp + MIN_DURATION;
-        uint256 latest = block.timestamp + MAX_DURATION;
-        if (expiry < earliest || expiry > latest) revert Settlement_InvalidExpiry(expiry, earliest, latest);
-        address contributor = REGISTRY.neuronOf(netuid, uid).owner;
-        if (contributor == address(0)) revert Settlement_UnknownNeuron(netuid, uid);
-
-        channelId = ++channelCount;
-        Channel storage channel = _channels[channelId];
-        channel.payer = msg.sender;
-        channel.contributor = contributor;
-        channel.sessionKey = sessionKey;
-        channel.netuid = netuid;
-        channel.uid = uid;
-        channel.expiry = expiry;
-        channel.rest = CREDIT.escrow(msg.sender, amount);
-        emit ChannelOpened(channelId, msg.sender, contributor, netuid, uid, sessionKey, amount, expiry);
     }
 
     /// @inheritdoc ISettlement
@@ -91,130 +83,197 @@ contract Settlement is ISettlement, EIP712 {
         Voucher calldata voucher,
         bytes calldata signature
     ) external returns (uint256 paid) {
-        Channel storage channel = _channelAt(voucher.channelId);
-        paid = _check(channel, voucher, signature);
-
-        uint64 promptTokens = _increase(voucher.promptTokens, channel.promptTokens);
-        uint64 completionTokens = _increase(voucher.completionTokens, channel.completionTokens);
-        IComputeCredit.Holding memory spent;
-        (spent, channel.rest) = splitMarginDown(channel.rest, paid);
-        channel.settled = voucher.amount;
-        channel.promptTokens = voucher.promptTokens;
-        channel.completionTokens = voucher.completionTokens;
-
-        CREDIT.earn(channel.payer, channel.contributor, spent);
-        if (spent.margin != 0) DESK.recogniseMargin(channel.netuid, spent.margin);
-        emit Settled(
-            voucher.channelId,
-            channel.contributor,
-            channel.netuid,
-            paid,
-            spent.purchased,
-            spent.margin,
-            voucher.model,
-            promptTokens,
-            completionTokens
-        );
+        Terms storage terms = _termsOf(voucher.channelId);
+        (address signer,,) = ECDSA.tryRecoverCalldata(hashVoucher(voucher), signature);
+        PurseSlot storage slot = _purses[terms.contributor][terms.netuid][signer][voucher.channelId];
+        Batch memory batch;
+        batch.rate = _rateOf(voucher.model, voucher.rateCardVersion);
+        bytes memory failure = _settle(_typed(voucher), batch, slot);
+        if (failure.length != 0) LowLevelCall.bubbleRevert(failure);
+        return _pay(terms.contributor, terms.netuid, batch);
     }
 
     /// @inheritdoc ISettlement
     function settleBatch(
-        Voucher[] calldata vouchers,
-        bytes[] calldata signatures
+        address contributor,
+        Netuid netuid,
+        bytes32 model,
+        uint32 rateCardVersion,
+        CompactVoucher[] calldata vouchers
     ) external returns (uint256 paid) {
-        if (vouchers.length != signatures.length) {
-            revert Settlement_LengthMismatch(vouchers.length, signatures.length);
-        }
+        mapping(address => mapping(uint256 => PurseSlot)) storage purses = _purses[contributor][netuid];
+        Batch memory batch;
+        batch.domain = _domainSeparatorV4();
+        batch.rate = _rateOf(model, rateCardVersion);
+        TypedVoucher memory voucher;
+        voucher.typeHash = VOUCHER_TYPEHASH;
+        voucher.model = model;
+        voucher.rateCardVersion = rateCardVersion;
         for (uint256 i = 0; i < vouchers.length; ++i) {
-            try this.settle(vouchers[i], signatures[i]) returns (uint256 increase) {
-                paid += increase;
-            } catch (bytes memory reason) {
-                emit SettlementSkipped(vouchers[i].channelId, reason);
-            }
+            CompactVoucher calldata compact = vouchers[i];
+            // The casts cut the fields out of the word, see CompactVoucher.
+            voucher.channelId = compact.packed >> 192;
+            voucher.amount = uint80(compact.packed >> 112);
+            voucher.promptTokens = uint56(compact.packed >> 56);
+            voucher.completionTokens = uint56(compact.packed);
+            (address signer,,) = ECDSA.tryRecover(_digestOf(batch.domain, voucher), compact.r, compact.vs);
+            bytes memory failure = _settle(voucher, batch, purses[signer][voucher.channelId]);
+            if (failure.length != 0) _skip(voucher.channelId, contributor, netuid, failure);
         }
-    }
-
-    /// @inheritdoc ISettlement
-    function reclaim(
-        uint256 channelId
-    ) external {
-        Channel storage channel = _channelAt(channelId);
-        uint256 deadline = _deadlineOf(channel);
-        if (block.timestamp <= deadline) revert Settlement_TooEarly(channelId, deadline);
-        IComputeCredit.Holding memory rest = channel.rest;
-        if (creditsIn(rest) == 0) revert Settlement_NothingToReclaim(channelId);
-        delete channel.rest;
-        CREDIT.unescrow(channel.payer, rest);
-        emit Reclaimed(channelId, channel.payer, rest.purchased, rest.earned, rest.margin);
-    }
-
-    /// @inheritdoc ISettlement
-    function channelOf(
-        uint256 channelId
-    ) external view returns (Channel memory) {
-        return _channelAt(channelId);
-    }
-
-    /// @inheritdoc ISettlement
-    function settleGrace() external view returns (uint64) {
-        return SETTLE_GRACE;
+        return _pay(contributor, netuid, batch);
     }
 
     /// @inheritdoc ISettlement
     function hashVoucher(
         Voucher calldata voucher
     ) public view returns (bytes32) {
-        // Every field is static, so the encoding of the struct is the encoding of its fields in a row.
-        return _hashTypedDataV4(keccak256(abi.encode(VOUCHER_TYPEHASH, voucher)));
+        return _digestOf(_domainSeparatorV4(), _typed(voucher));
     }
 
-    /// @dev Every reason why a voucher may not settle `[CR-5]`; returns the credits it adds.
+    /// @dev Settles a voucher from the purse that its signer leads to, or says as an error's data why it may not `[CR-5]`.
+    /// Nothing is called here that can act, so a batch is written down before anybody else moves.
+    function _settle(
+        TypedVoucher memory voucher,
+        Batch memory batch,
+        PurseSlot storage slot
+    ) private returns (bytes memory failure) {
+        Purse purse = slot.purse;
+        uint256 increase;
+        (failure, increase) = _check(voucher, batch.rate, purse);
+        if (failure.length != 0) return failure;
+
+        // All these are below 2^128: a purse's fields and what a batch can hold of them.
+        unchecked {
+            uint256 remaining = purse.remainingOf();
+            uint256 purchased = increase;
+            uint256 margin = 0;
+            if (increase > remaining) {
+                purchased = remaining;
+                margin = purse.marginOf();
+                purse = purse.afterCrossing(_terms[voucher.channelId].waiting, increase - remaining);
+            } else {
+                if (purse.spendsEarned()) purchased = 0;
+                else margin = marginOfPartDown(purse.marginOf(), increase, remaining);
+                purse = purse.afterSpending(increase, margin);
+            }
+            slot.purse = purse;
+            batch.purchased += purchased;
+            batch.earned += increase - purchased;
+            batch.margin += margin;
+            emit Settled(
+                voucher.channelId,
+                increase,
+                margin,
+                voucher.model,
+                voucher.promptTokens,
+                voucher.completionTokens
+            );
+        }
+    }
+
+    /// @dev Pays what vouchers spent; one call each, however many they are.
+    function _pay(
+        address contributor,
+        Netuid netuid,
+        Batch memory batch
+    ) private returns (uint256 paid) {
+        paid = batch.purchased + batch.earned;
+        if (paid == 0) return 0;
+        CREDIT.earn(contributor, batch.purchased, batch.earned, batch.margin);
+        if (batch.margin != 0) DESK.recogniseMargin(netuid, batch.margin);
+    }
+
+    /// @dev The rate card is asked once for each version: one word here instead of a call there, for every batch.
+    function _rateOf(
+        bytes32 model,
+        uint32 version
+    ) private returns (Rate memory rate) {
+        rate = _rates[model][version];
+        if (!rate.known) {
+            IRateCard.Rate memory published = RATE_CARD.effectiveRateOf(model, version);
+            rate = Rate({
+                promptPerMillion: uint256(published.promptPerMillion).toUint96(),
+                completionPerMillion: uint256(published.completionPerMillion).toUint96(),
+                known: true
+            });
+            _rates[model][version] = rate;
+        }
+    }
+
+    /// @dev Every reason why a voucher may not settle, or else the credits that it adds.
     function _check(
-        Channel storage channel,
-        Voucher calldata voucher,
-        bytes calldata signature
-    ) private view returns (uint256 increase) {
+        TypedVoucher memory voucher,
+        Rate memory rate,
+        Purse purse
+    ) private view returns (bytes memory failure, uint256 increase) {
         uint256 id = voucher.channelId;
-        uint256 deadline = _deadlineOf(channel);
-        if (block.timestamp > deadline) revert Settlement_TooLate(id, deadline);
-        uint256 settled = channel.settled;
-        if (voucher.amount <= settled) revert Settlement_NothingNew(id, voucher.amount, settled);
-        uint256 capacity = settled + creditsIn(channel.rest);
-        if (voucher.amount > capacity) revert Settlement_AboveChannel(id, voucher.amount, capacity);
-        if (!_signedBy(channel.sessionKey, voucher, signature)) revert Settlement_InvalidSignature(id);
+        uint256 amount = voucher.amount;
+        if (purse.isNone()) {
+            bytes4 reason = _terms[id].payer == address(0)
+                ? Settlement_UnknownChannel.selector
+                : Settlement_InvalidSignature.selector;
+            return (abi.encodeWithSelector(reason, id), 0);
+        }
+        uint256 deadline = _deadlineOf(purse);
+        if (_isOver(deadline)) return (abi.encodeWithSelector(Settlement_TooLate.selector, id, deadline), 0);
+        uint256 settled = purse.settledOf();
+        if (amount <= settled) {
+            return (abi.encodeWithSelector(Settlement_NothingNew.selector, id, amount, settled), 0);
+        }
+        increase = amount - settled;
+        if (increase > purse.remainingOf()) {
+            uint256 capacity = settled + purse.remainingOf();
+            if (purse.earnedWaits()) capacity += _terms[id].waiting;
+            if (amount > capacity) {
+                return (abi.encodeWithSelector(Settlement_AboveChannel.selector, id, amount, capacity), 0);
+            }
+        }
         // Only the voucher counts, or another one that the payer signs and settles first could spoil it.
-        uint256 limit =
-            RATE_CARD.cost(voucher.model, voucher.rateCardVersion, voucher.promptTokens, voucher.completionTokens);
-        if (voucher.amount > limit) revert Settlement_AboveRateCard(id, voucher.amount, limit);
-        increase = voucher.amount - settled;
+        uint256 limit = costUp(
+            rate.promptPerMillion, rate.completionPerMillion, voucher.promptTokens, voucher.completionTokens
+        );
+        if (amount > limit) {
+            return (abi.encodeWithSelector(Settlement_AboveRateCard.selector, id, amount, limit), 0);
+        }
     }
 
-    function _signedBy(
-        address sessionKey,
-        Voucher calldata voucher,
-        bytes calldata signature
-    ) private view returns (bool) {
-        (address signer, ECDSA.RecoverError failure,) = ECDSA.tryRecoverCalldata(hashVoucher(voucher), signature);
-        return failure == ECDSA.RecoverError.NoError && signer == sessionKey;
+    /// @dev Says why a voucher of a batch did not settle; that its channel pays somebody else comes before anything.
+    function _skip(
+        uint256 id,
+        address contributor,
+        Netuid netuid,
+        bytes memory failure
+    ) private {
+        Terms storage terms = _terms[id];
+        if (terms.payer != address(0) && (terms.contributor != contributor || terms.netuid != netuid)) {
+            failure = abi.encodeWithSelector(Settlement_OtherNeuron.selector, id, contributor, netuid);
+        }
+        emit SettlementSkipped(id, failure);
     }
 
-    function _increase(
-        uint64 tokens,
-        uint64 before
-    ) private pure returns (uint64) {
-        return tokens > before ? tokens - before : 0;
+    function _typed(
+        Voucher calldata voucher
+    ) private pure returns (TypedVoucher memory) {
+        return TypedVoucher({
+            typeHash: VOUCHER_TYPEHASH,
+            channelId: voucher.channelId,
+            amount: voucher.amount,
+            model: voucher.model,
+            rateCardVersion: voucher.rateCardVersion,
+            promptTokens: voucher.promptTokens,
+            completionTokens: voucher.completionTokens
+        });
     }
 
-    function _channelAt(
-        uint256 channelId
-    ) private view returns (Channel storage channel) {
-        channel = _channels[channelId];
-        if (channel.payer == address(0)) revert Settlement_UnknownChannel(channelId);
-    }
-
-    function _deadlineOf(
-        Channel storage channel
-    ) private view returns (uint256) {
-        return uint256(channel.expiry) + SETTLE_GRACE;
+    function _digestOf(
+        bytes32 domain,
+        TypedVoucher memory voucher
+    ) private pure returns (bytes32) {
+        bytes32 structHash;
+        // The struct's seven words in memory are its encoding; abi.encode would copy them first, for every voucher of a batch.
+        assembly ("memory-safe") {
+            structHash := keccak256(voucher, 224)
+        }
+        return MessageHashUtils.toTypedDataHash(domain, structHash);
     }
 }

@@ -6,7 +6,10 @@ import { EpochClock } from "../types/EpochClock.sol";
 import { IEpochOracle } from "./IEpochOracle.sol";
 import { IKeeperSet } from "./IKeeperSet.sol";
 import { IRewardDistributor } from "./IRewardDistributor.sol";
+import { KeeperTable } from "./KeeperTable.sol";
+import { ReportChain } from "./ReportChain.sol";
 import { AccessManaged } from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
+import { Arrays } from "@openzeppelin/contracts/utils/Arrays.sol";
 import { ECDSA } from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import { EIP712 } from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
@@ -15,35 +18,43 @@ import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 /// @title EpochOracle
 /// @notice Promises, units and errors are documented on IEpochOracle.
 contract EpochOracle is IEpochOracle, EpochClock, EIP712, AccessManaged {
+    using Arrays for address[];
+    using ReportChain for ReportChain.Entry;
+    using ReportChain for ReportChain.Head;
+    using ReportChain for uint256;
     using SafeCast for uint256;
+
+    /// @dev Of the ring. `word` is a packed ReportChain.Entry; zero: nothing was ever here.
+    struct Place {
+        bytes32 reportHash;
+        uint256 word;
+    }
 
     bytes32 private constant REPORT_TYPEHASH = keccak256(
         "EpochReport(uint64 epoch,uint32 attempt,bytes32 configDigest,bytes32 inputsBlock,bytes32 previousReport,bytes32 subnetsRoot,bytes32 rewardsRoot,bytes32 bundleHash,uint32 rulesVersion)"
     );
-    uint256 private constant SIGNATURE_BYTES = 65;
+    uint256 private constant SIGNATURE_BYTES = 64;
     uint256 private constant WORD = 32;
     /// @dev Selector, nine words of the report, and offset and length of the signatures.
     uint256 private constant FIXED_CALLDATA = 4 + 9 * WORD + 2 * WORD;
-    /// @dev Bounds the walk of a veto; ten times what the default delay and epoch length need is never pending at once.
-    uint256 private constant MAX_PENDING = 256;
+    /// @dev Places of the ring; ten times what the default delay and epoch length need is never pending at once.
+    uint256 private constant RING = 256;
     uint256 private constant MAX_VETOES_IN_A_ROW = 3;
     /// @dev Ended epochs beyond the last posted one that are not yet late: the newest may still be aggregated.
-    uint64 private constant UNREPORTED_ALLOWED = 1;
+    uint256 private constant UNREPORTED_ALLOWED = 1;
 
     IKeeperSet public immutable KEEPER_SET;
     IEmissionController public immutable CONTROLLER;
     IRewardDistributor public immutable DISTRIBUTOR;
     uint64 private immutable _ACTIVATION_DELAY;
 
-    mapping(uint64 epoch => Stored) private _reports;
+    /// @dev A packed ReportChain.Head.
+    uint256 private _head;
+    mapping(uint256 place => Place) private _ring;
     mapping(uint64 epoch => uint32) private _attempts;
-    /// @dev Epochs of all reports that are not void, in order; the first `_activeCount` are active, the others pending.
-    uint64[] private _chain;
-    uint256 private _activeCount;
-    uint256 private _vetoesInARow;
-    /// @dev Of the reports posted so far, active or not.
-    uint64 private _cleanSince;
-    uint64 private _lastVoidAt;
+    /// @dev Of the last active report, which the ring may have lost when it is asked for.
+    bytes32 private _activeHash;
+    bytes32 private _activeSubnetsRoot;
 
     constructor(
         address authority,
@@ -63,54 +74,58 @@ contract EpochOracle is IEpochOracle, EpochClock, EIP712, AccessManaged {
     /// @inheritdoc IEpochOracle
     function post(
         EpochReport calldata report,
-        bytes calldata signatures
+        Signature[] calldata signatures
     ) external {
+        ReportChain.Head memory head = _head.unpackHead();
+        uint64 epoch = report.epoch;
         bytes32 reportHash = structHash(report);
-        _checkChain(report, reportHash);
-        if (block.timestamp < endOf(report.epoch)) {
-            revert EpochOracle_NotEnded(report.epoch, endOf(report.epoch));
-        }
+        _checkChain(head, report, reportHash);
+        // An epoch that has ended is a number below the present second: both fit their 40 bits.
+        if (block.timestamp < endOf(epoch)) revert EpochOracle_NotEnded(epoch, endOf(epoch));
         uint64 settledThrough = CONTROLLER.settledThrough();
-        if (settledThrough <= report.epoch) revert EpochOracle_NotSettled(report.epoch, settledThrough);
-        if (_chain.length - _activeCount >= MAX_PENDING) revert EpochOracle_TooManyPending(MAX_PENDING);
+        if (settledThrough <= epoch) revert EpochOracle_NotSettled(epoch, settledThrough);
         _checkQuorum(report, _hashTypedDataV4(reportHash), signatures);
 
-        _noteGap(report.epoch);
-        _reports[report.epoch] = Stored({
-            reportHash: reportHash,
-            rewardsRoot: report.rewardsRoot,
-            epoch: report.epoch,
-            attempt: report.attempt,
-            postedAt: block.timestamp.toUint64(),
-            status: Status.Pending
-        });
-        _chain.push(report.epoch);
+        Place storage place = _ring[epoch % RING];
+        place.reportHash = reportHash;
+        place.word = ReportChain.Entry({
+            epoch: epoch, parent: head.posted, postedAt: block.timestamp, attempt: report.attempt, isVoid: false
+        }).pack();
+        // Epochs before this one that no report covers end the run of clean ones at once: at its activation they would count as
+        // clean for as long as it is pending.
+        if (head.posted == 0 || head.posted != epoch) head.cleanSince = Math.max(startOf(epoch), head.lastVoidAt);
+        if (head.posted == head.active) head.oldest = epoch;
+        head.posted = uint256(epoch) + 1;
+        _head = head.pack();
         emit ReportPosted(
-            report.epoch,
-            report.attempt,
-            reportHash,
-            report.rewardsRoot,
-            report.subnetsRoot,
-            report.bundleHash,
-            msg.sender
+            epoch, report.attempt, reportHash, report.rewardsRoot, report.subnetsRoot, report.bundleHash, msg.sender
         );
     }
 
     /// @inheritdoc IEpochOracle
     function activate(
-        uint64 epoch
+        EpochReport calldata report
     ) external {
-        Stored storage report = _pending(epoch);
-        uint64 next = _chain[_activeCount];
-        if (epoch != next) revert EpochOracle_NotNext(epoch, next);
-        uint256 activeFrom = uint256(report.postedAt) + _ACTIVATION_DELAY;
-        if (block.timestamp < activeFrom) revert EpochOracle_TooEarly(epoch, activeFrom);
+        ReportChain.Head memory head = _head.unpackHead();
+        ReportChain.Entry memory entry = _pending(head, report.epoch);
+        bytes32 reportHash = structHash(report);
+        bytes32 posted = _ring[report.epoch % RING].reportHash;
+        if (reportHash != posted) revert EpochOracle_WrongReport(reportHash, posted);
+        if (entry.parent != head.active) {
+            uint64[] memory pending = pendingEpochs();
+            revert EpochOracle_NotNext(report.epoch, pending[0]);
+        }
+        uint256 activeFrom = entry.postedAt + _ACTIVATION_DELAY;
+        if (block.timestamp < activeFrom) revert EpochOracle_TooEarly(report.epoch, activeFrom);
 
-        report.status = Status.Active;
-        ++_activeCount;
-        _vetoesInARow = 0;
-        DISTRIBUTOR.activateRoot(epoch, report.rewardsRoot);
-        emit ReportActivated(epoch, report.reportHash);
+        head.active = uint256(report.epoch) + 1;
+        head.oldest = head.active;
+        head.vetoesInARow = 0;
+        _head = head.pack();
+        _activeHash = reportHash;
+        _activeSubnetsRoot = report.subnetsRoot;
+        emit ReportActivated(report.epoch, reportHash);
+        DISTRIBUTOR.activateRoot(report.epoch, report.rewardsRoot);
     }
 
     /// @inheritdoc IEpochOracle
@@ -118,20 +133,25 @@ contract EpochOracle is IEpochOracle, EpochClock, EIP712, AccessManaged {
         uint64 epoch,
         bytes32 reason
     ) external restricted {
-        _pending(epoch);
-        if (_vetoesInARow >= MAX_VETOES_IN_A_ROW) revert EpochOracle_VetoLimit(MAX_VETOES_IN_A_ROW);
-        ++_vetoesInARow;
-        _lastVoidAt = block.timestamp.toUint64();
-        _cleanSince = _lastVoidAt;
+        ReportChain.Head memory head = _head.unpackHead();
+        _pending(head, epoch);
+        if (head.vetoesInARow >= MAX_VETOES_IN_A_ROW) revert EpochOracle_VetoLimit(MAX_VETOES_IN_A_ROW);
+        ++head.vetoesInARow;
+        head.lastVoidAt = block.timestamp;
+        head.cleanSince = head.lastVoidAt;
+        head.voided = Math.max(head.voided, head.posted);
         uint64 voided;
         do {
-            voided = _chain[_chain.length - 1];
-            _chain.pop();
+            voided = uint64(head.posted - 1);
+            Place storage place = _ring[voided % RING];
+            ReportChain.Entry memory entry = place.word.unpackEntry();
+            entry.isVoid = true;
+            place.word = entry.pack();
+            head.posted = entry.parent;
             ++_attempts[voided];
-            Stored storage report = _reports[voided];
-            report.status = Status.Void;
-            emit ReportVoided(voided, report.reportHash, reason);
+            emit ReportVoided(voided, place.reportHash, reason);
         } while (voided != epoch);
+        _head = head.pack();
     }
 
     /// @inheritdoc IEpochOracle
@@ -149,10 +169,24 @@ contract EpochOracle is IEpochOracle, EpochClock, EIP712, AccessManaged {
     }
 
     /// @inheritdoc IEpochOracle
+    function domainSeparator() external view returns (bytes32) {
+        return _domainSeparatorV4();
+    }
+
+    /// @inheritdoc IEpochOracle
     function reportOf(
         uint64 epoch
-    ) external view returns (Stored memory) {
-        return _reports[epoch];
+    ) external view returns (Stored memory stored) {
+        ReportChain.Entry memory entry = _ring[epoch % RING].word.unpackEntry();
+        Status status = _statusOf(_head.unpackHead(), entry, epoch);
+        if (status == Status.None) return stored;
+        return Stored({
+            reportHash: _ring[epoch % RING].reportHash,
+            epoch: epoch,
+            attempt: uint32(entry.attempt),
+            postedAt: uint64(entry.postedAt),
+            status: status
+        });
     }
 
     /// @inheritdoc IEpochOracle
@@ -163,20 +197,36 @@ contract EpochOracle is IEpochOracle, EpochClock, EIP712, AccessManaged {
     }
 
     /// @inheritdoc IEpochOracle
-    function lastPosted() public view returns (bool any, uint64 epoch, bytes32 reportHash) {
-        return _entry(_chain.length);
+    function lastPosted() external view returns (bool any, uint64 epoch, bytes32 reportHash) {
+        ReportChain.Head memory head = _head.unpackHead();
+        if (head.posted == 0) return (false, 0, 0);
+        return (true, uint64(head.posted - 1), _lastHash(head));
     }
 
     /// @inheritdoc IEpochOracle
     function lastActive() external view returns (bool any, uint64 epoch, bytes32 reportHash) {
-        return _entry(_activeCount);
+        uint256 active = _head.unpackHead().active;
+        if (active == 0) return (false, 0, 0);
+        return (true, uint64(active - 1), _activeHash);
     }
 
     /// @inheritdoc IEpochOracle
-    function pendingEpochs() external view returns (uint64[] memory epochs) {
-        epochs = new uint64[](_chain.length - _activeCount);
-        for (uint256 i = 0; i < epochs.length; ++i) {
-            epochs[i] = _chain[_activeCount + i];
+    function activeSubnetsRoot() external view returns (bytes32 root, uint64 epoch) {
+        uint256 active = _head.unpackHead().active;
+        if (active == 0) return (0, 0);
+        return (_activeSubnetsRoot, uint64(active - 1));
+    }
+
+    /// @inheritdoc IEpochOracle
+    function pendingEpochs() public view returns (uint64[] memory epochs) {
+        ReportChain.Head memory head = _head.unpackHead();
+        uint256 count = 0;
+        for (uint256 next = head.posted; next != head.active; next = _parentOf(next)) {
+            ++count;
+        }
+        epochs = new uint64[](count);
+        for (uint256 next = head.posted; next != head.active; next = _parentOf(next)) {
+            epochs[--count] = uint64(next - 1);
         }
     }
 
@@ -187,79 +237,110 @@ contract EpochOracle is IEpochOracle, EpochClock, EIP712, AccessManaged {
 
     /// @inheritdoc IEpochOracle
     function cleanSince() external view returns (uint64) {
-        if (_activeCount == 0) return 0;
-        uint64 last = _chain[_chain.length - 1];
-        bool late = currentEpoch() > last + 1 + UNREPORTED_ALLOWED;
-        return late ? block.timestamp.toUint64() : _cleanSince;
+        ReportChain.Head memory head = _head.unpackHead();
+        if (head.active == 0) return 0;
+        bool late = currentEpoch() > head.posted + UNREPORTED_ALLOWED;
+        return (late ? block.timestamp : head.cleanSince).toUint64();
     }
 
-    /// @dev Epochs before `epoch` that no report covers end the run of clean ones at once: at its activation they would count as
-    /// clean for as long as it is pending.
-    function _noteGap(
-        uint64 epoch
-    ) private {
-        (bool any, uint64 last,) = lastPosted();
-        if (!any || last + 1 != epoch) _cleanSince = Math.max(startOf(epoch), _lastVoidAt).toUint64();
-    }
-
-    /// @dev The report comes after the last one, carries its hash, and is the attempt that is due.
+    /// @dev The report comes after the last one, carries its hash, is the attempt that is due, and its place in the ring holds nothing
+    /// that is pending.
     function _checkChain(
+        ReportChain.Head memory head,
         EpochReport calldata report,
         bytes32 reportHash
     ) private view {
-        (bool any, uint64 last, bytes32 previous) = lastPosted();
-        if (any && report.epoch <= last) {
-            if (_reports[report.epoch].reportHash == reportHash) {
-                revert EpochOracle_AlreadyPosted(report.epoch, reportHash);
+        uint64 epoch = report.epoch;
+        if (epoch < head.posted) {
+            Place storage place = _ring[epoch % RING];
+            if (place.reportHash == reportHash && !place.word.unpackEntry().isVoid) {
+                revert EpochOracle_AlreadyPosted(epoch, reportHash);
             }
-            revert EpochOracle_NotAfterLast(report.epoch, last);
+            revert EpochOracle_NotAfterLast(epoch, uint64(head.posted - 1));
         }
-        uint32 attempt = _attempts[report.epoch];
+        // Above the highest epoch with a void report nobody needs to look.
+        uint32 attempt = epoch < head.voided ? _attempts[epoch] : 0;
         if (report.attempt != attempt) revert EpochOracle_WrongAttempt(report.attempt, attempt);
+        bytes32 previous = _lastHash(head);
         if (report.previousReport != previous) revert EpochOracle_WrongPrevious(report.previousReport, previous);
+        if (head.posted != head.active && epoch >= head.oldest + RING) revert EpochOracle_TooManyPending(RING);
     }
 
     /// @dev Exactly the threshold of keepers has signed. Keepers and signers both ascend, so that one walk over the set suffices.
     function _checkQuorum(
         EpochReport calldata report,
         bytes32 digest,
-        bytes calldata signatures
+        Signature[] calldata signatures
     ) private view {
-        (address[] memory keepers, uint16 threshold, bytes32 configDigest) = KEEPER_SET.membersAt(report.epoch);
-        if (report.configDigest != configDigest) {
-            revert EpochOracle_WrongConfig(report.configDigest, configDigest);
+        KeeperTable.Members memory set = KeeperTable.read(KEEPER_SET.tableAt(report.epoch));
+        if (report.configDigest != set.configDigest) {
+            revert EpochOracle_WrongConfig(report.configDigest, set.configDigest);
         }
-        uint256 length = SIGNATURE_BYTES * threshold;
-        uint256 calldataLength = FIXED_CALLDATA + Math.ceilDiv(length, WORD) * WORD;
-        if (signatures.length != length) revert EpochOracle_WrongLength(signatures.length, length);
+        uint256 threshold = set.threshold;
+        if (signatures.length != threshold) revert EpochOracle_WrongLength(signatures.length, threshold);
+        uint256 calldataLength = FIXED_CALLDATA + threshold * SIGNATURE_BYTES;
         if (msg.data.length != calldataLength) revert EpochOracle_WrongLength(msg.data.length, calldataLength);
 
-        address previous = address(0);
+        address[] memory keepers = set.keepers;
         uint256 k = 0;
         for (uint256 i = 0; i < threshold; ++i) {
-            bytes calldata signature = signatures[i * SIGNATURE_BYTES:(i + 1) * SIGNATURE_BYTES];
-            (address signer, ECDSA.RecoverError err,) = ECDSA.tryRecoverCalldata(digest, signature);
+            Signature calldata signature = signatures[i];
+            (address signer, ECDSA.RecoverError err,) = ECDSA.tryRecover(digest, signature.r, signature.vs);
             if (err != ECDSA.RecoverError.NoError) revert EpochOracle_BadSignature(i);
-            if (signer <= previous) revert EpochOracle_SignersNotAscending(i);
-            previous = signer;
-            while (k < keepers.length && keepers[k] < signer) ++k;
-            if (k == keepers.length || keepers[k] != signer) revert EpochOracle_NotKeeper(signer);
+            // Never beyond the keepers, whose number bounds k in both places.
+            while (k < keepers.length && keepers.unsafeMemoryAccess(k) != signer) {
+                unchecked {
+                    ++k;
+                }
+            }
+            if (k == keepers.length) _refuse(keepers, signer, i);
+            unchecked {
+                ++k;
+            }
         }
+    }
+
+    /// @dev A walk over the keepers came to its end: the signer is none of them, or comes too late.
+    function _refuse(
+        address[] memory keepers,
+        address signer,
+        uint256 position
+    ) private pure {
+        for (uint256 i = 0; i < keepers.length; ++i) {
+            if (keepers[i] == signer) revert EpochOracle_SignersNotAscending(position);
+        }
+        revert EpochOracle_NotKeeper(signer);
     }
 
     function _pending(
+        ReportChain.Head memory head,
         uint64 epoch
-    ) private view returns (Stored storage report) {
-        report = _reports[epoch];
-        if (report.status != Status.Pending) revert EpochOracle_NotPending(epoch);
+    ) private view returns (ReportChain.Entry memory entry) {
+        entry = _ring[epoch % RING].word.unpackEntry();
+        if (_statusOf(head, entry, epoch) != Status.Pending) revert EpochOracle_NotPending(epoch);
     }
 
-    /// @dev The `position`-th report of the chain, counted from 1.
-    function _entry(
-        uint256 position
-    ) private view returns (bool any, uint64 epoch, bytes32 reportHash) {
-        if (position == 0) return (false, 0, 0);
-        epoch = _chain[position - 1];
-        return (true, epoch, _reports[epoch].reportHash);
+    /// @dev Struct hash of the last report that is not void. A pending one is in the ring; what is active may have been written over.
+    function _lastHash(
+        ReportChain.Head memory head
+    ) private view returns (bytes32) {
+        return head.posted == head.active ? _activeHash : _ring[(head.posted - 1) % RING].reportHash;
+    }
+
+    /// @dev Of a report that is or was posted; both epochs plus one.
+    function _parentOf(
+        uint256 posted
+    ) private view returns (uint256) {
+        return _ring[(posted - 1) % RING].word.unpackEntry().parent;
+    }
+
+    function _statusOf(
+        ReportChain.Head memory head,
+        ReportChain.Entry memory entry,
+        uint64 epoch
+    ) private pure returns (Status) {
+        if (entry.postedAt == 0 || entry.epoch != epoch) return Status.None;
+        if (entry.isVoid) return Status.Void;
+        return epoch < head.active ? Status.Active : Status.Pending;
     }
 }

@@ -1,58 +1,62 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.35;
 
+import { IBurnAuction } from "../market/IBurnAuction.sol";
 import { EpochClock } from "../types/EpochClock.sol";
+import { Netuid, WAD } from "../types/Types.sol";
 import { IKeeperSet } from "./IKeeperSet.sol";
+import { KeeperTable } from "./KeeperTable.sol";
 import { AccessManaged } from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
 import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
 import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import { Checkpoints } from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
 
 /// @title KeeperSet
 /// @notice Promises, units and errors are documented on IKeeperSet.
 contract KeeperSet is IKeeperSet, EpochClock, AccessManaged {
-    using Checkpoints for Checkpoints.Trace208;
+    using Checkpoints for Checkpoints.Trace160;
     using SafeCast for uint256;
     using SafeERC20 for IERC20;
 
-    /// @dev A set as stored; endpoints are kept per keeper.
-    struct Members {
+    /// @dev In a slot of its own: nearly every reading asks for the newest set.
+    struct Newest {
+        address table;
         uint64 fromEpoch;
-        uint16 threshold;
-        bytes32 configDigest;
-        address[] keepers;
     }
 
     uint256 private constant MIN_KEEPERS = 4;
     uint256 private constant MAX_KEEPERS = 31;
     uint256 private constant MAX_ENDPOINT_BYTES = 256;
     uint64 private constant STILL_SERVING = type(uint64).max;
+    /// @dev One part of two of what is slashed.
+    uint256 private constant PROVER_PART = 2;
 
     IERC20 public immutable USDC;
+    IBurnAuction public immutable AUCTION;
+    address public immutable SLASHING;
     bool public immutable DEVNET;
     uint64 public immutable UNBONDING_PERIOD;
 
-    Members[] private _sets;
-    /// @dev By epoch: position in `_sets`.
-    Checkpoints.Trace208 private _setFrom;
+    Newest private _newest;
+    /// @dev Tables of all sets that came into effect before the newest, by first epoch.
+    Checkpoints.Trace160 private _earlier;
+    uint256 private _tables;
     mapping(address keeper => uint64) private _servesUntil;
     mapping(address keeper => uint256) private _bonds;
     mapping(address keeper => string) private _endpoints;
 
     constructor(
-        address authority,
-        address usdc,
+        Config memory config,
         address[] memory keepers,
-        uint16 threshold,
-        bool devnet,
-        uint64 unbondingPeriod,
-        uint64 genesis,
-        uint64 epochLength
-    ) EpochClock(genesis, epochLength) AccessManaged(authority) {
-        USDC = IERC20(usdc);
-        DEVNET = devnet;
-        UNBONDING_PERIOD = unbondingPeriod;
+        uint16 threshold
+    ) EpochClock(config.genesis, config.epochLength) AccessManaged(config.authority) {
+        USDC = IERC20(config.usdc);
+        AUCTION = IBurnAuction(config.auction);
+        SLASHING = config.slashing;
+        DEVNET = config.devnet;
+        UNBONDING_PERIOD = config.unbondingPeriod;
         _push(keepers, threshold, 0);
     }
 
@@ -64,7 +68,7 @@ contract KeeperSet is IKeeperSet, EpochClock, AccessManaged {
         uint64 fromEpoch = currentEpoch() + 1;
         // Whoever is not in the new set serves until it takes effect; whoever is, serves on.
         uint64 until = startOf(fromEpoch).toUint64();
-        address[] memory before = _sets[_setFrom.latest()].keepers;
+        address[] memory before = KeeperTable.read(_newest.table).keepers;
         for (uint256 i = 0; i < before.length; ++i) {
             _servesUntil[before[i]] = until;
         }
@@ -111,10 +115,28 @@ contract KeeperSet is IKeeperSet, EpochClock, AccessManaged {
     }
 
     /// @inheritdoc IKeeperSet
+    function slash(
+        address keeper,
+        uint256 share,
+        address prover
+    ) external returns (uint256 usdc) {
+        if (msg.sender != SLASHING) revert KeeperSet_OnlySlashing(msg.sender);
+        if (share > WAD) revert KeeperSet_ShareAboveOne(share);
+        usdc = Math.mulDiv(_bonds[keeper], share, WAD);
+        if (usdc == 0) return 0;
+        _bonds[keeper] -= usdc;
+        uint256 toProver = usdc / PROVER_PART;
+        emit BondSlashed(keeper, prover, usdc, toProver);
+        USDC.safeTransfer(prover, toProver);
+        USDC.forceApprove(address(AUCTION), usdc - toProver);
+        AUCTION.fund(Netuid.wrap(0), usdc - toProver);
+    }
+
+    /// @inheritdoc IKeeperSet
     function setAt(
         uint64 epoch
     ) external view returns (Set memory set) {
-        Members storage members = _membersAt(epoch);
+        KeeperTable.Members memory members = _membersAt(epoch);
         address[] memory keepers = members.keepers;
         string[] memory endpoints = new string[](keepers.length);
         for (uint256 i = 0; i < keepers.length; ++i) {
@@ -133,8 +155,16 @@ contract KeeperSet is IKeeperSet, EpochClock, AccessManaged {
     function membersAt(
         uint64 epoch
     ) external view returns (address[] memory keepers, uint16 threshold, bytes32 configDigest) {
-        Members storage members = _membersAt(epoch);
+        KeeperTable.Members memory members = _membersAt(epoch);
         return (members.keepers, members.threshold, members.configDigest);
+    }
+
+    /// @inheritdoc IKeeperSet
+    function tableAt(
+        uint64 epoch
+    ) public view returns (address) {
+        if (epoch >= _newest.fromEpoch) return _newest.table;
+        return address(_earlier.upperLookupRecent(epoch));
     }
 
     /// @inheritdoc IKeeperSet
@@ -191,8 +221,12 @@ contract KeeperSet is IKeeperSet, EpochClock, AccessManaged {
     ) private {
         _check(keepers, threshold);
         bytes32 digest = keccak256(abi.encode(block.chainid, address(this), fromEpoch, keepers, threshold));
-        _setFrom.push(uint256(fromEpoch).toUint48(), _sets.length.toUint208());
-        _sets.push(Members({ fromEpoch: fromEpoch, threshold: threshold, configDigest: digest, keepers: keepers }));
+        KeeperTable.Members memory members =
+            KeeperTable.Members({ fromEpoch: fromEpoch, threshold: threshold, configDigest: digest, keepers: keepers });
+        Newest memory before = _newest;
+        // A set that is replaced in the epoch it was scheduled in has never held.
+        if (fromEpoch > before.fromEpoch) _earlier.push(before.fromEpoch, uint160(before.table));
+        _newest = Newest({ table: KeeperTable.write(members, bytes32(++_tables)), fromEpoch: fromEpoch });
         for (uint256 i = 0; i < keepers.length; ++i) {
             _servesUntil[keepers[i]] = STILL_SERVING;
         }
@@ -216,7 +250,7 @@ contract KeeperSet is IKeeperSet, EpochClock, AccessManaged {
 
     function _membersAt(
         uint64 epoch
-    ) private view returns (Members storage) {
-        return _sets[_setFrom.upperLookupRecent(uint256(epoch).toUint48())];
+    ) private view returns (KeeperTable.Members memory) {
+        return KeeperTable.read(tableAt(epoch));
     }
 }

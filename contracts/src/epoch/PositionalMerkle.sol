@@ -12,13 +12,21 @@ library PositionalMerkle {
     /// @notice The leaf does not exist in a tree of that depth.
     error PositionalMerkle_IndexOutOfTree(uint256 index, uint256 depth);
 
+    /// @notice Whether a tree of that depth has a leaf at `index`.
+    function exists(
+        uint256 index,
+        uint256 depth
+    ) internal pure returns (bool) {
+        return index >> depth == 0;
+    }
+
     /// @notice The root that `leaf` at `index` and its siblings, from the leaf upwards, lead to.
     function rootOf(
         bytes32 leaf,
         uint256 index,
         bytes32[] calldata proof
     ) internal pure returns (bytes32 node) {
-        if (index >> proof.length != 0) revert PositionalMerkle_IndexOutOfTree(index, proof.length);
+        if (!exists(index, proof.length)) revert PositionalMerkle_IndexOutOfTree(index, proof.length);
         node = leaf;
         for (uint256 level = 0; level < proof.length; ++level) {
             bool isLeft = (index >> level) & 1 == 1;

@@ -2,114 +2,52 @@
 pragma solidity 0.8.35;
 
 import { IAlphaPools } from "../market/IAlphaPools.sol";
-import { EpochClock } from "../types/EpochClock.sol";
 import { Netuid, RewardKind } from "../types/Types.sol";
 import { IRewardDistributor } from "./IRewardDistributor.sol";
 import { PositionalMerkle } from "./PositionalMerkle.sol";
+import { RewardBudgets } from "./RewardBudgets.sol";
+import { isAlpha } from "./RewardShares.sol";
 import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
-import { ReentrancyGuardTransient } from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
 import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
-import { Checkpoints } from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
 
 /// @title RewardDistributor
-/// @notice See {IRewardDistributor}.
-contract RewardDistributor is IRewardDistributor, EpochClock, ReentrancyGuardTransient {
+/// @notice Promises, units and errors are documented on IRewardDistributor. No reentrancy guard: all of a claim is booked before
+/// anybody is called.
+contract RewardDistributor is RewardBudgets {
     using SafeCast for uint256;
     using SafeERC20 for IERC20;
-    using Checkpoints for Checkpoints.Trace208;
 
-    struct Root {
-        bytes32 hash;
-        uint64 epoch;
+    /// @dev Of an account, one slot. `counted` are the low bits of the root that last confirmed it as a contributor.
+    struct Account {
+        address payout;
+        uint32 verified;
+        uint64 counted;
     }
 
-    struct Verified {
-        uint32 count;
-        uint64 fromEpoch; // roots of earlier epochs no longer count
+    /// @dev A claim on its way.
+    struct Payment {
+        uint256 amount;
+        uint256 paid; // cumulative, with this amount
+        address to;
     }
 
-    uint256 private constant PERCENT = 100;
-    uint256 private constant OWNER_PERCENT = 18;
-    uint256 private constant VALIDATOR_ALPHA_PERCENT = 41;
-    uint256 private constant VALIDATOR_USDC_PERCENT = 39;
-    uint256 private constant KEEPER_USDC_PERCENT = 4;
-
-    IERC20 public immutable USDC;
     IAlphaPools public immutable POOLS;
-    address public immutable CONTROLLER;
     address public immutable ORACLE;
 
-    Root private _current;
-    Root private _previous;
-    mapping(Netuid => mapping(RewardKind => Budget)) private _budgets;
+    /// @dev Roots have slots of their own: nearly every claim is confirmed by the first and needs nothing else of them.
+    bytes32 private _current;
+    bytes32 private _previous;
+    uint64 private _currentEpoch;
     mapping(Netuid => mapping(RewardKind => mapping(address account => uint256))) private _paid;
-    mapping(address account => address) private _payouts;
-    mapping(address account => Verified) private _verified;
-    /// @dev USDC ever contributed by the end of an epoch. A carried pot is what of it was not granted, so carrying costs
-    /// nothing and loses nothing.
-    mapping(Netuid => Checkpoints.Trace208) private _contributed;
-    mapping(Netuid => uint256) private _grantedUsdc;
+    mapping(address account => Account) private _accounts;
 
     constructor(
-        address usdc,
-        address pools,
-        address controller,
-        address oracle,
-        uint64 genesis,
-        uint64 epochLength
-    ) EpochClock(genesis, epochLength) {
-        USDC = IERC20(usdc);
-        POOLS = IAlphaPools(pools);
-        CONTROLLER = controller;
-        ORACLE = oracle;
-    }
-
-    /// @inheritdoc IRewardDistributor
-    function contribute(
-        Netuid netuid,
-        uint256 usdc
-    ) external nonReentrant {
-        if (netuid.isZero()) revert RewardDistributor_NoSubnet();
-        if (usdc == 0) return;
-        uint64 epoch = currentEpoch();
-        Checkpoints.Trace208 storage pot = _contributed[netuid];
-        pot.push(uint256(epoch).toUint48(), (pot.latest() + usdc).toUint208());
-        emit Contributed(netuid, epoch, msg.sender, usdc);
-        USDC.safeTransferFrom(msg.sender, address(this), usdc);
-    }
-
-    /// @inheritdoc IRewardDistributor
-    function closeEpoch(
-        uint64 epoch,
-        Netuid netuid,
-        bool eligible,
-        uint256 alphaOut
-    ) external returns (uint256 usdcGranted) {
-        if (msg.sender != CONTROLLER) revert RewardDistributor_OnlyController(msg.sender);
-        uint256 pot = potOf(epoch, netuid);
-        if (eligible && pot > 0) {
-            usdcGranted = pot;
-            _grantedUsdc[netuid] += pot;
-            uint256 owner = pot * OWNER_PERCENT / PERCENT;
-            uint256 validators = pot * VALIDATOR_USDC_PERCENT / PERCENT;
-            uint256 keepers = pot * KEEPER_USDC_PERCENT / PERCENT;
-            _grant(netuid, RewardKind.OwnerUsdc, owner);
-            _grant(netuid, RewardKind.ValidatorUsdc, validators);
-            _grant(netuid, RewardKind.KeeperUsdc, keepers);
-            _grant(netuid, RewardKind.ContributorUsdc, pot - owner - validators - keepers);
-        } else if (pot > 0) {
-            emit PotCarried(epoch, netuid, pot);
-        }
-        if (alphaOut > 0) {
-            uint256 owner = alphaOut * OWNER_PERCENT / PERCENT;
-            uint256 validators = alphaOut * VALIDATOR_ALPHA_PERCENT / PERCENT;
-            _grant(netuid, RewardKind.OwnerAlpha, owner);
-            _grant(netuid, RewardKind.ValidatorAlpha, validators);
-            _grant(netuid, RewardKind.ContributorAlpha, alphaOut - owner - validators);
-        }
-        if (alphaOut > 0 || usdcGranted > 0) emit BudgetGranted(epoch, netuid, alphaOut, usdcGranted);
+        Config memory config
+    ) RewardBudgets(config) {
+        POOLS = IAlphaPools(config.pools);
+        ORACLE = config.oracle;
     }
 
     /// @inheritdoc IRewardDistributor
@@ -119,7 +57,8 @@ contract RewardDistributor is IRewardDistributor, EpochClock, ReentrancyGuardTra
     ) external {
         if (msg.sender != ORACLE) revert RewardDistributor_OnlyOracle(msg.sender);
         _previous = _current;
-        _current = Root({ hash: root, epoch: epoch });
+        _current = root;
+        _currentEpoch = epoch;
         emit RootActivated(epoch, root);
     }
 
@@ -127,22 +66,15 @@ contract RewardDistributor is IRewardDistributor, EpochClock, ReentrancyGuardTra
     function claim(
         Claim calldata c,
         bytes32[] calldata proof
-    ) external nonReentrant returns (uint256 amount) {
-        uint64 rootEpoch = _verify(c, proof);
-        Budget storage budget = _budgets[c.netuid][c.kind];
-        uint256 paid = _paid[c.netuid][c.kind][c.account];
-        amount = Math.min(Math.saturatingSub(c.cumulative, paid), budget.granted - budget.claimed);
-        if (amount == 0) return 0;
-
-        budget.claimed += amount.toUint128();
-        _paid[c.netuid][c.kind][c.account] = paid + amount;
-        if (c.kind == RewardKind.ContributorAlpha || c.kind == RewardKind.ContributorUsdc) {
-            _countVerified(c.account, rootEpoch);
-        }
-        address to = payoutOf(c.account);
-        emit Claimed(c.netuid, c.kind, c.account, to, amount, paid + amount);
-        if (c.kind <= RewardKind.ContributorAlpha) POOLS.release(c.netuid, to, amount);
-        else USDC.safeTransfer(to, amount);
+    ) external returns (uint256) {
+        bytes32 root = _confirmedBy(c, proof);
+        if (root == 0) revert RewardDistributor_InvalidProof();
+        Payment memory payment = _book(c);
+        if (payment.amount == 0) return 0;
+        if (isAlpha(c.kind)) POOLS.release(c.netuid, payment.to, payment.amount);
+        else USDC.safeTransfer(payment.to, payment.amount);
+        _finish(c, root, payment);
+        return payment.amount;
     }
 
     /// @inheritdoc IRewardDistributor
@@ -152,10 +84,21 @@ contract RewardDistributor is IRewardDistributor, EpochClock, ReentrancyGuardTra
     ) external returns (uint256 paidCount) {
         if (cs.length != proofs.length) revert RewardDistributor_LengthMismatch(cs.length, proofs.length);
         for (uint256 i = 0; i < cs.length; ++i) {
-            // A claim asks nothing of its caller, so this contract can claim for the batch and survive a failure.
-            try this.claim(cs[i], proofs[i]) returns (uint256 amount) {
-                if (amount > 0) ++paidCount;
-            } catch (bytes memory reason) {
+            Claim calldata c = cs[i];
+            bytes32 root = _confirmedBy(c, proofs[i]);
+            if (root == 0) {
+                emit ClaimSkipped(i, abi.encodeWithSelector(RewardDistributor_InvalidProof.selector));
+                continue;
+            }
+            Payment memory payment = _book(c);
+            if (payment.amount == 0) continue;
+            (bool ok, bytes memory reason) = _tryPay(c, payment);
+            if (ok) {
+                _finish(c, root, payment);
+                ++paidCount;
+            } else {
+                _paid[c.netuid][c.kind][c.account] -= payment.amount;
+                _spendings[c.netuid][c.kind].claimed -= payment.amount.toUint96();
                 emit ClaimSkipped(i, reason);
             }
         }
@@ -165,7 +108,7 @@ contract RewardDistributor is IRewardDistributor, EpochClock, ReentrancyGuardTra
     function setPayout(
         address to
     ) external {
-        _payouts[msg.sender] = to;
+        _accounts[msg.sender].payout = to;
         emit PayoutChanged(msg.sender, to);
     }
 
@@ -173,16 +116,8 @@ contract RewardDistributor is IRewardDistributor, EpochClock, ReentrancyGuardTra
     function payoutOf(
         address account
     ) public view returns (address) {
-        address to = _payouts[account];
+        address to = _accounts[account].payout;
         return to == address(0) ? account : to;
-    }
-
-    /// @inheritdoc IRewardDistributor
-    function budgetOf(
-        Netuid netuid,
-        RewardKind kind
-    ) external view returns (Budget memory) {
-        return _budgets[netuid][kind];
     }
 
     /// @inheritdoc IRewardDistributor
@@ -198,53 +133,74 @@ contract RewardDistributor is IRewardDistributor, EpochClock, ReentrancyGuardTra
     function verifiedEpochs(
         address account
     ) external view returns (uint32) {
-        return _verified[account].count;
-    }
-
-    /// @inheritdoc IRewardDistributor
-    function potOf(
-        uint64 epoch,
-        Netuid netuid
-    ) public view returns (uint256) {
-        uint256 contributed = _contributed[netuid].upperLookupRecent(uint256(epoch).toUint48());
-        return Math.saturatingSub(contributed, _grantedUsdc[netuid]);
+        return _accounts[account].verified;
     }
 
     /// @inheritdoc IRewardDistributor
     function roots() external view returns (bytes32 current, bytes32 previous, uint64 epoch) {
-        return (_current.hash, _previous.hash, _current.epoch);
+        return (_current, _previous, _currentEpoch);
     }
 
-    function _grant(
-        Netuid netuid,
-        RewardKind kind,
-        uint256 amount
+    /// @dev Takes what is due, as far as the budget and the epoch's limit go, off both.
+    function _book(
+        Claim calldata c
+    ) private returns (Payment memory payment) {
+        mapping(address => uint256) storage paid = _paid[c.netuid][c.kind];
+        payment.paid = paid[c.account];
+        if (c.cumulative <= payment.paid) return payment;
+        Spending memory spending = _spendings[c.netuid][c.kind];
+        payment.amount = Math.min(c.cumulative - payment.paid, _room(c.netuid, c.kind, spending));
+        if (payment.amount == 0) return payment;
+        spending.claimed += payment.amount.toUint96();
+        payment.paid += payment.amount;
+        payment.to = payoutOf(c.account);
+        _spendings[c.netuid][c.kind] = spending;
+        paid[c.account] = payment.paid;
+    }
+
+    function _tryPay(
+        Claim calldata c,
+        Payment memory payment
+    ) private returns (bool, bytes memory) {
+        if (isAlpha(c.kind)) {
+            try POOLS.release(c.netuid, payment.to, payment.amount) { }
+            catch (bytes memory reason) {
+                return (false, reason);
+            }
+        } else if (!USDC.trySafeTransfer(payment.to, payment.amount)) {
+            return (false, abi.encodeWithSelector(SafeERC20.SafeERC20FailedOperation.selector, USDC));
+        }
+        return (true, "");
+    }
+
+    /// @dev Counts a verified epoch in USDC only: the launch, which asks for them, comes before alpha.
+    function _finish(
+        Claim calldata c,
+        bytes32 root,
+        Payment memory payment
     ) private {
-        _budgets[netuid][kind].granted += amount.toUint128();
+        if (c.kind == RewardKind.ContributorUsdc && root == _current) {
+            Account storage account = _accounts[c.account];
+            if (account.counted != uint64(uint256(root))) {
+                account.counted = uint64(uint256(root));
+                ++account.verified;
+            }
+        }
+        emit Claimed(c.netuid, c.kind, c.account, payment.to, payment.amount, payment.paid);
     }
 
-    function _countVerified(
-        address account,
-        uint64 rootEpoch
-    ) private {
-        Verified storage verified = _verified[account];
-        if (rootEpoch < verified.fromEpoch) return;
-        ++verified.count;
-        verified.fromEpoch = rootEpoch + 1;
-    }
-
-    function _verify(
+    /// @dev The valid root that the proof leads to; zero, which is the root of nothing, if there is none.
+    function _confirmedBy(
         Claim calldata c,
         bytes32[] calldata proof
-    ) private view returns (uint64 rootEpoch) {
+    ) private view returns (bytes32 root) {
+        if (!PositionalMerkle.exists(c.index, proof.length)) return 0;
         bytes32 leaf = keccak256(
             bytes.concat(
                 keccak256(abi.encode(c.index, uint8(c.kind), Netuid.unwrap(c.netuid), c.account, c.cumulative))
             )
         );
-        bytes32 root = PositionalMerkle.rootOf(leaf, c.index, proof);
-        if (root == _current.hash) return _current.epoch;
-        if (root == _previous.hash) return _previous.epoch;
-        revert RewardDistributor_InvalidProof();
+        root = PositionalMerkle.rootOf(leaf, c.index, proof);
+        if (root != _current && root != _previous) return 0;
     }
 }

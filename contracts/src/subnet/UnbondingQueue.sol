@@ -72,14 +72,15 @@ abstract contract UnbondingQueue is DelegationPools {
     ) internal returns (uint256 unbondingId, uint64 releaseAt) {
         releaseAt = (block.timestamp + UNBONDING_PERIOD).toUint64();
         unbondingId = ++_count;
-        _entries[unbondingId] = Entry({
-            account: msg.sender,
-            releaseAt: uint256(releaseAt).toUint40(),
-            netuid: netuid,
-            era: ledger.era,
-            hotkey: hotkey,
-            shares: Math.mulDiv(amount, WAD, WAD - ledger.lost).toUint96()
-        });
+        // Field by field: as one expression it is too deep for the stack of the deployed build.
+        Entry memory entry;
+        entry.account = msg.sender;
+        entry.releaseAt = uint256(releaseAt).toUint40();
+        entry.netuid = netuid;
+        entry.era = ledger.era;
+        entry.hotkey = hotkey;
+        entry.shares = Math.mulDiv(amount, WAD, WAD - ledger.lost).toUint96();
+        _entries[unbondingId] = entry;
         ledger.unbonding = (ledger.unbonding + amount).toUint96();
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.35;
 
+import { Escrow, Serving } from "./CreditWords.sol";
 import { creditsIn, splitMarginDown } from "./Holdings.sol";
 import { IComputeCredit } from "./IComputeCredit.sol";
 import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
@@ -9,27 +10,55 @@ import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 /// @title ComputeCredit
 /// @notice Promises, units and errors are documented on IComputeCredit.
+/// @dev Storage is cut into words by what changes them together; settling a batch writes two, `_escrow` and the contributor's
+/// `Serving`. Everything else that an account or the network did is derived from these words by its law.
 contract ComputeCredit is IComputeCredit {
     using SafeCast for uint256;
+
+    /// @dev What buying, opening and reclaiming change of an account.
+    struct Buying {
+        uint96 purchased; // held now
+        uint96 bought; // ever
+        uint56 margin; // deferred, of `purchased`, USDC units
+    }
+
+    /// @dev Where earned credits of an account went.
+    struct Using {
+        uint128 cashedOut; // ever
+        uint128 escrowed; // into channels less what came back
+    }
+
+    /// @dev The earned credits of channels.
+    struct Recycling {
+        uint128 held; // in open channels now
+        uint128 settled; // ever earned from earned credits
+    }
+
+    /// @dev What was sold and cashed out; the rest is the supply.
+    struct Supply {
+        uint96 bought; // ever
+        uint96 cashedOut; // ever
+        uint56 margin; // ever deferred, USDC units
+    }
 
     /// @notice The desk of this series: mints against USDC, burns against USDC.
     address public immutable DESK;
     /// @notice The settlement contract of this series: escrow and earning.
     address public immutable SETTLEMENT;
-    /// @notice The launch gate, whose announcement takes the snapshot.
+    /// @notice The launch gate, which takes the airdrop's snapshot.
     address public immutable GATE;
 
-    /// @inheritdoc IERC20
-    uint256 public totalSupply;
-
-    /// @dev The entry of SETTLEMENT is the sum of all open channels: it can never hand out a part it did not take.
-    mapping(address account => Holding) private _holdings;
-    mapping(address account => Lifetime) private _lifetimes;
-    Lifetime private _total;
-    /// @inheritdoc IComputeCredit
-    bool public snapshotTaken;
+    Supply private _supply;
+    /// @dev Purchased credits of all open channels: settlement cannot hand out what no payer put in.
+    Escrow private _escrow;
+    /// @dev Earned credits of all open channels, likewise.
+    Recycling private _recycling;
+    /// @dev Margin that went into channels less what came back, ever: what of it is not in `_escrow` is recognised.
+    uint256 private _marginIn;
     uint256 private _snapshotTotal;
-    /// @dev One more than what the account had earned from purchased credits, kept at its first earning after the snapshot.
+    mapping(address account => Buying) private _buyings;
+    mapping(address account => Serving) private _servings;
+    mapping(address account => Using) private _usings;
     mapping(address account => uint256) private _kept;
 
     modifier onlyDesk() {
@@ -44,6 +73,7 @@ contract ComputeCredit is IComputeCredit {
 
     /// @param desk Who mints and burns, for ever.
     /// @param settlement Who escrows and settles, for ever.
+    /// @param gate Who takes the snapshot, once.
     constructor(
         address desk,
         address settlement,
@@ -57,29 +87,25 @@ contract ComputeCredit is IComputeCredit {
     }
 
     /// @inheritdoc IComputeCredit
-    function takeSnapshot() external {
-        if (msg.sender != GATE) revert ComputeCredit_OnlyGate(msg.sender);
-        if (snapshotTaken) revert ComputeCredit_SnapshotTaken();
-        snapshotTaken = true;
-        _snapshotTotal = _total.earnedFromPurchased;
-        emit SnapshotTaken(_snapshotTotal);
-    }
-
-    /// @inheritdoc IComputeCredit
     function mintPurchased(
         address to,
         uint256 amount,
         uint256 margin
     ) external onlyDesk {
         _requireHolder(to);
-        uint128 credits = amount.toUint128();
-        Holding storage holding = _holdings[to];
-        holding.purchased += credits;
-        holding.margin += margin.toUint128();
-        totalSupply += credits;
-        _lifetimes[to].bought += credits;
-        _total.bought += credits;
+        Supply storage supply = _supply;
+        uint256 bought = supply.bought + amount;
+        uint256 marginSold = supply.margin + margin;
+        if (bought > type(uint96).max || marginSold > type(uint56).max) {
+            revert ComputeCredit_SeriesFull(bought, marginSold);
+        }
+        (supply.bought, supply.margin) = (bought.toUint96(), marginSold.toUint56());
+        Buying storage buying = _buyings[to];
+        buying.purchased += amount.toUint96();
+        buying.bought += amount.toUint96();
+        buying.margin += margin.toUint56();
         emit Transfer(address(0), to, amount);
+        emit Purchased(to, amount, margin);
     }
 
     /// @inheritdoc IComputeCredit
@@ -87,13 +113,11 @@ contract ComputeCredit is IComputeCredit {
         address from,
         uint256 amount
     ) external onlyDesk {
-        uint128 available = _holdings[from].earned;
+        uint256 available = _servings[from].earnedOf();
         if (amount > available) revert ComputeCredit_InsufficientEarned(from, available, amount);
-        uint128 credits = amount.toUint128();
-        _holdings[from].earned = available - credits;
-        totalSupply -= credits;
-        _lifetimes[from].cashedOut += credits;
-        _total.cashedOut += credits;
+        _servings[from] = _servings[from].withEarned(available - amount);
+        _usings[from].cashedOut += amount.toUint128();
+        _supply.cashedOut += amount.toUint96();
         emit Transfer(from, address(0), amount);
     }
 
@@ -103,11 +127,21 @@ contract ComputeCredit is IComputeCredit {
         uint256 amount
     ) external onlySettlement returns (Holding memory taken) {
         _requireHolder(from);
-        Holding memory holding = _holdings[from];
-        uint256 available = creditsIn(holding);
+        Holding memory left = _holdingOf(from);
+        uint256 available = creditsIn(left);
         if (amount > available) revert ComputeCredit_InsufficientCredits(from, available, amount);
-        (taken, _holdings[from]) = splitMarginDown(holding, amount);
-        _add(_holdings[SETTLEMENT], taken);
+        (taken, left) = splitMarginDown(left, amount);
+        if (taken.purchased != 0) {
+            Buying storage buying = _buyings[from];
+            (buying.purchased, buying.margin) = (_credits(left.purchased), _margin(left.margin));
+            _escrow = _escrow.withHeld(_escrow.purchasedOf() + taken.purchased, _escrow.marginOf() + taken.margin);
+            _marginIn += taken.margin;
+        }
+        if (taken.earned != 0) {
+            _servings[from] = _servings[from].withEarned(left.earned);
+            _usings[from].escrowed += taken.earned;
+            _recycling.held += taken.earned;
+        }
         emit Transfer(from, SETTLEMENT, amount);
         emit Escrowed(from, taken.purchased, taken.earned, taken.margin);
     }
@@ -118,32 +152,59 @@ contract ComputeCredit is IComputeCredit {
         Holding calldata rest
     ) external onlySettlement {
         _requireHolder(to);
-        _release(rest);
-        _add(_holdings[to], rest);
+        _requireEscrowed(rest.purchased, rest.earned, rest.margin);
+        if (rest.purchased != 0) {
+            Buying storage buying = _buyings[to];
+            (buying.purchased, buying.margin) =
+                (buying.purchased + _credits(rest.purchased), buying.margin + _margin(rest.margin));
+            _escrow = _escrow.withHeld(_escrow.purchasedOf() - rest.purchased, _escrow.marginOf() - rest.margin);
+            _marginIn -= rest.margin;
+        }
+        if (rest.earned != 0) {
+            _servings[to] = _servings[to].withEarned(_servings[to].earnedOf() + rest.earned);
+            _usings[to].escrowed -= rest.earned;
+            _recycling.held -= rest.earned;
+        }
         emit Transfer(SETTLEMENT, to, creditsIn(rest));
         emit Returned(to, rest.purchased, rest.earned, rest.margin);
     }
 
     /// @inheritdoc IComputeCredit
     function earn(
-        address payer,
         address contributor,
-        Holding calldata spent
+        uint256 purchased,
+        uint256 earned,
+        uint256 margin
     ) external onlySettlement {
         _requireHolder(contributor);
-        uint128 amount = spent.purchased + spent.earned;
-        _release(spent);
-        _holdings[contributor].earned += amount;
-        if (snapshotTaken && _kept[contributor] == 0) {
-            _kept[contributor] = uint256(_lifetimes[contributor].earnedFromPurchased) + 1;
+        _requireEscrowed(purchased, earned, margin);
+        Serving serving = _servings[contributor];
+        if (purchased != 0) {
+            Escrow word = _escrow;
+            _escrow = word.afterSettling(purchased, margin);
+            if (word.isSnapshotTaken() && !serving.isKept()) {
+                _kept[contributor] = serving.servedOf();
+                serving = serving.kept();
+            }
         }
-
-        _lifetimes[payer].spent += amount;
-        _countEarned(_lifetimes[contributor], amount, spent);
-        _total.spent += amount;
-        _countEarned(_total, amount, spent);
+        if (earned != 0) {
+            _recycling.held -= earned.toUint128();
+            _recycling.settled += earned.toUint128();
+        }
+        _servings[contributor] = serving.afterEarning(purchased, earned, margin);
+        uint256 amount = purchased + earned;
         emit Transfer(SETTLEMENT, contributor, amount);
-        emit Earned(payer, contributor, amount, spent.purchased, spent.margin);
+        emit Earned(contributor, amount, purchased, margin);
+    }
+
+    /// @inheritdoc IComputeCredit
+    function takeSnapshot() external {
+        if (msg.sender != GATE) revert ComputeCredit_OnlyGate(msg.sender);
+        if (_escrow.isSnapshotTaken()) revert ComputeCredit_SnapshotAlreadyTaken();
+        uint256 total = _escrow.settledOf();
+        _escrow = _escrow.withSnapshot();
+        _snapshotTotal = total;
+        emit SnapshotTaken(total);
     }
 
     /// @inheritdoc IERC20
@@ -193,10 +254,15 @@ contract ComputeCredit is IComputeCredit {
     }
 
     /// @inheritdoc IERC20
+    function totalSupply() external view returns (uint256) {
+        return _supply.bought - _supply.cashedOut;
+    }
+
+    /// @inheritdoc IERC20
     function balanceOf(
         address account
     ) external view returns (uint256) {
-        return creditsIn(_holdings[account]);
+        return creditsIn(_holdingOf(account));
     }
 
     /// @inheritdoc IComputeCredit
@@ -208,34 +274,62 @@ contract ComputeCredit is IComputeCredit {
     function holdingOf(
         address account
     ) external view returns (Holding memory) {
-        return _holdings[account];
+        return _holdingOf(account);
     }
 
     /// @inheritdoc IComputeCredit
     function lifetimeOf(
         address account
     ) external view returns (Lifetime memory) {
-        return _lifetimes[account];
+        Buying memory buying = _buyings[account];
+        Serving serving = _servings[account];
+        Using memory using_ = _usings[account];
+        return Lifetime({
+            bought: buying.bought,
+            spent: buying.bought - buying.purchased + using_.escrowed,
+            earned: serving.earnedOf() + using_.cashedOut + using_.escrowed,
+            earnedFromPurchased: serving.servedOf(),
+            cashedOut: using_.cashedOut,
+            marginRecognised: serving.recognisedOf()
+        });
     }
 
     /// @inheritdoc IComputeCredit
     function lifetimeTotal() external view returns (Lifetime memory) {
-        return _total;
+        uint128 settled = _escrow.settledOf() + _recycling.settled;
+        return Lifetime({
+            bought: _supply.bought,
+            spent: settled + _escrow.purchasedOf() + _recycling.held,
+            earned: settled,
+            earnedFromPurchased: _escrow.settledOf(),
+            cashedOut: _supply.cashedOut,
+            marginRecognised: _recognised().toUint128()
+        });
+    }
+
+    /// @inheritdoc IComputeCredit
+    function deferredMargin() external view returns (uint256) {
+        return _supply.margin - _recognised();
     }
 
     /// @inheritdoc IComputeCredit
     function snapshotOf(
         address account
     ) external view returns (uint256) {
-        if (!snapshotTaken) revert ComputeCredit_NoSnapshot();
-        uint256 kept = _kept[account];
-        return kept == 0 ? _lifetimes[account].earnedFromPurchased : kept - 1;
+        _requireSnapshot();
+        Serving serving = _servings[account];
+        return serving.isKept() ? _kept[account] : serving.servedOf();
     }
 
     /// @inheritdoc IComputeCredit
     function snapshotTotal() external view returns (uint256) {
-        if (!snapshotTaken) revert ComputeCredit_NoSnapshot();
+        _requireSnapshot();
         return _snapshotTotal;
+    }
+
+    /// @inheritdoc IComputeCredit
+    function snapshotTaken() external view returns (bool) {
+        return _escrow.isSnapshotTaken();
     }
 
     /// @inheritdoc IERC20Metadata
@@ -253,6 +347,24 @@ contract ComputeCredit is IComputeCredit {
         return 18;
     }
 
+    function _holdingOf(
+        address account
+    ) private view returns (Holding memory) {
+        if (account == SETTLEMENT) {
+            return Holding({
+                purchased: _escrow.purchasedOf(), earned: _recycling.held, margin: _escrow.marginOf()
+            });
+        }
+        Buying memory buying = _buyings[account];
+        return Holding({
+            purchased: buying.purchased, earned: _servings[account].earnedOf(), margin: buying.margin
+        });
+    }
+
+    function _recognised() private view returns (uint256) {
+        return _marginIn - _escrow.marginOf();
+    }
+
     function _requireDesk() private view {
         if (msg.sender != DESK) revert ComputeCredit_OnlyDesk(msg.sender);
     }
@@ -261,37 +373,37 @@ contract ComputeCredit is IComputeCredit {
         if (msg.sender != SETTLEMENT) revert ComputeCredit_OnlySettlement(msg.sender);
     }
 
+    function _requireEscrowed(
+        uint256 purchased,
+        uint256 earned,
+        uint256 margin
+    ) private view {
+        Escrow word = _escrow;
+        if (
+            purchased > word.purchasedOf() || margin > word.marginOf() || (earned != 0 && earned > _recycling.held)
+                || (purchased == 0 && margin != 0)
+        ) revert ComputeCredit_AboveEscrow(purchased, earned, margin);
+    }
+
+    function _requireSnapshot() private view {
+        if (!_escrow.isSnapshotTaken()) revert ComputeCredit_NoSnapshot();
+    }
+
     function _requireHolder(
         address account
     ) private view {
         if (account == address(0) || account == SETTLEMENT) revert ComputeCredit_InvalidAccount(account);
     }
 
-    function _add(
-        Holding storage holding,
-        Holding memory parts
-    ) private {
-        holding.purchased += parts.purchased;
-        holding.earned += parts.earned;
-        holding.margin += parts.margin;
+    function _credits(
+        uint128 amount
+    ) private pure returns (uint96) {
+        return uint256(amount).toUint96();
     }
 
-    function _release(
-        Holding calldata parts
-    ) private {
-        Holding storage escrowed = _holdings[SETTLEMENT];
-        escrowed.purchased -= parts.purchased;
-        escrowed.earned -= parts.earned;
-        escrowed.margin -= parts.margin;
-    }
-
-    function _countEarned(
-        Lifetime storage lifetime,
-        uint128 amount,
-        Holding calldata spent
-    ) private {
-        lifetime.earned += amount;
-        lifetime.earnedFromPurchased += spent.purchased;
-        lifetime.marginRecognised += spent.margin;
+    function _margin(
+        uint128 amount
+    ) private pure returns (uint56) {
+        return uint256(amount).toUint56();
     }
 }

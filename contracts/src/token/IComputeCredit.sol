@@ -10,12 +10,15 @@ import { IERC20Metadata } from "@openzeppelin/contracts/token/ERC20/extensions/I
 /// Promises:
 /// - `[CR-1]` No call sequence moves a credit between two accounts except settlement of work: `transfer`, `transferFrom`,
 ///   `approve` and `permit` always revert, `allowance` is always zero.
-/// - The desk and the settlement contract are constructor immutables; nobody else mints, burns or moves, and no role can
-///   change that.
+/// - The desk, the settlement contract and the launch gate are constructor immutables; nobody else mints, burns, moves or
+///   takes the snapshot, and no role can change that.
 /// - `totalSupply` is the sum of all `balanceOf`. Credits in open channels are the balance of the settlement contract.
 /// - Every change of a balance emits `Transfer`: mint 0 → account, escrow account → settlement, earning settlement →
-///   contributor, return settlement → payer, cash-out account → 0; so indexers that know only ERC-20 count right.
+///   contributor, return settlement → payer, cash-out account → 0; so indexers that know only ERC-20 count right. `Purchased`,
+///   `Escrowed`, `Returned` and `Earned` tell the sub-balances of the same changes; a burn takes earned credits only.
 /// - `[CR-3]` The deferred margin that entered with purchased credits leaves with them once, to the unit, by average cost.
+/// - A settlement never fails for want of room: a series ends at 2^96 − 1 wei of credits (79 billion credits) and 2^56 − 1 units
+///   of margin (72 billion USDC) ever sold, which the mint refuses to pass; what is earned stays below both.
 interface IComputeCredit is IERC20Metadata {
     /// @notice What an account or a channel holds.
     /// @param purchased Credits (18 decimals) bought for USDC; they can be spent, never cashed out.
@@ -27,9 +30,10 @@ interface IComputeCredit is IERC20Metadata {
         uint128 margin;
     }
 
-    /// @notice Lifetime counters of an account, or of the network; they only grow.
+    /// @notice Lifetime counters of an account, or of the network.
     /// @param bought Credits minted to the account.
-    /// @param spent Credits of the account that were settled to contributors.
+    /// @param spent Credits that left the account for channels and did not come back: settled to contributors, or still in
+    /// open channels. Always `bought + earned − cashedOut − balance`. What the network settled is its `earned`.
     /// @param earned Credits earned by serving.
     /// @param earnedFromPurchased The part of `earned` that the payer had bought (not earned); airdrop shares count it.
     /// @param cashedOut Credits burned at the desk for USDC.
@@ -43,37 +47,41 @@ interface IComputeCredit is IERC20Metadata {
         uint128 marginRecognised;
     }
 
+    /// @notice `account` got `amount` purchased credits that carry `margin` (USDC units).
+    event Purchased(address indexed account, uint256 amount, uint256 margin);
     /// @notice Credits of `account` went into a channel; `margin` in USDC units.
     event Escrowed(address indexed account, uint256 purchased, uint256 earned, uint256 margin);
     /// @notice A closed channel gave back what it still held; `margin` in USDC units.
     event Returned(address indexed account, uint256 purchased, uint256 earned, uint256 margin);
-    /// @notice `contributor` earned `amount` credits from `payer`, `fromPurchased` of them bought for USDC; `margin` (USDC units)
-    /// stopped being deferred.
-    event Earned(
-        address indexed payer, address indexed contributor, uint256 amount, uint256 fromPurchased, uint256 margin
-    );
-
+    /// @notice `contributor` earned `amount` credits, `fromPurchased` of them bought for USDC; `margin` (USDC units) stopped being
+    /// deferred. One event for a whole batch; settlement's own tell the channels.
+    event Earned(address indexed contributor, uint256 amount, uint256 fromPurchased, uint256 margin);
     /// @notice From now on `snapshotOf` answers; `total` credits were earned from purchased ones so far.
     event SnapshotTaken(uint256 total);
 
-    /// @notice Only the launch gate takes the snapshot.
-    error ComputeCredit_OnlyGate(address caller);
-    /// @notice The snapshot is taken.
-    error ComputeCredit_SnapshotTaken();
-    /// @notice The snapshot is not taken yet.
-    error ComputeCredit_NoSnapshot();
     /// @notice Credits are bound to their account.
     error ComputeCredit_Soulbound();
     /// @notice Only the desk mints and burns.
     error ComputeCredit_OnlyDesk(address caller);
     /// @notice Only settlement moves credits.
     error ComputeCredit_OnlySettlement(address caller);
+    /// @notice Only the launch gate takes the snapshot.
+    error ComputeCredit_OnlyGate(address caller);
     /// @notice The zero address and the settlement contract hold no credits of their own.
     error ComputeCredit_InvalidAccount(address account);
     /// @notice The account holds `available` credits, `needed` were asked for.
     error ComputeCredit_InsufficientCredits(address account, uint256 available, uint256 needed);
     /// @notice The account holds `available` earned credits, `needed` were to be cashed out.
     error ComputeCredit_InsufficientEarned(address account, uint256 available, uint256 needed);
+    /// @notice All channels together do not hold these credits, or hold them without that margin.
+    error ComputeCredit_AboveEscrow(uint256 purchased, uint256 earned, uint256 margin);
+    /// @notice With this purchase the series would have sold `bought` wei of credits and `margin` units of margin: more than its
+    /// words hold. A new series takes over.
+    error ComputeCredit_SeriesFull(uint256 bought, uint256 margin);
+    /// @notice There is one snapshot, and it is taken.
+    error ComputeCredit_SnapshotAlreadyTaken();
+    /// @notice No snapshot is taken yet.
+    error ComputeCredit_NoSnapshot();
 
     /// @notice Always reverts with `ComputeCredit_Soulbound`.
     function permit(
@@ -102,6 +110,9 @@ interface IComputeCredit is IERC20Metadata {
     /// @notice The counters of all accounts together.
     function lifetimeTotal() external view returns (Lifetime memory);
 
+    /// @notice Margin of all credits that are not spent yet, in accounts and channels, USDC units.
+    function deferredMargin() external view returns (uint256);
+
     /// @notice What `account` had earned from purchased credits when the snapshot was taken, 18 decimals.
     /// @dev Reverts with `ComputeCredit_NoSnapshot` before.
     function snapshotOf(
@@ -115,11 +126,13 @@ interface IComputeCredit is IERC20Metadata {
     /// @notice Whether the snapshot is taken.
     function snapshotTaken() external view returns (bool);
 
-    /// @notice Only the launch gate, once: fix `earnedFromPurchased` of every account as of now.
+    /// @notice Only the launch gate, once: fix `earnedFromPurchased` of every account as of now. Costs the same however many
+    /// accounts there are: an account's first earning after it keeps the old number aside.
     function takeSnapshot() external;
 
     /// @notice Only the desk: mint `amount` purchased credits that carry `margin` (USDC units) of deferred margin to `to`.
-    /// @dev Reverts with `ComputeCredit_InvalidAccount` for the zero address and the settlement contract.
+    /// @dev Reverts with `ComputeCredit_InvalidAccount` for the zero address and the settlement contract, and with
+    /// `ComputeCredit_SeriesFull`.
     function mintPurchased(
         address to,
         uint256 amount,
@@ -148,11 +161,14 @@ interface IComputeCredit is IERC20Metadata {
     ) external;
 
     /// @notice Only settlement: move escrowed credits to the contributor, as earned ones whatever they were before.
-    /// @param spent The parts that left the channel; `spent.margin` is no longer deferred after this call.
+    /// @param purchased Credits that left channels as purchased ones.
+    /// @param earned Credits that left channels as earned ones.
+    /// @param margin USDC units of margin of the purchased ones; no longer deferred after this call.
     function earn(
-        address payer,
         address contributor,
-        Holding calldata spent
+        uint256 purchased,
+        uint256 earned,
+        uint256 margin
     ) external;
 
     // constructor(address desk, address settlement, address gate)

@@ -50,10 +50,13 @@ contract EndToEndTest is SuiteTest {
         runEpoch(0);
         vm.assertTrue(gate.phase() == Phase.Mesh);
         vm.assertEq(tndm.circulatingSupply(), 0, "no TNDM circulates in the mesh phase");
+        openToken();
+        governByAirdrop();
         openMarkets();
         vm.assertTrue(gate.phase() == Phase.Markets);
         vm.assertEq(pools.spotPrice(TEXT), INITIAL_PRICE);
         vm.assertEq(tndm.balanceOf(ecosystem), 1_500_000e18);
+        claimAirdrop();
 
         // Revenue of the mesh phase is sold unattributed: burned, but nobody's allowance.
         vm.warp(block.timestamp + AUCTION_DELAY);
@@ -191,6 +194,36 @@ contract EndToEndTest is SuiteTest {
         registry.registerNeuron(netuid, makeActor("newcomer"), "", price);
         vm.stopPrank();
         vm.assertLt(IERC20(pools.alphaOf(netuid)).totalSupply(), supply, "half of the price bought alpha and burned it");
+    }
+
+    /// @dev [GV-1] Those who served the mesh propose what those who hold the genesis votes decide, before any TNDM can be moved.
+    function governByAirdrop() private {
+        vm.assertTrue(gate.phase() == Phase.Token);
+        uint256 earned = credit.lifetimeOf(first).earnedFromPurchased;
+        vm.assertEq(airdrop.register(first), earned * MAX_PER_CREDIT / WAD);
+        vm.assertGe(airdrop.getVotes(first), PROPOSAL_THRESHOLD);
+        vm.warp(block.timestamp + 1);
+        uint256 dearer = PRICE * 11 / 10;
+        decide(first, team, address(desk), abi.encodeCall(desk.setPrice, (dearer)));
+        endEpoch();
+        vm.assertEq(desk.quote(1e18), dearer);
+        decide(first, team, address(desk), abi.encodeCall(desk.setPrice, (PRICE)));
+        endEpoch();
+        vm.assertEq(desk.quote(1e18), PRICE);
+        vm.assertEq(tndm.circulatingSupply(), 0);
+    }
+
+    /// @dev A quarter is liquid; it votes where its owner delegates it, no longer in the airdrop.
+    function claimAirdrop() private {
+        uint256 promised = airdrop.entitlementOf(first);
+        vm.assertEq(airdrop.release(first), promised / 4);
+        vm.assertEq(tndm.balanceOf(first), promised / 4);
+        vm.assertEq(votes.getVotes(first), promised - promised / 4);
+        vm.prank(first);
+        tndm.delegate(first);
+        vm.assertEq(votes.getVotes(first), promised);
+        airdrop.payLeftover();
+        vm.assertEq(tndm.balanceOf(address(timelock)), AIRDROPPED - airdrop.promised());
     }
 
     function claimFirstAlpha(

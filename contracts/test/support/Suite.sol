@@ -39,7 +39,7 @@ import { AlphaFactory } from "../../src/token/AlphaFactory.sol";
 import { ComputeCredit } from "../../src/token/ComputeCredit.sol";
 import { ITandemToken } from "../../src/token/ITandemToken.sol";
 import { TandemToken } from "../../src/token/TandemToken.sol";
-import { Netuid, RewardKind } from "../../src/types/Types.sol";
+import { Netuid, Phase, RewardKind } from "../../src/types/Types.sol";
 import { RewardTree } from "./RewardTree.sol";
 import { Test } from "./Test.sol";
 
@@ -368,10 +368,11 @@ abstract contract SuiteTest is Test {
         gate.openToken();
     }
 
-    /// @dev As `openToken`, on to open markets; releases what the ecosystem fund has at once.
+    /// @dev On to open markets, by way of the token if need be; releases what the ecosystem fund has at once.
     function openMarkets() internal {
-        openToken();
-        vm.warp(block.timestamp + TOKEN_PERIOD);
+        if (gate.phase() == Phase.Mesh) openToken();
+        uint256 opensAt = uint256(gate.tokenOpenedAt()) + TOKEN_PERIOD;
+        if (block.timestamp < opensAt) vm.warp(opensAt);
         gate.openMarkets();
         allocation.release(1);
     }
@@ -397,6 +398,28 @@ abstract contract SuiteTest is Test {
         vm.warp(block.timestamp + TIMELOCK_DELAY);
         vm.prank(council);
         timelock.execute(target, 0, data, 0, 0);
+    }
+
+    /// @dev A proposal by `proposer` that one `voter` decides, through the governor and the timelock.
+    function decide(
+        address proposer,
+        address voter,
+        address target,
+        bytes memory data
+    ) internal {
+        address[] memory targets = new address[](1);
+        targets[0] = target;
+        bytes[] memory calls = new bytes[](1);
+        calls[0] = data;
+        vm.prank(proposer);
+        uint256 id = governor.propose(targets, new uint256[](1), calls, "");
+        vm.warp(governor.proposalSnapshot(id) + 1);
+        vm.prank(voter);
+        governor.castVote(id, 1);
+        vm.warp(governor.proposalDeadline(id) + 1);
+        governor.queue(id);
+        vm.warp(block.timestamp + TIMELOCK_DELAY);
+        governor.execute(id);
     }
 
     // -------------------------------------------------------------------------------------------------- deployment

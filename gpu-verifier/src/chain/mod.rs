@@ -1,15 +1,15 @@
 //! What node and worker need of the chain, behind one trait, so that tests can bring their own.
 
+mod batch;
 mod manifest;
 mod rpc;
 
 use alloy_primitives::{Address, B256, U256};
 use async_trait::async_trait;
-use tandem_protocol::messages::Voucher;
 use tandem_protocol::payment::{Rate, Tokens};
-use tandem_protocol::signed::Signed;
 use thiserror::Error;
 
+pub use batch::Batch;
 pub use manifest::{ManifestError, Network};
 pub use rpc::RpcChain;
 
@@ -79,8 +79,6 @@ pub struct Channel {
     /// Credits settled so far.
     #[serde(with = "tandem_protocol::api::decimal")]
     pub settled: u128,
-    /// Tokens settled so far.
-    pub settled_tokens: Tokens,
 }
 
 /// A channel to open.
@@ -129,6 +127,10 @@ pub trait Chain: Send + Sync {
     /// Opens a channel with the sending key's credits; returns its id.
     async fn open_channel(&self, channel: NewChannel) -> Result<U256, ChainError>;
 
+    /// Tokens that the voucher named which a channel was settled with last; none before the first. An error if that is too long ago to
+    /// be found quickly.
+    async fn settled_tokens(&self, id: U256) -> Result<Tokens, ChainError>;
+
     /// Settles vouchers in one transaction, and returns its hash. Those that do not settle are skipped by the contract.
-    async fn settle(&self, vouchers: &[Signed<Voucher>]) -> Result<B256, ChainError>;
+    async fn settle(&self, batch: Batch<'_>) -> Result<B256, ChainError>;
 }

@@ -7,18 +7,15 @@ use alloy::network::EthereumWallet;
 use alloy::providers::{DynProvider, Provider, ProviderBuilder};
 use alloy::rpc::types::{Filter, TransactionReceipt, TransactionRequest};
 use alloy::sol_types::SolEvent;
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, U256};
 use alloy_signer_local::PrivateKeySigner;
 use async_trait::async_trait;
-use tandem_contracts::bindings::settlement::ISettlement;
 use tandem_contracts::bindings::{KeeperSet, RateCard, Settlement, SubnetRegistry};
 use tandem_contracts::{decode_revert, revert_name};
-use tandem_protocol::messages::Voucher;
 use tandem_protocol::payment::{Rate, Tokens};
-use tandem_protocol::signed::Signed;
 use tokio::sync::Mutex;
 
-use super::{Chain, ChainError, Channel, Head, Network, Neuron, NewChannel};
+use super::{Batch, Chain, ChainError, Channel, Head, Network, Neuron, NewChannel};
 
 /// An endpoint that does not answer in this time is taken for down.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -222,7 +219,6 @@ impl Chain for RpcChain {
             expiry: channel.expiry,
             capacity: channel.settled.saturating_add(channel.rest.purchased).saturating_add(channel.rest.earned),
             settled: channel.settled,
-            settled_tokens: Tokens { prompt: channel.promptTokens, completion: channel.completionTokens },
         }))
     }
 
@@ -261,22 +257,38 @@ impl Chain for RpcChain {
             .ok_or_else(|| ChainError::Rpc("an open transaction has no ChannelOpened event".to_owned()))
     }
 
-    async fn settle(&self, vouchers: &[Signed<Voucher>]) -> Result<B256, ChainError> {
-        let messages = vouchers.iter().map(|signed| &signed.message).map(|voucher| ISettlement::Voucher {
-            channelId: voucher.channelId,
-            amount: voucher.amount,
-            model: voucher.model,
-            rateCardVersion: voucher.rateCardVersion,
-            promptTokens: voucher.promptTokens,
-            completionTokens: voucher.completionTokens,
-        });
-        let signatures = vouchers.iter().map(|signed| Bytes::copy_from_slice(signed.signature.as_slice()));
+    async fn settled_tokens(&self, id: U256) -> Result<Tokens, ChainError> {
+        let Some(channel) = self.channel(id).await? else { return Ok(Tokens::default()) };
+        if channel.settled == 0 {
+            return Ok(Tokens::default());
+        }
+        let mut last = Some(self.head().await?.number);
+        for _ in 0..SPANS {
+            let Some(to) = last else { break };
+            let from = to.saturating_sub(SPAN);
+            let filter = Filter::new()
+                .address(self.network.settlement)
+                .event_signature(Settlement::Settled::SIGNATURE_HASH)
+                .topic1(id)
+                .from_block(from)
+                .to_block(to);
+            let logs = self.provider.get_logs(&filter).await.map_err(rpc)?;
+            if let Some(log) = logs.last() {
+                let event = Settlement::Settled::decode_log(&log.inner).map_err(rpc)?;
+                return Ok(Tokens { prompt: event.promptTokens, completion: event.completionTokens });
+            }
+            last = from.checked_sub(1);
+        }
+        Err(ChainError::Rpc(format!("channel {id} was settled longer ago than can be searched")))
+    }
+
+    async fn settle(&self, batch: Batch<'_>) -> Result<B256, ChainError> {
         // Not estimated: the contract skips what does not settle, for want of gas too, so the least gas that "works" settles
         // nothing.
-        let gas = BATCH_GAS + VOUCHER_GAS * vouchers.len() as u64;
-        let settlement = self.settlement();
-        let call = settlement.settleBatch(messages.collect(), signatures.collect()).gas(gas);
-        Ok(self.send("settleBatch", call.into_transaction_request()).await?.transaction_hash)
+        let gas = BATCH_GAS + VOUCHER_GAS * batch.vouchers.len() as u64;
+        let request =
+            TransactionRequest::default().to(self.network.settlement).input(batch.calldata().into()).gas_limit(gas);
+        Ok(self.send("settleBatch", request).await?.transaction_hash)
     }
 }
 

@@ -53,7 +53,7 @@ async fn settle_batch(
     vouchers: &[Signed<Voucher>],
     failures: &mut HashMap<U256, u32>,
 ) -> Result<(), TillError> {
-    let transaction = chain.settle(vouchers).await?;
+    let transaction = chain.settle(till.batch(vouchers)).await?;
     let mut settled = 0_usize;
     for Signed { message: Voucher { channelId: id, amount, .. }, .. } in vouchers {
         if till.reconcile(*id).await? >= *amount {

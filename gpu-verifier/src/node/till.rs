@@ -15,7 +15,7 @@ use tandem_protocol::signed::{SignatureError, Signed};
 use thiserror::Error;
 use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
 
-use crate::chain::{Chain, ChainError, Channel, Head, Network};
+use crate::chain::{Batch, Chain, ChainError, Channel, Head, Network};
 use crate::service::StateError;
 
 /// Tables of the node's state file. The account is JSON.
@@ -269,6 +269,11 @@ impl Till {
         self.put(&admission.account).await
     }
 
+    /// Vouchers of this node, as the chain settles them.
+    pub fn batch<'a>(&self, vouchers: &'a [Signed<Voucher>]) -> Batch<'a> {
+        Batch { contributor: self.payee.owner, netuid: self.payee.netuid, vouchers }
+    }
+
     /// Up to `limit` vouchers that are not settled.
     ///
     /// # Errors
@@ -340,7 +345,8 @@ impl Till {
         if (channel.netuid, channel.uid, channel.contributor) != (netuid, uid, owner) {
             return Err(TillError::OtherContributor(id));
         }
-        let meter = PaymentMeter::resume(id, channel.capacity, rate, channel.settled, channel.settled_tokens)?;
+        let tokens = self.chain.settled_tokens(id).await?;
+        let meter = PaymentMeter::resume(id, channel.capacity, rate, channel.settled, tokens)?;
         Ok(Account { channel, meter, best: None })
     }
 

@@ -155,7 +155,8 @@ impl Purse {
             if (found.netuid, found.uid, found.session_key) != (payee.netuid, payee.uid, session) {
                 continue;
             }
-            if let Ok(meter) = PaymentMeter::resume(id, found.capacity, rate, found.settled, found.settled_tokens) {
+            let tokens = self.chain.settled_tokens(id).await?;
+            if let Ok(meter) = PaymentMeter::resume(id, found.capacity, rate, found.settled, tokens) {
                 tracing::info!(channel = %id, netuid = payee.netuid, uid = payee.uid, "found a channel");
                 return Ok(Some(StoredChannel { meter, expiry: found.expiry }));
             }

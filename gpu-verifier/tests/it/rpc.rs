@@ -18,7 +18,7 @@ use tandem_protocol::clock::EpochClock;
 use tandem_protocol::messages::model_id;
 use tandem_protocol::payment::{PaymentMeter, Tokens, prompt_token_bound};
 use tandem_protocol::signed::Signed;
-use tandem_verifier::chain::{Chain, ChainError, Network, NewChannel, RpcChain};
+use tandem_verifier::chain::{Batch, Chain, ChainError, Network, NewChannel, RpcChain};
 use tandem_verifier::testmodel::{self, Size};
 
 const CREDIT: u128 = 1_000_000_000_000_000_000;
@@ -194,10 +194,11 @@ async fn the_chain_client_reads_opens_and_settles_on_a_real_node() {
     let domain = network.settlement_domain();
     let good = Signed::new(meter.authorize(100, 50).unwrap(), &domain, &session).unwrap();
     let forged = Signed::new(meter.authorize(100, 50).unwrap(), &domain, &payer).unwrap();
-    chain.settle(&[forged, good.clone(), good.clone()]).await.unwrap();
+    let vouchers = [forged, good.clone(), good.clone()];
+    chain.settle(Batch { contributor: miner.address(), netuid: 1, vouchers: &vouchers }).await.unwrap();
     let channel = chain.channel(id).await.unwrap().unwrap();
     assert_eq!((channel.settled, channel.capacity), (good.message.amount, 3 * CREDIT));
-    assert_eq!(channel.settled_tokens, Tokens { prompt: 100, completion: 50 });
+    assert_eq!(chain.settled_tokens(id).await.unwrap(), Tokens { prompt: 100, completion: 50 });
     assert_eq!(hex::encode(model), hex::encode(good.message.model));
 }
 

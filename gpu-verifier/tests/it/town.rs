@@ -1,17 +1,17 @@
 //! A small network in one process: the real contracts in an EVM in memory, nodes and a worker over real HTTP.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use alloy::sol_types::SolCall;
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, U256};
 use alloy_signer_local::PrivateKeySigner;
 use async_trait::async_trait;
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
-use tandem_contracts::bindings::settlement::ISettlement;
 use tandem_contracts::bindings::{
     ComputeCredit, CreditDesk, KeeperSet, RateCard, Settlement, SubnetRegistry, TestUSDC,
 };
@@ -21,7 +21,7 @@ use tandem_protocol::clock::EpochClock;
 use tandem_protocol::messages::{Voucher, model_id};
 use tandem_protocol::payment::{PaymentMeter, Rate, Tokens};
 use tandem_protocol::signed::Signed;
-use tandem_verifier::chain::{Chain, ChainError, Channel, Head, Network, Neuron, NewChannel};
+use tandem_verifier::chain::{Batch, Chain, ChainError, Channel, Head, Network, Neuron, NewChannel};
 use tandem_verifier::model::{ModelFiles, Text};
 use tandem_verifier::node::engine::Engine;
 use tandem_verifier::node::till::{self, Payee, Till};
@@ -46,6 +46,8 @@ pub(crate) struct Town {
     world: Mutex<World>,
     plan: Plan,
     pub(crate) network: Network,
+    /// What the last settled voucher of each channel named.
+    settled: Mutex<BTreeMap<U256, Tokens>>,
     /// Whether questions for neurons go unanswered.
     pub(crate) down: AtomicBool,
 }
@@ -73,7 +75,8 @@ impl Town {
             rate_card: suite.rate_card,
             keeper_set: suite.keeper_set,
         };
-        Arc::new(Self { world: Mutex::new(world), plan, network, down: AtomicBool::new(false) })
+        let settled = Mutex::new(BTreeMap::new());
+        Arc::new(Self { world: Mutex::new(world), plan, network, settled, down: AtomicBool::new(false) })
     }
 
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
@@ -196,7 +199,6 @@ impl Chain for Resident {
             expiry: channel.expiry,
             capacity: channel.settled + channel.rest.purchased + channel.rest.earned,
             settled: channel.settled,
-            settled_tokens: Tokens { prompt: channel.promptTokens, completion: channel.completionTokens },
         }))
     }
 
@@ -220,18 +222,17 @@ impl Chain for Resident {
         Ok(opened.map_err(reverted("open"))?.ret)
     }
 
-    async fn settle(&self, vouchers: &[Signed<Voucher>]) -> Result<B256, ChainError> {
-        let messages = vouchers.iter().map(|signed| ISettlement::Voucher {
-            channelId: signed.message.channelId,
-            amount: signed.message.amount,
-            model: signed.message.model,
-            rateCardVersion: signed.message.rateCardVersion,
-            promptTokens: signed.message.promptTokens,
-            completionTokens: signed.message.completionTokens,
-        });
-        let signatures = vouchers.iter().map(|signed| Bytes::copy_from_slice(signed.signature.as_slice()));
-        let call = Settlement::settleBatchCall { vouchers: messages.collect(), signatures: signatures.collect() };
-        self.town.world().call(self.account, self.town.network.settlement, call).map_err(reverted("settleBatch"))?;
+    async fn settled_tokens(&self, id: U256) -> Result<Tokens, ChainError> {
+        Ok(self.town.settled.lock().unwrap().get(&id).copied().unwrap_or_default())
+    }
+
+    async fn settle(&self, batch: Batch<'_>) -> Result<B256, ChainError> {
+        let settlement = self.town.network.settlement;
+        let sent = self.town.world().send(self.account, settlement, batch.calldata(), U256::ZERO);
+        for (_, event) in sent.map_err(reverted("settleBatch"))?.events::<Settlement::Settled>() {
+            let tokens = Tokens { prompt: event.promptTokens, completion: event.completionTokens };
+            self.town.settled.lock().unwrap().insert(event.channelId, tokens);
+        }
         Ok(B256::ZERO)
     }
 }

@@ -4,7 +4,7 @@ use alloy::primitives::{Address, U256};
 use eyre::{Context, Result};
 use futures_util::future::try_join_all;
 use tandem_contracts::bindings::{
-    AlphaPools, BurnAuction, ComputeCredit, CreditDesk, EmissionController, GenesisAllocation, LaunchGate,
+    Airdrop, AlphaPools, BurnAuction, ComputeCredit, CreditDesk, EmissionController, GenesisAllocation, LaunchGate,
     SubnetRegistry, TandemToken,
 };
 use tracing::{info, warn};
@@ -96,6 +96,7 @@ impl Network {
                 }
             }
             self.chain.send_all(council, open).await?;
+            self.delegate_allocations().await?;
         }
         let steps = [
             (Step::Announce, Call::new("record that the thresholds are met", gate, &LaunchGate::recordMetCall {})),
@@ -112,13 +113,47 @@ impl Network {
         Ok(())
     }
 
-    /// What follows the opening of markets: allocations are released, the meme subnet is registered, its alpha traded.
+    /// Those with genesis allocations let them vote: the token needs enough of them.
+    async fn delegate_allocations(&self) -> Result<()> {
+        let allocation = self.suite.genesis_allocation;
+        for holder in [&self.actors.trader, &self.actors.bidder, &self.actors.meme_owner] {
+            let account = holder.address();
+            let delegate = self.chain.read(allocation, &GenesisAllocation::delegatesCall { account }).await?;
+            if delegate.is_zero() {
+                let call = GenesisAllocation::delegateCall { delegatee: account };
+                self.chain.send(holder, Call::new("let an allocation vote", allocation, &call)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Promises each contributor its part of the airdrop, and releases what is free of it once markets are open.
+    pub(super) async fn airdrop(&self) -> Result<()> {
+        let airdrop = self.suite.airdrop;
+        let register = |account| Call::new("register for the airdrop", airdrop, &Airdrop::registerCall { account });
+        let release = |account| Call::new("release from the airdrop", airdrop, &Airdrop::releaseCall { account });
+        for make in [&register as &(dyn Fn(Address) -> Call + Sync), &release] {
+            let mut due = Vec::new();
+            for contributor in &self.actors.contributors {
+                let call = make(contributor.owner.address());
+                // Nothing earned in the mesh phase, or done before: neither is worth a transaction.
+                if self.chain.simulate(self.actors.council.address(), &call).await.is_ok() {
+                    due.push(call);
+                }
+            }
+            self.chain.send_all(&self.actors.council, due).await?;
+        }
+        Ok(())
+    }
+
+    /// What follows the opening of markets: allocations and airdrop are released, the meme subnet is registered, its alpha traded.
     pub(super) async fn enter_markets(&self) -> Result<u16> {
         let allocation = self.suite.genesis_allocation;
         for id in [TRADER_ALLOCATION, BIDDER_ALLOCATION, MEME_ALLOCATION] {
             let call = GenesisAllocation::releaseCall { id: U256::from(id) };
             self.chain.send(&self.actors.council, Call::new("release an allocation", allocation, &call)).await?;
         }
+        self.airdrop().await?;
         let Network { suite, actors, .. } = self;
         try_join_all([
             self.approve(&actors.trader, suite.tandem_token, suite.alpha_pools),
