@@ -8,11 +8,11 @@ import { IComputeCredit } from "../token/IComputeCredit.sol";
 import { Netuid } from "../types/Types.sol";
 import { ISettlement } from "./ISettlement.sol";
 import { PURSE_CAPACITY, Purse, newPurse } from "./Purse.sol";
+import { Nonces } from "@openzeppelin/contracts/utils/Nonces.sol";
 import { ECDSA } from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import { EIP712 } from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import { SignatureChecker } from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
 import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
-import { Nonces } from "@openzeppelin/contracts/utils/Nonces.sol";
 
 /// @title The life of a channel: opened, topped up, extended, reclaimed
 /// @notice Promises, units and errors are documented on ISettlement. Settling vouchers is Settlement's.

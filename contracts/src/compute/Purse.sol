@@ -119,9 +119,7 @@ function afterCrossing(
     uint256 waiting,
     uint256 fromEarned
 ) pure returns (Purse) {
-    return newPurse(
-        0, waiting - fromEarned, 0, purse.settledOf() + purse.remainingOf() + fromEarned, purse.expiryOf()
-    );
+    return newPurse(0, waiting - fromEarned, 0, purse.settledOf() + purse.remainingOf() + fromEarned, purse.expiryOf());
 }
 
 function withExpiry(

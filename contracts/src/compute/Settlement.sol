@@ -9,12 +9,12 @@ import { IRateCard } from "./IRateCard.sol";
 import { ISettlement } from "./ISettlement.sol";
 import { costUp } from "./Pricing.sol";
 import { Purse } from "./Purse.sol";
+import { LowLevelCall } from "@openzeppelin/contracts/utils/LowLevelCall.sol";
+import { Multicall } from "@openzeppelin/contracts/utils/Multicall.sol";
 import { ECDSA } from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import { EIP712 } from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import { MessageHashUtils } from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
-import { LowLevelCall } from "@openzeppelin/contracts/utils/LowLevelCall.sol";
 import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
-import { Multicall } from "@openzeppelin/contracts/utils/Multicall.sol";
 
 /// @title Settlement
 /// @notice Promises, units and errors are documented on ISettlement.
@@ -86,6 +86,7 @@ contract Settlement is Channels, Multicall {
         Terms storage terms = _termsOf(voucher.channelId);
         (address signer,,) = ECDSA.tryRecoverCalldata(hashVoucher(voucher), signature);
         PurseSlot storage slot = _purses[terms.contributor][terms.netuid][signer][voucher.channelId];
+        if (slot.purse.isNone()) revert Settlement_InvalidSignature(voucher.channelId);
         Batch memory batch;
         batch.rate = _rateOf(voucher.model, voucher.rateCardVersion);
         bytes memory failure = _settle(_typed(voucher), batch, slot);
@@ -161,12 +162,7 @@ contract Settlement is Channels, Multicall {
             batch.earned += increase - purchased;
             batch.margin += margin;
             emit Settled(
-                voucher.channelId,
-                increase,
-                margin,
-                voucher.model,
-                voucher.promptTokens,
-                voucher.completionTokens
+                voucher.channelId, increase, margin, voucher.model, voucher.promptTokens, voucher.completionTokens
             );
         }
     }
@@ -229,9 +225,8 @@ contract Settlement is Channels, Multicall {
             }
         }
         // Only the voucher counts, or another one that the payer signs and settles first could spoil it.
-        uint256 limit = costUp(
-            rate.promptPerMillion, rate.completionPerMillion, voucher.promptTokens, voucher.completionTokens
-        );
+        uint256 limit =
+            costUp(rate.promptPerMillion, rate.completionPerMillion, voucher.promptTokens, voucher.completionTokens);
         if (amount > limit) {
             return (abi.encodeWithSelector(Settlement_AboveRateCard.selector, id, amount, limit), 0);
         }

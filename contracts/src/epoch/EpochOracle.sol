@@ -30,6 +30,12 @@ contract EpochOracle is IEpochOracle, EpochClock, EIP712, AccessManaged {
         uint256 word;
     }
 
+    /// @dev The newest set, as the keeper set last told, so that a report asks one contract less. No table: not told yet.
+    struct Newest {
+        address table;
+        uint64 fromEpoch;
+    }
+
     bytes32 private constant REPORT_TYPEHASH = keccak256(
         "EpochReport(uint64 epoch,uint32 attempt,bytes32 configDigest,bytes32 inputsBlock,bytes32 previousReport,bytes32 subnetsRoot,bytes32 rewardsRoot,bytes32 bundleHash,uint32 rulesVersion)"
     );
@@ -48,6 +54,7 @@ contract EpochOracle is IEpochOracle, EpochClock, EIP712, AccessManaged {
     IRewardDistributor public immutable DISTRIBUTOR;
     uint64 private immutable _ACTIVATION_DELAY;
 
+    Newest private _newest;
     /// @dev A packed ReportChain.Head.
     uint256 private _head;
     mapping(uint256 place => Place) private _ring;
@@ -97,9 +104,7 @@ contract EpochOracle is IEpochOracle, EpochClock, EIP712, AccessManaged {
         if (head.posted == head.active) head.oldest = epoch;
         head.posted = uint256(epoch) + 1;
         _head = head.pack();
-        emit ReportPosted(
-            epoch, report.attempt, reportHash, report.rewardsRoot, report.subnetsRoot, report.bundleHash, msg.sender
-        );
+        emit ReportPosted(epoch, report.attempt, reportHash, report.rewardsRoot, report.subnetsRoot, report.bundleHash);
     }
 
     /// @inheritdoc IEpochOracle
@@ -142,7 +147,7 @@ contract EpochOracle is IEpochOracle, EpochClock, EIP712, AccessManaged {
         head.voided = Math.max(head.voided, head.posted);
         uint64 voided;
         do {
-            voided = uint64(head.posted - 1);
+            voided = (head.posted - 1).toUint64();
             Place storage place = _ring[voided % RING];
             ReportChain.Entry memory entry = place.word.unpackEntry();
             entry.isVoid = true;
@@ -152,6 +157,12 @@ contract EpochOracle is IEpochOracle, EpochClock, EIP712, AccessManaged {
             emit ReportVoided(voided, place.reportHash, reason);
         } while (voided != epoch);
         _head = head.pack();
+    }
+
+    /// @inheritdoc IEpochOracle
+    function syncKeepers() external {
+        (address table, uint64 fromEpoch) = KEEPER_SET.newest();
+        _newest = Newest({ table: table, fromEpoch: fromEpoch });
     }
 
     /// @inheritdoc IEpochOracle
@@ -183,8 +194,8 @@ contract EpochOracle is IEpochOracle, EpochClock, EIP712, AccessManaged {
         return Stored({
             reportHash: _ring[epoch % RING].reportHash,
             epoch: epoch,
-            attempt: uint32(entry.attempt),
-            postedAt: uint64(entry.postedAt),
+            attempt: entry.attempt.toUint32(),
+            postedAt: entry.postedAt.toUint64(),
             status: status
         });
     }
@@ -200,21 +211,21 @@ contract EpochOracle is IEpochOracle, EpochClock, EIP712, AccessManaged {
     function lastPosted() external view returns (bool any, uint64 epoch, bytes32 reportHash) {
         ReportChain.Head memory head = _head.unpackHead();
         if (head.posted == 0) return (false, 0, 0);
-        return (true, uint64(head.posted - 1), _lastHash(head));
+        return (true, (head.posted - 1).toUint64(), _lastHash(head));
     }
 
     /// @inheritdoc IEpochOracle
     function lastActive() external view returns (bool any, uint64 epoch, bytes32 reportHash) {
         uint256 active = _head.unpackHead().active;
         if (active == 0) return (false, 0, 0);
-        return (true, uint64(active - 1), _activeHash);
+        return (true, (active - 1).toUint64(), _activeHash);
     }
 
     /// @inheritdoc IEpochOracle
     function activeSubnetsRoot() external view returns (bytes32 root, uint64 epoch) {
         uint256 active = _head.unpackHead().active;
         if (active == 0) return (0, 0);
-        return (_activeSubnetsRoot, uint64(active - 1));
+        return (_activeSubnetsRoot, (active - 1).toUint64());
     }
 
     /// @inheritdoc IEpochOracle
@@ -226,7 +237,7 @@ contract EpochOracle is IEpochOracle, EpochClock, EIP712, AccessManaged {
         }
         epochs = new uint64[](count);
         for (uint256 next = head.posted; next != head.active; next = _parentOf(next)) {
-            epochs[--count] = uint64(next - 1);
+            epochs[--count] = (next - 1).toUint64();
         }
     }
 
@@ -256,7 +267,7 @@ contract EpochOracle is IEpochOracle, EpochClock, EIP712, AccessManaged {
             if (place.reportHash == reportHash && !place.word.unpackEntry().isVoid) {
                 revert EpochOracle_AlreadyPosted(epoch, reportHash);
             }
-            revert EpochOracle_NotAfterLast(epoch, uint64(head.posted - 1));
+            revert EpochOracle_NotAfterLast(epoch, (head.posted - 1).toUint64());
         }
         // Above the highest epoch with a void report nobody needs to look.
         uint32 attempt = epoch < head.voided ? _attempts[epoch] : 0;
@@ -272,7 +283,7 @@ contract EpochOracle is IEpochOracle, EpochClock, EIP712, AccessManaged {
         bytes32 digest,
         Signature[] calldata signatures
     ) private view {
-        KeeperTable.Members memory set = KeeperTable.read(KEEPER_SET.tableAt(report.epoch));
+        KeeperTable.Members memory set = KeeperTable.read(_tableAt(report.epoch));
         if (report.configDigest != set.configDigest) {
             revert EpochOracle_WrongConfig(report.configDigest, set.configDigest);
         }
@@ -298,6 +309,14 @@ contract EpochOracle is IEpochOracle, EpochClock, EIP712, AccessManaged {
                 ++k;
             }
         }
+    }
+
+    function _tableAt(
+        uint64 epoch
+    ) private view returns (address) {
+        address table = _newest.table;
+        if (table != address(0) && epoch >= _newest.fromEpoch) return table;
+        return KEEPER_SET.tableAt(epoch);
     }
 
     /// @dev A walk over the keepers came to its end: the signer is none of them, or comes too late.

@@ -54,8 +54,7 @@ interface IEpochOracle {
         bytes32 indexed reportHash,
         bytes32 rewardsRoot,
         bytes32 subnetsRoot,
-        bytes32 bundleHash,
-        address poster
+        bytes32 bundleHash
     );
     event ReportActivated(uint64 indexed epoch, bytes32 indexed reportHash);
     event ReportVoided(uint64 indexed epoch, bytes32 indexed reportHash, bytes32 reason);
@@ -106,6 +105,10 @@ interface IEpochOracle {
         uint64 epoch,
         bytes32 reason
     ) external;
+
+    /// @notice By anyone; the keeper set does it whenever it changes: remember which set is the newest. Before the first time, each report
+    /// asks the keeper set, which costs its poster 3,000 gas more.
+    function syncKeepers() external;
 
     /// @notice EIP-712 digest that keepers sign.
     function hashReport(

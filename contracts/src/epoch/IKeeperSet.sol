@@ -21,6 +21,7 @@ interface IKeeperSet {
         address authority;
         address usdc;
         address auction;
+        address oracle;
         address slashing;
         bool devnet;
         uint64 unbondingPeriod;
@@ -99,6 +100,9 @@ interface IKeeperSet {
     function tableAt(
         uint64 epoch
     ) external view returns (address);
+
+    /// @notice The table of the newest set, which may not hold yet, and the epoch from which it does.
+    function newest() external view returns (address table, uint64 fromEpoch);
     function isKeeperAt(
         uint64 epoch,
         address keeper

@@ -4,6 +4,7 @@ pragma solidity 0.8.35;
 import { IBurnAuction } from "../market/IBurnAuction.sol";
 import { EpochClock } from "../types/EpochClock.sol";
 import { Netuid, WAD } from "../types/Types.sol";
+import { IEpochOracle } from "./IEpochOracle.sol";
 import { IKeeperSet } from "./IKeeperSet.sol";
 import { KeeperTable } from "./KeeperTable.sol";
 import { AccessManaged } from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
@@ -35,6 +36,7 @@ contract KeeperSet is IKeeperSet, EpochClock, AccessManaged {
 
     IERC20 public immutable USDC;
     IBurnAuction public immutable AUCTION;
+    IEpochOracle public immutable ORACLE;
     address public immutable SLASHING;
     bool public immutable DEVNET;
     uint64 public immutable UNBONDING_PERIOD;
@@ -54,6 +56,7 @@ contract KeeperSet is IKeeperSet, EpochClock, AccessManaged {
     ) EpochClock(config.genesis, config.epochLength) AccessManaged(config.authority) {
         USDC = IERC20(config.usdc);
         AUCTION = IBurnAuction(config.auction);
+        ORACLE = IEpochOracle(config.oracle);
         SLASHING = config.slashing;
         DEVNET = config.devnet;
         UNBONDING_PERIOD = config.unbondingPeriod;
@@ -73,6 +76,7 @@ contract KeeperSet is IKeeperSet, EpochClock, AccessManaged {
             _servesUntil[before[i]] = until;
         }
         _push(keepers, threshold, fromEpoch);
+        ORACLE.syncKeepers();
     }
 
     /// @inheritdoc IKeeperSet
@@ -165,6 +169,11 @@ contract KeeperSet is IKeeperSet, EpochClock, AccessManaged {
     ) public view returns (address) {
         if (epoch >= _newest.fromEpoch) return _newest.table;
         return address(_earlier.upperLookupRecent(epoch));
+    }
+
+    /// @inheritdoc IKeeperSet
+    function newest() external view returns (address table, uint64 fromEpoch) {
+        return (_newest.table, _newest.fromEpoch);
     }
 
     /// @inheritdoc IKeeperSet

@@ -222,8 +222,8 @@ abstract contract RewardBudgets is IRewardDistributor, EpochClock {
         Grants memory g = _grants[netuid];
         if (g.nextEpoch == 0) {
             if (!REGISTRY.exists(netuid)) revert RewardDistributor_UnknownSubnet(netuid);
-            // Nobody closes an epoch from before its time.
-            epoch = Math.max(epoch, REGISTRY.registeredEpochOf(netuid));
+            // A subnet is born when all epochs before it are closed; nobody will close them for it.
+            epoch = Math.max(epoch, CONTROLLER.settledThrough());
         }
         epoch = Math.max(epoch, g.nextEpoch);
         if (epoch == g.nextEpoch) {

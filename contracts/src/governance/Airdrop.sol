@@ -101,6 +101,14 @@ contract Airdrop is IAirdrop, VestingVotes {
         return vestedDown(entitlementOf(account), IMMEDIATE_SHARE, elapsed, DURATION) - _parts[account].released;
     }
 
+    /// @inheritdoc IVestingVotes
+    function unreleasedOf(
+        address account
+    ) public view override(IVestingVotes, VestingVotes) returns (uint256) {
+        Part storage part = _parts[account];
+        return part.amount - part.released;
+    }
+
     /// @inheritdoc IAirdrop
     function releasedOf(
         address account
@@ -125,9 +133,9 @@ contract Airdrop is IAirdrop, VestingVotes {
         if (GATE.tokenOpenedAt() == 0) revert Airdrop_NotOpen();
         amount = entitlementOf(account);
         if (amount == 0) revert Airdrop_NothingEarned(account);
-        _parts[account].amount = amount.toUint128();
         // Before the units come, so that they are moved once.
         if (delegates(account) == address(0)) _delegate(account, account);
+        _parts[account].amount = amount.toUint128();
         _promise(account, amount);
         emit Registered(account, CREDIT.snapshotOf(account), amount);
     }

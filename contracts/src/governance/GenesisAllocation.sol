@@ -14,6 +14,8 @@ contract GenesisAllocation is IGenesisAllocation, VestingVotes {
 
     Allocation[] private _allocations;
     mapping(uint256 id => uint256) private _released;
+    /// @dev Over all allocations of the account.
+    mapping(address beneficiary => uint256) private _unreleased;
 
     constructor(
         address tndm,
@@ -28,6 +30,7 @@ contract GenesisAllocation is IGenesisAllocation, VestingVotes {
             }
             immediate += _vested(a, 0);
             _allocations.push(a);
+            _unreleased[a.beneficiary] += a.amount;
             _promise(a.beneficiary, a.amount);
             emit Allocated(i, a.beneficiary, a.amount, a.duration, a.immediateShare, a.label);
         }
@@ -42,6 +45,7 @@ contract GenesisAllocation is IGenesisAllocation, VestingVotes {
         if (amount == 0) revert GenesisAllocation_NothingReleasable(id);
         _released[id] += amount;
         address beneficiary = _allocations[id].beneficiary;
+        _unreleased[beneficiary] -= amount;
         _pay(beneficiary, amount);
         emit Released(id, beneficiary, amount);
     }
@@ -53,6 +57,13 @@ contract GenesisAllocation is IGenesisAllocation, VestingVotes {
         Allocation memory a = allocationOf(id);
         (bool open, uint256 elapsed) = _sinceMarkets();
         return open ? _vested(a, elapsed) - _released[id] : 0;
+    }
+
+    /// @inheritdoc IVestingVotes
+    function unreleasedOf(
+        address account
+    ) public view override(IVestingVotes, VestingVotes) returns (uint256) {
+        return _unreleased[account];
     }
 
     /// @inheritdoc IGenesisAllocation

@@ -5,8 +5,8 @@ pragma solidity 0.8.35;
 /// @notice OpenZeppelin's TimelockController with three rules more, all of which hold while the launch gate is its administrator, that is
 /// through the mesh phase, in which a council proposes [GV-1]:
 /// - It does not administer itself and takes no calls to itself: the council cannot pass its roles on or change the delay.
-/// - It calls only contracts that the suite's AccessManager governs: the council uses `restricted` functions and nothing else. It cannot
-///   make the timelock approve, delegate or transfer anything that would outlive the council.
+/// - It calls only contracts that the suite's AccessManager governs, because a council is there to set their parameters. Tokens, vesting
+///   and governors are none of them: it cannot make the timelock approve, transfer or delegate what comes after the council.
 /// - What was scheduled then and not executed lapses in the moment in which the gate lets go, as if it had never been scheduled. Anybody
 ///   who may propose then may schedule it anew.
 ///

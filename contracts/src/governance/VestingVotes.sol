@@ -35,7 +35,6 @@ abstract contract VestingVotes is IVestingVotes, Votes {
 
     /// @inheritdoc IVestingVotes
     uint256 public delegatedVotes;
-    mapping(address account => uint256) private _unreleased;
 
     constructor(
         address tndm,
@@ -48,9 +47,7 @@ abstract contract VestingVotes is IVestingVotes, Votes {
     /// @inheritdoc IVestingVotes
     function unreleasedOf(
         address account
-    ) external view returns (uint256) {
-        return _unreleased[account];
-    }
+    ) public view virtual returns (uint256);
 
     /// @inheritdoc IERC6372
     function clock() public view override(IERC6372, Votes) returns (uint48) {
@@ -63,19 +60,19 @@ abstract contract VestingVotes is IVestingVotes, Votes {
         return ERC6372Utils.timestampClockMode(clock);
     }
 
+    /// @dev After `unreleasedOf` has grown by `amount`.
     function _promise(
         address account,
         uint256 amount
     ) internal {
-        _unreleased[account] += amount;
         _transferVotingUnits(address(0), account, amount);
     }
 
+    /// @dev After `unreleasedOf` has fallen by `amount`.
     function _pay(
         address account,
         uint256 amount
     ) internal {
-        _unreleased[account] -= amount;
         _transferVotingUnits(account, address(0), amount);
         TNDM.safeTransfer(account, amount);
     }
@@ -94,7 +91,7 @@ abstract contract VestingVotes is IVestingVotes, Votes {
     function _getVotingUnits(
         address account
     ) internal view override returns (uint256) {
-        return _unreleased[account];
+        return unreleasedOf(account);
     }
 
     /// @dev Seconds since markets opened; `open` is false before.

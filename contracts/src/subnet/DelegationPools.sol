@@ -17,22 +17,25 @@ abstract contract DelegationPools is StakedVotes {
     using Positions for Checkpoints.Trace208;
     using Positions for Position;
 
-    /// @dev What else there is to know of a pool, in one word. The first three are the queue's (UnbondingQueue), the last two say
+    /// @dev What else there is to know of a pool, in one word. The first three are the queue's (UnbondingQueue), the last is
     /// what Eligibility relies on.
     struct Ledger {
         uint96 unbonding; // assets in the queue
         uint64 lost; // WAD; what slashes took of each asset that has been in the queue since the era began
         uint32 era; // of the queue; assets of past eras are gone
-        uint56 floor; // in units of 2^32 wei: while the pool holds as much, the trio it belongs to is good
-        bool relied; // the hotkey belongs to a trio, or did
+        uint48 floor; // in units of 2^40 wei: while the pool holds as much, the trios that it belongs to are good; 0: to none
+    }
+
+    struct Pool {
+        Ledger ledger;
+        Checkpoints.Trace208 total;
+        mapping(address account => Checkpoints.Trace208) positions;
+        address[] delegators; // whoever has a position or had one
     }
 
     uint256 public immutable MINIMUM_DELEGATION;
 
-    mapping(Netuid => mapping(address hotkey => Ledger)) internal _ledgers;
-    mapping(Netuid => mapping(address hotkey => Checkpoints.Trace208)) private _pools;
-    mapping(Netuid => mapping(address hotkey => mapping(address account => Checkpoints.Trace208))) private _positions;
-    mapping(Netuid => mapping(address hotkey => address[])) private _delegators;
+    mapping(Netuid => mapping(address hotkey => Pool)) private _pools;
 
     constructor(
         Config memory config
@@ -47,8 +50,8 @@ abstract contract DelegationPools is StakedVotes {
         address hotkey,
         address account
     ) public view returns (uint256) {
-        Position memory own = _positions[netuid][hotkey][account].current();
-        return _pools[netuid][hotkey].current().toAssetsDown(own.shares);
+        Pool storage pool = _pool(netuid, hotkey);
+        return pool.total.current().toAssetsDown(pool.positions[account].current().shares);
     }
 
     /// @inheritdoc IDelegation
@@ -65,7 +68,7 @@ abstract contract DelegationPools is StakedVotes {
         address hotkey,
         uint64 epoch
     ) public view returns (uint256) {
-        return _pools[netuid][hotkey].asOf(_key(epoch)).assets;
+        return _pool(netuid, hotkey).total.asOf(_key(epoch)).assets;
     }
 
     /// @inheritdoc IDelegation
@@ -83,7 +86,7 @@ abstract contract DelegationPools is StakedVotes {
         address account,
         uint64 epoch
     ) public view returns (uint256) {
-        return _positions[netuid][hotkey][account].asOf(_key(epoch)).shares;
+        return _pool(netuid, hotkey).positions[account].asOf(_key(epoch)).shares;
     }
 
     /// @inheritdoc IDelegation
@@ -92,7 +95,7 @@ abstract contract DelegationPools is StakedVotes {
         address hotkey,
         uint64 epoch
     ) external view returns (uint256) {
-        return _pools[netuid][hotkey].asOf(_key(epoch)).shares;
+        return _pool(netuid, hotkey).total.asOf(_key(epoch)).shares;
     }
 
     /// @inheritdoc IDelegation
@@ -100,7 +103,7 @@ abstract contract DelegationPools is StakedVotes {
         Netuid netuid,
         address hotkey
     ) external view returns (uint256) {
-        return _delegators[netuid][hotkey].length;
+        return _pool(netuid, hotkey).delegators.length;
     }
 
     /// @inheritdoc IDelegation
@@ -111,7 +114,7 @@ abstract contract DelegationPools is StakedVotes {
         uint256 from,
         uint256 count
     ) external view returns (Delegation[] memory page) {
-        address[] storage all = _delegators[netuid][hotkey];
+        address[] storage all = _pool(netuid, hotkey).delegators;
         page = new Delegation[](Math.min(count, Math.saturatingSub(all.length, from)));
         for (uint256 i = 0; i < page.length; ++i) {
             address account = all[from + i];
@@ -125,12 +128,14 @@ abstract contract DelegationPools is StakedVotes {
         address hotkey,
         address account
     ) external {
-        Checkpoints.Trace208 storage trace = _positions[netuid][hotkey][account];
+        Pool storage pool = _pool(netuid, hotkey);
+        Checkpoints.Trace208 storage trace = pool.positions[account];
         Position memory own = trace.current();
         uint256 units = own.assets;
-        own.assets = _pools[netuid][hotkey].current().toAssetsDown(own.shares);
+        own.assets = pool.total.current().toAssetsDown(own.shares);
         if (own.assets != units) trace.write(_nextKey(), own);
-        _moveUnits(netuid, account, units, own.assets, _tokenOf(netuid));
+        _moveUnits(netuid, account, units, own.assets);
+        _followToken(netuid, account, _tokenOf(netuid));
     }
 
     /// @dev Gives the caller shares of the pool for `amount` of its `token`.
@@ -140,24 +145,25 @@ abstract contract DelegationPools is StakedVotes {
         IERC20 token,
         uint256 amount
     ) internal returns (uint256 shares) {
-        Checkpoints.Trace208 storage poolTrace = _pools[netuid][hotkey];
-        Checkpoints.Trace208 storage ownTrace = _positions[netuid][hotkey][msg.sender];
-        Position memory pool = poolTrace.current();
-        Position memory own = ownTrace.current();
-        uint256 worth = pool.toAssetsDown(own.shares) + amount;
+        Pool storage pool = _pool(netuid, hotkey);
+        Checkpoints.Trace208 storage trace = pool.positions[msg.sender];
+        Position memory total = pool.total.current();
+        Position memory own = trace.current();
+        uint256 worth = total.toAssetsDown(own.shares) + amount;
         if (worth < MINIMUM_DELEGATION) revert Staking_BelowMinimum(worth, MINIMUM_DELEGATION);
-        shares = pool.toSharesDown(amount);
-        pool.assets += amount;
-        pool.shares += shares;
-        if (pool.shares > Positions.MAX_SHARES) revert Staking_PoolRuined(netuid, hotkey);
-        if (ownTrace.length() == 0) _delegators[netuid][hotkey].push(msg.sender);
+        shares = total.toSharesDown(amount);
+        total.assets += amount;
+        total.shares += shares;
+        if (total.shares > Positions.MAX_SHARES) revert Staking_PoolRuined(netuid, hotkey);
+        if (trace.length() == 0) pool.delegators.push(msg.sender);
         uint256 units = own.assets;
         own.shares += shares;
-        own.assets = pool.toAssetsDown(own.shares);
+        own.assets = total.toAssetsDown(own.shares);
         uint48 key = _nextKey();
-        poolTrace.write(key, pool);
-        ownTrace.write(key, own);
-        _moveUnits(netuid, msg.sender, units, own.assets, token);
+        pool.total.write(key, total);
+        trace.write(key, own);
+        _followToken(netuid, msg.sender, token);
+        _moveUnits(netuid, msg.sender, units, own.assets);
     }
 
     /// @dev Takes shares worth `asked` from the caller (the largest uint256: all of them) and what they are worth out of the pool.
@@ -169,30 +175,30 @@ abstract contract DelegationPools is StakedVotes {
         address hotkey,
         uint256 asked
     ) internal returns (uint256 amount, uint256 shares, uint256 left) {
-        Checkpoints.Trace208 storage poolTrace = _pools[netuid][hotkey];
-        Checkpoints.Trace208 storage ownTrace = _positions[netuid][hotkey][msg.sender];
-        Position memory pool = poolTrace.current();
-        Position memory own = ownTrace.current();
-        uint256 worth = pool.toAssetsDown(own.shares);
+        Pool storage pool = _pool(netuid, hotkey);
+        Checkpoints.Trace208 storage trace = pool.positions[msg.sender];
+        Position memory total = pool.total.current();
+        Position memory own = trace.current();
+        uint256 worth = total.toAssetsDown(own.shares);
         amount = asked == type(uint256).max ? worth : asked;
         if (amount == 0) revert Staking_ZeroAmount();
         if (amount > worth) revert Staking_Insufficient(amount, worth);
         // Who takes all takes the odd shares too: no dust stays behind.
-        shares = amount == worth ? own.shares : pool.toSharesUp(amount);
-        pool.assets -= amount;
-        pool.shares -= shares;
+        shares = amount == worth ? own.shares : total.toSharesUp(amount);
+        total.assets -= amount;
+        total.shares -= shares;
         uint256 units = own.assets;
         own.shares -= shares;
-        own.assets = pool.toAssetsDown(own.shares);
+        own.assets = total.toAssetsDown(own.shares);
         if (own.shares != 0 && own.assets < MINIMUM_DELEGATION) {
             revert Staking_BelowMinimum(own.assets, MINIMUM_DELEGATION);
         }
         uint48 key = _nextKey();
-        poolTrace.write(key, pool);
-        ownTrace.write(key, own);
+        pool.total.write(key, total);
+        trace.write(key, own);
         // To leave must depend on no other contract: whom the token follows is not asked here.
-        _moveUnits(netuid, msg.sender, units, own.assets, IERC20(address(0)));
-        left = pool.assets;
+        _moveUnits(netuid, msg.sender, units, own.assets);
+        left = total.assets;
     }
 
     /// @dev Takes `share` (WAD) of the pool's assets, rounded down; the shares stay and are worth less.
@@ -201,13 +207,13 @@ abstract contract DelegationPools is StakedVotes {
         address hotkey,
         uint256 share
     ) internal returns (uint256 taken, uint256 left) {
-        Checkpoints.Trace208 storage trace = _pools[netuid][hotkey];
-        Position memory pool = trace.current();
-        taken = Math.mulDiv(pool.assets, share, WAD);
-        left = pool.assets - taken;
+        Checkpoints.Trace208 storage trace = _pool(netuid, hotkey).total;
+        Position memory total = trace.current();
+        taken = total.assets * share / WAD;
+        left = total.assets - taken;
         if (taken == 0) return (taken, left);
-        pool.assets = left;
-        trace.write(_nextKey(), pool);
+        total.assets = left;
+        trace.write(_nextKey(), total);
     }
 
     /// @dev Assets of the pool as they will count from the next epoch on.
@@ -215,6 +221,20 @@ abstract contract DelegationPools is StakedVotes {
         Netuid netuid,
         address hotkey
     ) internal view returns (uint256) {
-        return _pools[netuid][hotkey].current().assets;
+        return _pool(netuid, hotkey).total.current().assets;
+    }
+
+    function _ledgerOf(
+        Netuid netuid,
+        address hotkey
+    ) internal view returns (Ledger storage) {
+        return _pool(netuid, hotkey).ledger;
+    }
+
+    function _pool(
+        Netuid netuid,
+        address hotkey
+    ) private view returns (Pool storage) {
+        return _pools[netuid][hotkey];
     }
 }

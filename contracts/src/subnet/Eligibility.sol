@@ -25,10 +25,10 @@ abstract contract Eligibility is StakeWeights {
     /// @dev One word for each subnet.
     struct Watch {
         uint88 sample; // the sample of circulation that stands
-        uint32 sampledFor; // the first epoch that it counts in
-        uint56 limit; // circulation in units of 2^32 wei up to which the trio suffices; 0: no trio
-        uint32 from; // first epoch for which the trio answers
-        uint48 breaks; // `_breaks` when the trio was found
+        uint40 sampledFor; // the first epoch that it counts in
+        uint48 limit; // circulation in units of 2^40 wei up to which the trio suffices; 0: no trio
+        uint40 from; // first epoch for which the trio answers
+        uint40 breaks; // `_breaks` when the trio was found
     }
 
     /// @dev Owners whose validators must hold the minimum before a subnet is granted anything.
@@ -37,14 +37,14 @@ abstract contract Eligibility is StakeWeights {
     uint64 private constant HORIZON = 256;
     /// @dev Part of a member's stake that may leave unnoticed: one half.
     uint256 private constant SLACK = 2;
-    /// @dev Limits and floors are kept in units of 2^32 wei, rounded down.
-    uint256 private constant UNIT_BITS = 32;
+    /// @dev Limits and floors are kept in units of 2^40 wei, rounded down.
+    uint256 private constant UNIT_BITS = 40;
     /// @dev Samples that differ by less than this part of the one that stands are not noted.
     uint256 private constant SAMPLE_GRAIN = 64;
 
     mapping(Netuid => Watch) private _watched;
     /// @dev How often a bond that trios rely on broke. Bonds count in many subnets: all trios are forgotten then.
-    uint48 private _breaks;
+    uint40 private _breaks;
 
     /// @inheritdoc IStakeWeights
     function eligibleAt(
@@ -70,15 +70,13 @@ abstract contract Eligibility is StakeWeights {
     /// @inheritdoc IStakeWeights
     function nameTrio(
         Netuid netuid,
-        uint16[3] calldata uids
+        address[3] calldata hotkeys
     ) external {
         if (_standsUntil(netuid) > currentEpoch() + 1) return;
-        address[DISTINCT_OWNERS] memory owners;
-        address[DISTINCT_OWNERS] memory hotkeys;
-        for (uint256 i = 0; i < DISTINCT_OWNERS; ++i) {
-            (owners[i], hotkeys[i],) = REGISTRY.keysOf(netuid, uids[i]);
-        }
-        bool distinct = owners[0] != owners[1] && owners[0] != owners[2] && owners[1] != owners[2];
+        address first = _ownerOf(hotkeys[0]);
+        address second = _ownerOf(hotkeys[1]);
+        address third = _ownerOf(hotkeys[2]);
+        bool distinct = first != second && first != third && second != third;
         if (!distinct || !_remember(netuid, hotkeys)) revert Staking_NoTrio(netuid);
     }
 
@@ -89,19 +87,19 @@ abstract contract Eligibility is StakeWeights {
     ) external {
         if (msg.sender != address(REGISTRY)) revert Staking_OnlyRegistry(msg.sender);
         if (hotkey == address(0)) return _break(netuid);
-        if (_ledgers[netuid][hotkey].relied) _forget(netuid, hotkey);
-        if (_ledgers[BOND][hotkey].relied) _forget(BOND, hotkey);
+        _onLowered(netuid, hotkey, 0);
+        _onLowered(BOND, hotkey, 0);
     }
 
-    /// @dev Whoever lowers a pool calls this; changes `ledger` in memory, the caller writes it.
+    /// @dev Whoever lowers a pool calls this.
     /// @param left What the pool holds still.
     function _onLowered(
         Netuid netuid,
-        Ledger memory ledger,
+        address hotkey,
         uint256 left
     ) internal {
-        if (!ledger.relied || left >= uint256(ledger.floor) << UNIT_BITS) return;
-        ledger.relied = false;
+        Ledger storage ledger = _ledgerOf(netuid, hotkey);
+        if (left >= uint256(ledger.floor) << UNIT_BITS) return;
         ledger.floor = 0;
         _break(netuid);
     }
@@ -119,7 +117,7 @@ abstract contract Eligibility is StakeWeights {
             if (watch.sampledFor == key || circulating <= watch.sample + grain) return;
         }
         watch.sample = circulating.toUint88();
-        watch.sampledFor = uint256(key).toUint32();
+        watch.sampledFor = uint256(key).toUint40();
         if (circulating > uint256(watch.limit) << UNIT_BITS) watch.limit = 0;
         _watched[netuid] = watch;
         _circulating[netuid].push(key, circulating.toUint208());
@@ -169,15 +167,15 @@ abstract contract Eligibility is StakeWeights {
         }
         Watch memory watch = _watched[netuid];
         // The largest circulation of which the minimum, rounded up, is no more than `least`.
-        uint256 limit = MINIMUM_STAKE_SHARE == 0 ? type(uint256).max : Math.mulDiv(least, WAD, MINIMUM_STAKE_SHARE);
-        limit = Math.min(limit >> UNIT_BITS, type(uint56).max);
+        uint256 limit = MINIMUM_STAKE_SHARE == 0 ? type(uint256).max : least * WAD / MINIMUM_STAKE_SHARE;
+        limit = Math.min(limit >> UNIT_BITS, type(uint48).max);
         if (least == 0 || limit == 0 || watch.sample > limit << UNIT_BITS) return false;
         for (uint256 i = 0; i < DISTINCT_OWNERS; ++i) {
             _rely(netuid, hotkeys[i]);
             _rely(BOND, hotkeys[i]);
         }
-        watch.limit = limit.toUint56();
-        watch.from = uint256(from).toUint32();
+        watch.limit = limit.toUint48();
+        watch.from = uint256(from).toUint40();
         watch.breaks = _breaks;
         _watched[netuid] = watch;
         emit TrioFound(netuid, from, hotkeys, limit << UNIT_BITS);
@@ -202,9 +200,8 @@ abstract contract Eligibility is StakeWeights {
         Reading memory worst
     ) private view returns (uint256) {
         uint256 bonded = _floorOf(BOND, hotkey) << UNIT_BITS;
-        return (_floorOf(netuid, hotkey) << UNIT_BITS)
-            + Math.mulDiv(virtualStakeOf(netuid, hotkey), worst.virtualShare, WAD)
-            + Math.mulDiv(bonded, worst.rootWeight, WAD * _subnetsOfAt(hotkey, worst.epoch));
+        return (_floorOf(netuid, hotkey) << UNIT_BITS) + virtualStakeOf(netuid, hotkey) * worst.virtualShare / WAD
+            + bonded * worst.rootWeight / (WAD * _subnetsOfAt(hotkey, worst.epoch));
     }
 
     function _floorOf(
@@ -214,26 +211,19 @@ abstract contract Eligibility is StakeWeights {
         return _assetsOf(netuid, hotkey) / SLACK >> UNIT_BITS;
     }
 
-    /// @dev Another subnet's trio may rely on more of the bond: the larger floor stays.
     function _rely(
         Netuid netuid,
         address hotkey
     ) private {
-        Ledger storage ledger = _ledgers[netuid][hotkey];
+        Ledger storage ledger = _ledgerOf(netuid, hotkey);
         uint256 floor = _floorOf(netuid, hotkey);
-        if (floor == 0 && netuid == BOND) return;
-        ledger.relied = true;
-        if (floor > ledger.floor) ledger.floor = floor.toUint56();
-    }
-
-    function _forget(
-        Netuid netuid,
-        address hotkey
-    ) private {
-        Ledger storage ledger = _ledgers[netuid][hotkey];
-        ledger.relied = false;
-        ledger.floor = 0;
-        _break(netuid);
+        if (netuid != BOND) {
+            // Watched even without alpha, or its uid could go unnoticed.
+            ledger.floor = Math.max(floor, 1).toUint48();
+        } else if (floor > ledger.floor) {
+            // Another subnet's trio may rely on more of the bond.
+            ledger.floor = floor.toUint48();
+        }
     }
 
     function _break(

@@ -3,13 +3,14 @@ pragma solidity 0.8.35;
 
 import { PositionalMerkle } from "../epoch/PositionalMerkle.sol";
 import { Netuid } from "../types/Types.sol";
+import { IStaking } from "./IStaking.sol";
 import { Neurons } from "./Neurons.sol";
-import { IActiveRoot, ISeatWatcher } from "./RegistryNeighbours.sol";
+import { IActiveRoot } from "./RegistryNeighbours.sol";
 
 /// @title Who leaves a full subnet: the lowest of the last active report that is neither immune nor gone since
 abstract contract Evictions is Neurons {
     IActiveRoot public immutable ORACLE;
-    ISeatWatcher public immutable STAKING;
+    IStaking public immutable STAKING;
     /// @notice Seconds after its registration in which a neuron cannot be evicted.
     uint64 public immutable NEURON_IMMUNITY;
 
@@ -17,23 +18,33 @@ abstract contract Evictions is Neurons {
         Config memory config
     ) {
         ORACLE = IActiveRoot(config.oracle);
-        STAKING = ISeatWatcher(config.staking);
+        STAKING = IStaking(config.staking);
         NEURON_IMMUNITY = config.neuronImmunity;
     }
 
     /// @dev Frees the uid of the first neuron of the proven list that may be evicted. The caller gives it away in the same transaction.
     function _evict(
         Netuid netuid,
+        State storage state,
         PruneProof calldata proof
     ) internal returns (uint16 uid) {
         address hotkey;
-        (uid, hotkey) = _evictable(netuid, proof);
+        (uid, hotkey) = _evictable(netuid, state, proof);
         _leave(netuid, uid, hotkey);
+        _tellStaking(netuid, hotkey);
+    }
+
+    /// @dev The zero hotkey stands for all of a subnet.
+    function _tellStaking(
+        Netuid netuid,
+        address hotkey
+    ) internal {
         STAKING.onSeatsChanged(netuid, hotkey);
     }
 
     function _evictable(
         Netuid netuid,
+        State storage state,
         PruneProof calldata proof
     ) private view returns (uint16 uid, address hotkey) {
         (bytes32 root, uint64 epoch) = ORACLE.activeSubnetsRoot();
@@ -42,14 +53,14 @@ abstract contract Evictions is Neurons {
             revert SubnetRegistry_BadPruneProof(netuid, epoch);
         }
         uint256 start = startOf(epoch);
-        uint256 count = _states[netuid].neuronCount;
+        uint256 count = state.neuronCount;
         for (uint256 i = 0; i < proof.pruneList.length; ++i) {
             uid = proof.pruneList[i];
             if (uid >= count) continue;
-            uint256 registeredAt;
-            (hotkey, registeredAt) = _holderOf(netuid, uid);
+            Registration storage r = _holderOf(netuid, uid);
+            uint256 registeredAt = r.registeredAt;
             // Whoever came since the report's epoch began was not scored by it.
-            if (registeredAt < start && block.timestamp >= registeredAt + NEURON_IMMUNITY) return (uid, hotkey);
+            if (registeredAt < start && block.timestamp >= registeredAt + NEURON_IMMUNITY) return (uid, r.hotkey);
         }
         revert SubnetRegistry_NobodyEvictable(netuid, epoch);
     }

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.35;
 
+import { EpochCheckpoints } from "./EpochCheckpoints.sol";
 import { ISubnetRegistry } from "./ISubnetRegistry.sol";
-import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import { Checkpoints } from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
 
 /// @title Whose a hotkey is, and in how many subnets it has a uid
 /// @dev One owner in all subnets, for good: or its bond and its name would be anybody's to use. The count divides its bond.
 abstract contract Hotkeys is ISubnetRegistry {
-    using Checkpoints for Checkpoints.Trace224;
-    using SafeCast for uint256;
+    using Checkpoints for Checkpoints.Trace208;
+    using EpochCheckpoints for Checkpoints.Trace208;
 
     /// @dev One word: most hotkeys join one subnet and leave it once, and need no other slot for that. `subnets` holds from epoch `from`
     /// on, `subnetsBefore` from `fromBefore` to there; what was before is in `_older`.
@@ -22,7 +22,7 @@ abstract contract Hotkeys is ISubnetRegistry {
     }
 
     mapping(address hotkey => Hotkey) private _hotkeys;
-    mapping(address hotkey => Checkpoints.Trace224) private _older;
+    mapping(address hotkey => Checkpoints.Trace208) private _older;
 
     constructor(
         HotkeyBinding[] memory bindings
@@ -50,12 +50,11 @@ abstract contract Hotkeys is ISubnetRegistry {
     function subnetsOfAt(
         address hotkey,
         uint64 epoch
-    ) public view returns (uint256) {
+    ) external view returns (uint256) {
         Hotkey memory h = _hotkeys[hotkey];
         if (epoch >= h.from) return h.subnets;
         if (epoch >= h.fromBefore) return h.subnetsBefore;
-        // Epochs of `_older` lie below `fromBefore`, which has 32 bits: so has this one.
-        return _older[hotkey].upperLookupRecent(uint256(epoch).toUint32());
+        return _older[hotkey].lookupAt(epoch);
     }
 
     /// @dev Does nothing if the hotkey is the owner's already.
@@ -74,8 +73,9 @@ abstract contract Hotkeys is ISubnetRegistry {
     function _joined(
         address hotkey,
         uint32 from
-    ) internal {
-        _count(hotkey, from, _hotkeys[hotkey].subnets + 1);
+    ) internal returns (uint16 subnets) {
+        subnets = _hotkeys[hotkey].subnets + 1;
+        _count(hotkey, from, subnets);
     }
 
     function _left(

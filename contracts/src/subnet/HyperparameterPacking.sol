@@ -2,6 +2,7 @@
 pragma solidity 0.8.35;
 
 import { ISubnetRegistry } from "./ISubnetRegistry.sol";
+import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
 
 /// @dev Hard bounds of hyperparameters. uids are bounded for the sake of proofs that walk over them, permits by Yuma's K; a moving average
 /// of bonds above 97.5 % would hardly move any more (Subtensor's bound too).
@@ -24,19 +25,12 @@ library HyperparameterPacking {
     function check(
         ISubnetRegistry.Hyperparameters memory p
     ) internal pure {
-        if (p.kappa == 0) revert ISubnetRegistry.SubnetRegistry_BadHyperparameter("kappa", p.kappa);
-        if (p.bondsMovingAverage > BONDS_MOVING_AVERAGE_BOUND) {
-            revert ISubnetRegistry.SubnetRegistry_BadHyperparameter("bondsMovingAverage", p.bondsMovingAverage);
-        }
-        if (p.maxUids == 0 || p.maxUids > UIDS_BOUND) {
-            revert ISubnetRegistry.SubnetRegistry_BadHyperparameter("maxUids", p.maxUids);
-        }
-        if (p.maxValidators < VALIDATORS_LEAST || p.maxValidators > VALIDATORS_BOUND || p.maxValidators > p.maxUids) {
-            revert ISubnetRegistry.SubnetRegistry_BadHyperparameter("maxValidators", p.maxValidators);
-        }
-        if (p.activityCutoff == 0) {
-            revert ISubnetRegistry.SubnetRegistry_BadHyperparameter("activityCutoff", p.activityCutoff);
-        }
+        _require(p.kappa != 0, "kappa", p.kappa);
+        _require(p.bondsMovingAverage <= BONDS_MOVING_AVERAGE_BOUND, "bondsMovingAverage", p.bondsMovingAverage);
+        _require(p.maxUids != 0 && p.maxUids <= UIDS_BOUND, "maxUids", p.maxUids);
+        uint256 most = Math.min(VALIDATORS_BOUND, p.maxUids);
+        _require(p.maxValidators >= VALIDATORS_LEAST && p.maxValidators <= most, "maxValidators", p.maxValidators);
+        _require(p.activityCutoff != 0, "activityCutoff", p.activityCutoff);
     }
 
     function pack(
@@ -66,5 +60,13 @@ library HyperparameterPacking {
         uint208 word
     ) internal pure returns (uint256) {
         return (word >> UIDS_AT) & type(uint16).max;
+    }
+
+    function _require(
+        bool within,
+        bytes32 field,
+        uint256 value
+    ) private pure {
+        if (!within) revert ISubnetRegistry.SubnetRegistry_BadHyperparameter(field, value);
     }
 }

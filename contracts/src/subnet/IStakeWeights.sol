@@ -29,11 +29,11 @@ interface IStakeWeights {
         uint64 epoch
     ) external returns (bool);
 
-    /// @notice By anyone: name three present uids of distinct owners whose stake suffices with room to spare, so that
+    /// @notice By anyone: name three hotkeys of distinct owners, with uids in the subnet, whose stake suffices with room to spare, so that
     /// `checkEligible` need not look for them. Does nothing while another trio stands; never changes an answer.
     function nameTrio(
         Netuid netuid,
-        uint16[3] calldata uids
+        address[3] calldata hotkeys
     ) external;
 
     /// @notice Only the registry: the hotkey has lost its uid in the subnet, or has got one there beside others elsewhere; all have lost

@@ -242,10 +242,7 @@ interface ISubnetRegistry {
     /// @notice Subnets ever registered; the highest netuid.
     function subnetCount() external view returns (uint16);
 
-    /// @notice Subnets alive, less those whose pruning is decided.
-    function liveCount() external view returns (uint16);
-
-    /// @notice How many may be.
+    /// @notice How many may be alive at once.
     function maxSubnets() external view returns (uint16);
 
     /// @notice Netuids, ascending, registered in or before `epoch` and not pruned by it. A word per sixteen subnets is read for epochs
@@ -285,11 +282,6 @@ interface ISubnetRegistry {
     function offeredTo(
         Netuid netuid
     ) external view returns (address);
-
-    /// @notice Epoch in which the subnet was registered; 0 for genesis subnets.
-    function registeredEpochOf(
-        Netuid netuid
-    ) external view returns (uint64);
 
     /// @notice Neurons at present; uids are 0 to count − 1. None in a pruned subnet, from its end on.
     function neuronCount(

@@ -3,18 +3,19 @@ pragma solidity 0.8.35;
 
 import { Netuid } from "../types/Types.sol";
 import { Hotkeys } from "./Hotkeys.sol";
+import { UIDS_BOUND } from "./HyperparameterPacking.sol";
 import { ISubnetRegistry } from "./ISubnetRegistry.sol";
 import { LiveSubnets } from "./LiveSubnets.sol";
 import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
-/// @title Who has which uid, now and as of every epoch's start
+/// @title Who has which uid, as of every epoch's start
 /// @dev A registration is written once and kept. It names the registration that had its uid before, so that the neuron of an earlier epoch
 /// is found by going back from the present one: as many steps as the uid changed hands since, which immunity and the rising price keep few.
-/// Two words and the endpoint are all that a registration writes for it.
+/// This moment's neurons are those of the next epoch's start, as things stand.
 abstract contract Neurons is LiveSubnets, Hotkeys {
     using SafeCast for uint256;
 
-    /// @dev Ids count from 1 in each subnet; 0 is none.
+    /// @dev Two words and the endpoint. Ids count from 1 in each subnet; 0 is none.
     struct Registration {
         address owner;
         uint48 registeredAt;
@@ -29,29 +30,25 @@ abstract contract Neurons is LiveSubnets, Hotkeys {
     /// @dev One word: a hotkey's last registration in a subnet.
     struct Seat {
         uint32 id;
-        uint16 uid;
         uint32 leftFrom; // 0: it still has the uid
     }
 
     uint256 private constant MAX_ENDPOINT_BYTES = 256;
-    /// @dev uids are below UIDS_BOUND.
-    uint256 private constant UIDS = 256;
 
     mapping(Netuid => mapping(uint256 id => Registration)) private _registrations;
     /// @dev Present registration of a uid, eight to a slot; 0: the uid's first one, whose id is uid + 1.
-    mapping(Netuid => uint32[UIDS]) private _present;
+    mapping(Netuid => uint32[UIDS_BOUND]) private _present;
     mapping(Netuid => mapping(address hotkey => Seat)) private _seats;
 
     /// @inheritdoc ISubnetRegistry
     function setEndpoint(
         Netuid netuid,
         uint16 uid,
-        string calldata endpoint
-    ) external {
-        Registration storage r = _neuron(netuid, uid);
+        string memory endpoint
+    ) public {
+        Registration storage r = _neuronAt(netuid, uid, _nextEpoch());
         if (msg.sender != r.owner && msg.sender != r.hotkey) revert SubnetRegistry_NotNeuron(netuid, uid, msg.sender);
-        _checkEndpoint(endpoint);
-        r.endpoint = endpoint;
+        _setEndpoint(r, endpoint);
         emit EndpointChanged(netuid, uid, endpoint);
     }
 
@@ -60,13 +57,12 @@ abstract contract Neurons is LiveSubnets, Hotkeys {
         Netuid netuid,
         uint16[] calldata uids
     ) external {
-        _checkSubnet(netuid);
-        if (_states[netuid].prunedFrom == 0) revert SubnetRegistry_NotPruned(netuid);
-        uint256 count = _states[netuid].neuronCount;
+        State storage state = _known(netuid);
+        if (state.prunedFrom == 0) revert SubnetRegistry_NotPruned(netuid);
         for (uint256 i = 0; i < uids.length; ++i) {
             uint16 uid = uids[i];
-            if (uid >= count) revert SubnetRegistry_UnknownNeuron(netuid, uid);
-            address hotkey = _registrations[netuid][_presentId(netuid, uid)].hotkey;
+            if (uid >= state.neuronCount) revert SubnetRegistry_UnknownNeuron(netuid, uid);
+            address hotkey = _holderOf(netuid, uid).hotkey;
             if (_seats[netuid][hotkey].leftFrom == 0) _leave(netuid, uid, hotkey);
         }
     }
@@ -74,9 +70,8 @@ abstract contract Neurons is LiveSubnets, Hotkeys {
     /// @inheritdoc ISubnetRegistry
     function neuronCount(
         Netuid netuid
-    ) public view returns (uint16) {
-        _checkSubnet(netuid);
-        return _prunedAt(netuid, currentEpoch()) ? 0 : _states[netuid].neuronCount;
+    ) external view returns (uint16) {
+        return neuronCountAt(netuid, _nextEpoch());
     }
 
     /// @inheritdoc ISubnetRegistry
@@ -84,7 +79,7 @@ abstract contract Neurons is LiveSubnets, Hotkeys {
         Netuid netuid,
         uint16 uid
     ) external view returns (Neuron memory) {
-        return _asNeuron(_neuron(netuid, uid));
+        return _asNeuron(_neuronAt(netuid, uid, _nextEpoch()));
     }
 
     /// @inheritdoc ISubnetRegistry
@@ -92,28 +87,22 @@ abstract contract Neurons is LiveSubnets, Hotkeys {
         Netuid netuid,
         uint16 uid
     ) external view returns (address owner, address hotkey, uint64 registeredAt) {
-        Registration storage r = _neuron(netuid, uid);
-        return (r.owner, r.hotkey, r.registeredAt);
+        return keysAt(netuid, uid, _nextEpoch());
     }
 
     /// @inheritdoc ISubnetRegistry
     function neuronsOf(
         Netuid netuid
-    ) external view returns (Neuron[] memory neurons) {
-        neurons = new Neuron[](neuronCount(netuid));
-        for (uint256 uid = 0; uid < neurons.length; ++uid) {
-            neurons[uid] = _asNeuron(_registrations[netuid][_presentId(netuid, uid)]);
-        }
+    ) external view returns (Neuron[] memory) {
+        return neuronsAt(netuid, _nextEpoch());
     }
 
     /// @inheritdoc ISubnetRegistry
     function uidOf(
         Netuid netuid,
         address hotkey
-    ) public view returns (uint256) {
-        Seat memory seat = _seats[netuid][hotkey];
-        if (seat.id == 0 || seat.leftFrom != 0 || _prunedAt(netuid, currentEpoch())) return 0;
-        return uint256(seat.uid) + 1;
+    ) external view returns (uint256) {
+        return uidAt(netuid, hotkey, _nextEpoch());
     }
 
     /// @inheritdoc ISubnetRegistry
@@ -121,9 +110,9 @@ abstract contract Neurons is LiveSubnets, Hotkeys {
         Netuid netuid,
         uint64 epoch
     ) public view returns (uint16 count) {
-        _checkSubnet(netuid);
-        if (_prunedAt(netuid, epoch)) return 0;
-        count = _states[netuid].neuronCount;
+        State storage state = _known(netuid);
+        if (_prunedBy(state, epoch)) return 0;
+        count = state.neuronCount;
         // uids are given in the order of time: the last ones are the youngest.
         while (count > 0 && _idAt(netuid, count - 1, epoch) == 0) --count;
     }
@@ -133,12 +122,8 @@ abstract contract Neurons is LiveSubnets, Hotkeys {
         Netuid netuid,
         uint16 uid,
         uint64 epoch
-    ) external view returns (address owner, address hotkey, uint64 registeredAt) {
-        _checkSubnet(netuid);
-        bool given = uid < _states[netuid].neuronCount && !_prunedAt(netuid, epoch);
-        uint256 id = given ? _idAt(netuid, uid, epoch) : 0;
-        if (id == 0) revert SubnetRegistry_UnknownNeuron(netuid, uid);
-        Registration storage r = _registrations[netuid][id];
+    ) public view returns (address owner, address hotkey, uint64 registeredAt) {
+        Registration storage r = _neuronAt(netuid, uid, epoch);
         return (r.owner, r.hotkey, r.registeredAt);
     }
 
@@ -146,9 +131,9 @@ abstract contract Neurons is LiveSubnets, Hotkeys {
     function neuronsAt(
         Netuid netuid,
         uint64 epoch
-    ) external view returns (Neuron[] memory neurons) {
+    ) public view returns (Neuron[] memory neurons) {
         neurons = new Neuron[](neuronCountAt(netuid, epoch));
-        for (uint256 uid = 0; uid < neurons.length; ++uid) {
+        for (uint16 uid = 0; uid < neurons.length; ++uid) {
             neurons[uid] = _asNeuron(_registrations[netuid][_idAt(netuid, uid, epoch)]);
         }
     }
@@ -158,8 +143,8 @@ abstract contract Neurons is LiveSubnets, Hotkeys {
         Netuid netuid,
         address hotkey,
         uint64 epoch
-    ) external view returns (uint256) {
-        if (_prunedAt(netuid, epoch)) return 0;
+    ) public view returns (uint256) {
+        if (_prunedBy(_known(netuid), epoch)) return 0;
         uint256 start = startOf(epoch);
         Seat memory seat = _seats[netuid][hotkey];
         (uint256 id, uint256 leftFrom) = (seat.id, seat.leftFrom);
@@ -171,37 +156,46 @@ abstract contract Neurons is LiveSubnets, Hotkeys {
         return 0;
     }
 
-    /// @dev Gives `uid` to (owner, hotkey): the next free one, or one whose neuron has left.
+    /// @dev A subnet that the hotkey may join. Asked before anybody is evicted: none must take its own place and be immune again.
+    function _joinable(
+        Netuid netuid,
+        address hotkey
+    ) internal view returns (State storage state) {
+        state = _alive(netuid);
+        Seat memory seat = _seats[netuid][hotkey];
+        if (seat.id != 0 && seat.leftFrom == 0) revert SubnetRegistry_HotkeyRegistered(netuid, hotkey);
+    }
+
+    /// @dev Gives `uid` to (owner, hotkey), which has none: the next free one, or one whose neuron has left.
+    /// @return subnets In how many the hotkey is now.
     function _seat(
         Netuid netuid,
+        State storage state,
         uint16 uid,
         address owner,
         address hotkey,
-        string calldata endpoint
-    ) internal {
-        _checkEndpoint(endpoint);
-        if (uidOf(netuid, hotkey) != 0) revert SubnetRegistry_HotkeyRegistered(netuid, hotkey);
+        string memory endpoint
+    ) internal returns (uint256 subnets) {
+        Seat memory last = _seats[netuid][hotkey];
         _bind(hotkey, owner);
-        State storage state = _states[netuid];
         uint32 id = ++state.registrations;
-        uint256 before = 0;
+        uint32 before = 0;
         if (uid == state.neuronCount) state.neuronCount = uid + 1;
         else before = _presentId(netuid, uid);
         // The first neuron of a uid needs no entry if no uid changed hands before it came.
         if (id != uint256(uid) + 1) _present[netuid][uid] = id;
-        Seat memory last = _seats[netuid][hotkey];
-        _seats[netuid][hotkey] = Seat({ id: id, uid: uid, leftFrom: 0 });
-        _registrations[netuid][id] = Registration({
-            owner: owner,
-            registeredAt: block.timestamp.toUint48(),
-            before: before.toUint32(),
-            uid: uid,
-            hotkey: hotkey,
-            hotkeyBefore: last.id,
-            hotkeyLeft: last.leftFrom,
-            endpoint: endpoint
-        });
-        _joined(hotkey, _countsFrom());
+        _seats[netuid][hotkey] = Seat({ id: id, leftFrom: 0 });
+        Registration storage r = _registrations[netuid][id];
+        r.owner = owner;
+        r.registeredAt = block.timestamp.toUint48();
+        r.before = before;
+        r.uid = uid;
+        r.hotkey = hotkey;
+        r.hotkeyBefore = last.id;
+        r.hotkeyLeft = last.leftFrom;
+        _setEndpoint(r, endpoint);
+        // What is registered before genesis is there when epoch 0 begins.
+        return _joined(hotkey, block.timestamp < GENESIS ? 0 : _nextEpoch());
     }
 
     /// @dev The hotkey has the uid until the running epoch's end.
@@ -216,45 +210,43 @@ abstract contract Neurons is LiveSubnets, Hotkeys {
         emit NeuronLeft(netuid, uid, hotkey, from);
     }
 
-    /// @dev Who has a uid below `neuronCount` now.
+    /// @dev The present registration of a uid below `neuronCount`.
     function _holderOf(
         Netuid netuid,
         uint16 uid
-    ) internal view returns (address hotkey, uint256 registeredAt) {
-        Registration storage r = _registrations[netuid][_presentId(netuid, uid)];
-        return (r.hotkey, r.registeredAt);
-    }
-
-    function _neuron(
-        Netuid netuid,
-        uint16 uid
-    ) private view returns (Registration storage) {
-        if (uid >= neuronCount(netuid)) revert SubnetRegistry_UnknownNeuron(netuid, uid);
+    ) internal view returns (Registration storage) {
         return _registrations[netuid][_presentId(netuid, uid)];
     }
 
-    function _presentId(
+    function _neuronAt(
         Netuid netuid,
-        uint256 uid
-    ) private view returns (uint256 id) {
-        id = _present[netuid][uid];
-        if (id == 0) id = uid + 1;
+        uint16 uid,
+        uint64 epoch
+    ) private view returns (Registration storage) {
+        State storage state = _known(netuid);
+        uint32 id = 0;
+        if (uid < state.neuronCount && !_prunedBy(state, epoch)) id = _idAt(netuid, uid, epoch);
+        if (id == 0) revert SubnetRegistry_UnknownNeuron(netuid, uid);
+        return _registrations[netuid][id];
     }
 
     /// @dev The registration that had the uid as of the epoch's start; 0 if none did.
     function _idAt(
         Netuid netuid,
-        uint256 uid,
+        uint16 uid,
         uint64 epoch
-    ) private view returns (uint256 id) {
+    ) private view returns (uint32 id) {
         uint256 start = startOf(epoch);
         id = _presentId(netuid, uid);
         while (id != 0 && _registrations[netuid][id].registeredAt >= start) id = _registrations[netuid][id].before;
     }
 
-    /// @dev From which epoch on a registration of this moment counts: what is registered before genesis is there when epoch 0 begins.
-    function _countsFrom() private view returns (uint32) {
-        return block.timestamp < GENESIS ? 0 : _nextEpoch();
+    function _presentId(
+        Netuid netuid,
+        uint16 uid
+    ) private view returns (uint32 id) {
+        id = _present[netuid][uid];
+        if (id == 0) id = uint32(uid) + 1;
     }
 
     function _asNeuron(
@@ -263,10 +255,12 @@ abstract contract Neurons is LiveSubnets, Hotkeys {
         return Neuron({ owner: r.owner, hotkey: r.hotkey, registeredAt: r.registeredAt, endpoint: r.endpoint });
     }
 
-    function _checkEndpoint(
-        string calldata endpoint
-    ) private pure {
+    function _setEndpoint(
+        Registration storage r,
+        string memory endpoint
+    ) private {
         uint256 length = bytes(endpoint).length;
         if (length > MAX_ENDPOINT_BYTES) revert SubnetRegistry_EndpointTooLong(length);
+        r.endpoint = endpoint;
     }
 }

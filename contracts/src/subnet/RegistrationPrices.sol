@@ -22,12 +22,12 @@ abstract contract RegistrationPrices {
     uint256 private constant NEURON_GROWTH_NUMERATOR = 126;
     uint256 private constant NEURON_GROWTH_DENOMINATOR = 100;
 
-    uint256 public immutable FIRST_LOCK;
-    uint256 public immutable FLOOR_LOCK;
-    uint256 public immutable LOCK_HALF_LIFE;
-    uint256 public immutable NEURON_FEE_USDC;
-    uint256 public immutable NEURON_PRICE_TNDM;
-    uint256 public immutable NEURON_HALF_LIFE;
+    uint256 private immutable _FIRST_LOCK;
+    uint256 private immutable _FLOOR_LOCK;
+    uint256 private immutable _LOCK_HALF_LIFE;
+    uint256 private immutable _NEURON_FEE_USDC;
+    uint256 private immutable _NEURON_PRICE_TNDM;
+    uint256 private immutable _NEURON_HALF_LIFE;
 
     Decaying private _lock;
     mapping(Netuid => Decaying) private _usdcPrice;
@@ -41,12 +41,12 @@ abstract contract RegistrationPrices {
                 || config.firstLock < config.floorLock || config.firstLock > type(uint128).max
                 || config.neuronFeeUsdc > type(uint128).max || config.neuronPriceTndm > type(uint128).max
         ) revert ISubnetRegistry.SubnetRegistry_BadConfig();
-        FIRST_LOCK = config.firstLock;
-        FLOOR_LOCK = config.floorLock;
-        LOCK_HALF_LIFE = config.lockHalfLife;
-        NEURON_FEE_USDC = config.neuronFeeUsdc;
-        NEURON_PRICE_TNDM = config.neuronPriceTndm;
-        NEURON_HALF_LIFE = config.neuronHalfLife;
+        _FIRST_LOCK = config.firstLock;
+        _FLOOR_LOCK = config.floorLock;
+        _LOCK_HALF_LIFE = config.lockHalfLife;
+        _NEURON_FEE_USDC = config.neuronFeeUsdc;
+        _NEURON_PRICE_TNDM = config.neuronPriceTndm;
+        _NEURON_HALF_LIFE = config.neuronHalfLife;
     }
 
     /// @dev The first lock decays from the opening of markets on; `marketsOpenedAt` is zero before.
@@ -54,9 +54,9 @@ abstract contract RegistrationPrices {
         uint256 marketsOpenedAt
     ) internal view returns (uint256) {
         Decaying memory last = _lock;
-        if (last.since != 0) return Math.max(FLOOR_LOCK, _decayedUp(last, LOCK_HALF_LIFE));
-        if (marketsOpenedAt == 0) return FIRST_LOCK;
-        return Math.max(FLOOR_LOCK, decayedUp(FIRST_LOCK, block.timestamp - marketsOpenedAt, LOCK_HALF_LIFE));
+        if (last.since != 0) return Math.max(_FLOOR_LOCK, _decayedUp(last, _LOCK_HALF_LIFE));
+        if (marketsOpenedAt == 0) return _FIRST_LOCK;
+        return Math.max(_FLOOR_LOCK, decayedUp(_FIRST_LOCK, block.timestamp - marketsOpenedAt, _LOCK_HALF_LIFE));
     }
 
     /// @dev A subnet was registered for `paid`.
@@ -72,7 +72,7 @@ abstract contract RegistrationPrices {
         bool markets
     ) internal view returns (uint256) {
         Decaying memory last = (markets ? _tndmPrice : _usdcPrice)[netuid];
-        return Math.max(markets ? NEURON_PRICE_TNDM : NEURON_FEE_USDC, _decayedUp(last, NEURON_HALF_LIFE));
+        return Math.max(markets ? _NEURON_PRICE_TNDM : _NEURON_FEE_USDC, _decayedUp(last, _NEURON_HALF_LIFE));
     }
 
     /// @dev A neuron was registered for `paid`.
@@ -81,7 +81,7 @@ abstract contract RegistrationPrices {
         bool markets,
         uint256 paid
     ) internal {
-        uint256 next = Math.mulDiv(paid, NEURON_GROWTH_NUMERATOR, NEURON_GROWTH_DENOMINATOR, Math.Rounding.Ceil);
+        uint256 next = Math.ceilDiv(paid * NEURON_GROWTH_NUMERATOR, NEURON_GROWTH_DENOMINATOR);
         (markets ? _tndmPrice : _usdcPrice)[netuid] =
             Decaying({ price: next.toUint128(), since: block.timestamp.toUint64() });
     }

@@ -113,7 +113,7 @@ abstract contract StakeWeights is DelegationPools {
     ) public view returns (uint256) {
         if (_sinceMarkets(epoch) == 0) return 1;
         uint256 circulating = _circulating[netuid].upperLookupRecent(_key(epoch));
-        return Math.max(1, Math.mulDiv(circulating, MINIMUM_STAKE_SHARE, WAD, Math.Rounding.Ceil));
+        return Math.max(1, (circulating * MINIMUM_STAKE_SHARE + WAD - 1) / WAD);
     }
 
     function _weight(
@@ -132,9 +132,9 @@ abstract contract StakeWeights is DelegationPools {
         Reading memory r
     ) private view returns (uint256 alpha, uint256 bonded, uint256 virtualStake) {
         alpha = totalStakeAt(netuid, hotkey, r.epoch);
-        if (r.virtualShare != 0) virtualStake = Math.mulDiv(_virtual[netuid][hotkey], r.virtualShare, WAD);
+        if (r.virtualShare != 0) virtualStake = _virtual[netuid][hotkey] * r.virtualShare / WAD;
         bonded = totalBondAt(hotkey, r.epoch);
-        if (bonded != 0) bonded = Math.mulDiv(bonded, r.rootWeight, WAD * _subnetsOfAt(hotkey, r.epoch));
+        if (bonded != 0) bonded = bonded * r.rootWeight / (WAD * _subnetsOfAt(hotkey, r.epoch));
     }
 
     /// @dev Among how many subnets a bond is divided; one at least.
@@ -157,14 +157,14 @@ abstract contract StakeWeights is DelegationPools {
         uint256 elapsed
     ) internal view returns (uint256) {
         uint256 fall = ROOT_WEIGHT_START - ROOT_WEIGHT_FLOOR;
-        return ROOT_WEIGHT_START - Math.mulDiv(fall, Math.min(elapsed, ROOT_WEIGHT_GLIDE), ROOT_WEIGHT_GLIDE);
+        return ROOT_WEIGHT_START - fall * Math.min(elapsed, ROOT_WEIGHT_GLIDE) / ROOT_WEIGHT_GLIDE;
     }
 
     /// @param elapsed Seconds since markets opened.
     function _virtualShare(
         uint256 elapsed
     ) internal view returns (uint256) {
-        return Math.mulDiv(WAD, VIRTUAL_FADE - Math.min(elapsed, VIRTUAL_FADE), VIRTUAL_FADE);
+        return WAD * (VIRTUAL_FADE - Math.min(elapsed, VIRTUAL_FADE)) / VIRTUAL_FADE;
     }
 
     /// @dev Seconds between the opening of markets and the epoch's start; zero before. The opening time is set once, so that

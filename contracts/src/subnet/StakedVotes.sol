@@ -13,6 +13,7 @@ import { Time } from "@openzeppelin/contracts/utils/types/Time.sol";
 /// @title Votes of what is staked, as documented on IStakedVotes
 abstract contract StakedVotes is StakingBase {
     using Checkpoints for Checkpoints.Trace208;
+    using SafeCast for int256;
     using SafeCast for uint256;
 
     /// @dev One word. `units` is the sum over the account's positions under the netuid; `chosen` says that the delegate was chosen
@@ -72,20 +73,26 @@ abstract contract StakedVotes is StakingBase {
     }
 
     /// @dev A position of the account changes its units from `previous` to `units`.
-    /// @param token If not zero, it is asked whom the account has delegated to, unless the account has chosen here.
     function _moveUnits(
         Netuid netuid,
         address account,
         uint256 previous,
-        uint256 units,
+        uint256 units
+    ) internal {
+        if (units == previous) return;
+        Voter storage voter = _voters[netuid][account];
+        voter.units = (voter.units + units - previous).toUint88();
+        _addVotes(netuid, voter.delegate, units.toInt256() - previous.toInt256());
+    }
+
+    /// @dev Gives the account's votes to whom it has delegated in the token, unless it has chosen here.
+    function _followToken(
+        Netuid netuid,
+        address account,
         IERC20 token
     ) internal {
         Voter storage voter = _voters[netuid][account];
-        if (units != previous) {
-            voter.units = (voter.units + units - previous).toUint88();
-            _pushVotes(netuid, voter.delegate, previous, units);
-        }
-        if (address(token) == address(0) || voter.chosen) return;
+        if (voter.chosen) return;
         address to = IVotes(address(token)).delegates(account);
         if (to != voter.delegate) _setDelegate(netuid, account, voter, to);
     }
@@ -100,21 +107,20 @@ abstract contract StakedVotes is StakingBase {
         voter.delegate = to;
         emit StakedVotesDelegated(netuid, account, from, to);
         if (from == to) return;
-        _pushVotes(netuid, from, voter.units, 0);
-        _pushVotes(netuid, to, 0, voter.units);
+        int256 units = uint256(voter.units).toInt256();
+        _addVotes(netuid, from, -units);
+        _addVotes(netuid, to, units);
     }
 
-    /// @dev Replaces `removed` of the delegate's votes by `added`.
-    function _pushVotes(
+    function _addVotes(
         Netuid netuid,
         address to,
-        uint256 removed,
-        uint256 added
+        int256 change
     ) private {
-        if (to == address(0) || removed == added) return;
+        if (to == address(0) || change == 0) return;
         Checkpoints.Trace208 storage trace = _votes[netuid][to];
         uint256 previous = trace.latest();
-        uint256 votes = previous + added - removed;
+        uint256 votes = (previous.toInt256() + change).toUint256();
         trace.push(Time.timestamp(), votes.toUint208());
         emit StakedVotesChanged(netuid, to, previous, votes);
     }

@@ -57,7 +57,7 @@ contract Staking is UnbondingQueue, Eligibility, Takes, ReentrancyGuardTransient
         Netuid netuid,
         address hotkey,
         uint256 alphaAmount
-    ) external nonReentrant returns (uint256 unbondingId) {
+    ) external returns (uint256 unbondingId) {
         uint256 shares;
         uint64 releaseAt;
         (alphaAmount, shares, unbondingId, releaseAt) = _take(netuid, hotkey, alphaAmount);
@@ -78,7 +78,7 @@ contract Staking is UnbondingQueue, Eligibility, Takes, ReentrancyGuardTransient
     function unbond(
         address hotkey,
         uint256 tndmAmount
-    ) external nonReentrant returns (uint256 unbondingId) {
+    ) external returns (uint256 unbondingId) {
         uint256 shares;
         uint64 releaseAt;
         (tndmAmount, shares, unbondingId, releaseAt) = _take(BOND, hotkey, tndmAmount);
@@ -147,10 +147,9 @@ contract Staking is UnbondingQueue, Eligibility, Takes, ReentrancyGuardTransient
     ) private returns (uint256 amount, uint256 shares, uint256 unbondingId, uint64 releaseAt) {
         uint256 left;
         (amount, shares, left) = _takeOut(netuid, hotkey, asked);
-        Ledger memory ledger = _ledgers[netuid][hotkey];
+        Ledger storage ledger = _ledgerOf(netuid, hotkey);
         (unbondingId, releaseAt) = _join(netuid, hotkey, ledger, amount);
-        _onLowered(netuid, ledger, left);
-        _ledgers[netuid][hotkey] = ledger;
+        _onLowered(netuid, hotkey, left);
     }
 
     /// @dev Slashes one pool and its queue.
@@ -161,10 +160,9 @@ contract Staking is UnbondingQueue, Eligibility, Takes, ReentrancyGuardTransient
         address prover
     ) private returns (uint256 taken) {
         (uint256 staked, uint256 left) = _cutPool(netuid, hotkey, share);
-        Ledger memory ledger = _ledgers[netuid][hotkey];
+        Ledger storage ledger = _ledgerOf(netuid, hotkey);
         uint256 unbonding = _cutQueue(ledger, share);
-        _onLowered(netuid, ledger, left);
-        _ledgers[netuid][hotkey] = ledger;
+        _onLowered(netuid, hotkey, left);
         taken = staked + unbonding;
         if (taken == 0) return 0;
         uint256 reward = taken / 2;

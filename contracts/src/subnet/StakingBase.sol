@@ -14,8 +14,9 @@ import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 abstract contract StakingBase is IStaking, EpochClock {
     using SafeCast for uint256;
 
-    /// @dev TNDM bonds are kept as if they were the alpha of subnet 0, which does not exist.
-    Netuid internal constant BOND = Netuid.wrap(0);
+    /// @dev TNDM bonds are kept as if they were the alpha of subnet 0, which does not exist. Not a constant: the optimizer would copy
+    /// every function that is called with it.
+    Netuid internal immutable BOND = Netuid.wrap(0);
 
     IERC20 public immutable TNDM;
     IAlphaPools public immutable POOLS;
@@ -38,6 +39,12 @@ abstract contract StakingBase is IStaking, EpochClock {
         if (netuid == BOND) return TNDM;
         token = IERC20(POOLS.alphaOf(netuid));
         if (address(token) == address(0)) revert Staking_NoPool(netuid);
+    }
+
+    function _ownerOf(
+        address hotkey
+    ) internal view returns (address) {
+        return REGISTRY.ownerOfHotkey(hotkey);
     }
 
     /// @dev Everything done now counts from the next epoch on [SN-2].

@@ -2,6 +2,7 @@
 pragma solidity 0.8.35;
 
 import { Netuid } from "../types/Types.sol";
+import { EpochCheckpoints } from "./EpochCheckpoints.sol";
 import { HyperparameterPacking } from "./HyperparameterPacking.sol";
 import { ISubnetRegistry } from "./ISubnetRegistry.sol";
 import { LiveSubnets } from "./LiveSubnets.sol";
@@ -10,8 +11,8 @@ import { Checkpoints } from "@openzeppelin/contracts/utils/structs/Checkpoints.s
 
 /// @title Who owns a subnet, and the hyperparameters that its owner sets
 abstract contract SubnetOwners is LiveSubnets {
-    using Checkpoints for Checkpoints.Trace160;
     using Checkpoints for Checkpoints.Trace208;
+    using EpochCheckpoints for Checkpoints.Trace208;
     using HyperparameterPacking for Hyperparameters;
     using SafeCast for uint256;
 
@@ -20,7 +21,7 @@ abstract contract SubnetOwners is LiveSubnets {
     uint208 private immutable _DEFAULTS;
 
     mapping(Netuid => address) private _offered;
-    mapping(Netuid => Checkpoints.Trace160) private _owners;
+    mapping(Netuid => Checkpoints.Trace208) private _owners;
     mapping(Netuid => Checkpoints.Trace208) private _hyperparameters;
 
     constructor(
@@ -36,10 +37,10 @@ abstract contract SubnetOwners is LiveSubnets {
         Netuid netuid,
         Hyperparameters calldata params
     ) external {
-        _checkSubnetOwner(netuid);
+        State storage state = _owned(netuid);
         Hyperparameters memory checked = params;
         checked.check();
-        uint256 changedAt = _states[netuid].changedAt;
+        uint256 changedAt = state.changedAt;
         // What does not count yet may be corrected at any time.
         bool pending = epochAt(changedAt) == currentEpoch();
         uint256 opensAt = changedAt + HYPERPARAMETER_PERIOD;
@@ -47,7 +48,7 @@ abstract contract SubnetOwners is LiveSubnets {
             revert SubnetRegistry_ChangedTooOften(netuid, opensAt);
         }
         uint32 fromEpoch = _nextEpoch();
-        _states[netuid].changedAt = block.timestamp.toUint48();
+        state.changedAt = block.timestamp.toUint48();
         _hyperparameters[netuid].push(fromEpoch, checked.pack());
         emit HyperparametersScheduled(netuid, fromEpoch, checked);
     }
@@ -57,7 +58,7 @@ abstract contract SubnetOwners is LiveSubnets {
         Netuid netuid,
         address to
     ) external {
-        _checkSubnetOwner(netuid);
+        _owned(netuid);
         _offered[netuid] = to;
         emit SubnetOffered(netuid, msg.sender, to);
     }
@@ -66,11 +67,11 @@ abstract contract SubnetOwners is LiveSubnets {
     function acceptSubnet(
         Netuid netuid
     ) external {
-        _checkLive(netuid);
+        State storage state = _alive(netuid);
         if (_offered[netuid] != msg.sender) revert SubnetRegistry_NotOffered(netuid, msg.sender);
-        address from = _states[netuid].owner;
+        address from = state.owner;
         delete _offered[netuid];
-        _setOwner(netuid, msg.sender, _nextEpoch());
+        _setOwner(netuid, state, msg.sender, _nextEpoch());
         emit SubnetOwnerChanged(netuid, from, msg.sender);
     }
 
@@ -78,8 +79,7 @@ abstract contract SubnetOwners is LiveSubnets {
     function ownerOfSubnet(
         Netuid netuid
     ) external view returns (address) {
-        _checkSubnet(netuid);
-        return _states[netuid].owner;
+        return _known(netuid).owner;
     }
 
     /// @inheritdoc ISubnetRegistry
@@ -87,8 +87,8 @@ abstract contract SubnetOwners is LiveSubnets {
         Netuid netuid,
         uint64 epoch
     ) external view returns (address) {
-        _checkSubnet(netuid);
-        return _prunedAt(netuid, epoch) ? address(0) : address(_owners[netuid].upperLookupRecent(epoch));
+        if (_prunedBy(_known(netuid), epoch)) return address(0);
+        return address(uint160(_owners[netuid].lookupAt(epoch)));
     }
 
     /// @inheritdoc ISubnetRegistry
@@ -103,16 +103,17 @@ abstract contract SubnetOwners is LiveSubnets {
         Netuid netuid,
         uint64 epoch
     ) external view returns (Hyperparameters memory) {
-        _checkSubnet(netuid);
+        _known(netuid);
         return HyperparameterPacking.unpack(_hyperparametersAt(netuid, epoch));
     }
 
     function _setOwner(
         Netuid netuid,
+        State storage state,
         address owner,
         uint32 fromEpoch
     ) internal {
-        _states[netuid].owner = owner;
+        state.owner = owner;
         _owners[netuid].push(fromEpoch, uint160(owner));
     }
 
@@ -121,14 +122,14 @@ abstract contract SubnetOwners is LiveSubnets {
         Netuid netuid,
         uint64 epoch
     ) internal view returns (uint208 word) {
-        word = _hyperparameters[netuid].upperLookupRecent(uint256(epoch).toUint48());
+        word = _hyperparameters[netuid].lookupAt(epoch);
         if (word == 0) word = _DEFAULTS;
     }
 
-    function _checkSubnetOwner(
+    function _owned(
         Netuid netuid
-    ) private view {
-        _checkLive(netuid);
-        if (msg.sender != _states[netuid].owner) revert SubnetRegistry_NotSubnetOwner(netuid, msg.sender);
+    ) private view returns (State storage state) {
+        state = _alive(netuid);
+        if (msg.sender != state.owner) revert SubnetRegistry_NotSubnetOwner(netuid, msg.sender);
     }
 }

@@ -3,14 +3,13 @@ pragma solidity 0.8.35;
 
 import { IEmissionController } from "../emission/IEmissionController.sol";
 import { ILaunchGate } from "../governance/ILaunchGate.sol";
-import { Netuid, Phase } from "../types/Types.sol";
+import { Netuid } from "../types/Types.sol";
 import { Evictions } from "./Evictions.sol";
 import { Hotkeys } from "./Hotkeys.sol";
 import { HyperparameterPacking } from "./HyperparameterPacking.sol";
 import { ISubnetRegistry } from "./ISubnetRegistry.sol";
 import { LiveSubnets } from "./LiveSubnets.sol";
 import { RegistrationPrices } from "./RegistrationPrices.sol";
-import { IStoppable } from "./RegistryNeighbours.sol";
 import { SubnetOwners } from "./SubnetOwners.sol";
 import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import { ERC20Burnable } from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Burnable.sol";
@@ -55,12 +54,13 @@ contract SubnetRegistry is Evictions, SubnetOwners, RegistrationPrices, Reentran
         string calldata name,
         uint256 maxLock
     ) external nonReentrant returns (Netuid netuid) {
-        if (GATE.phase() != Phase.Markets) revert SubnetRegistry_MarketsClosed();
+        uint256 openedAt = _marketsOpenedAt();
+        if (openedAt == 0) revert SubnetRegistry_MarketsClosed();
         uint64 epoch = currentEpoch();
         uint64 settledThrough = CONTROLLER.settledThrough();
         // The pool starts at the median of settled prices, and settling asks who was alive: it must not matter who settles when.
         if (settledThrough < epoch) revert SubnetRegistry_NotSettled(epoch, settledThrough);
-        uint256 lock = lockPrice();
+        uint256 lock = _lockPrice(openedAt);
         if (lock > maxLock) revert SubnetRegistry_PriceAboveLimit(lock, maxLock);
         uint256 burned = lock / 2;
         uint256 seed = lock - burned;
@@ -69,15 +69,13 @@ contract SubnetRegistry is Evictions, SubnetOwners, RegistrationPrices, Reentran
         _raiseLockPrice(lock);
         netuid = _create(msg.sender, name, lock, epoch, false);
         if (!victim.isZero()) {
-            IStoppable(address(POOLS)).stop(victim, epoch + 1);
-            STAKING.onSeatsChanged(victim, address(0));
+            POOLS.stop(victim, epoch + 1);
+            _tellStaking(victim, address(0));
             emit SubnetPruned(victim, epoch + 1, netuid);
         }
 
-        TNDM.safeTransferFrom(msg.sender, address(this), lock);
-        ERC20Burnable(address(TNDM)).burn(burned);
+        _burnPart(burned, seed);
         CONTROLLER.creditBurn(netuid, burned);
-        TNDM.forceApprove(address(POOLS), seed);
         POOLS.create(netuid, seed, POOLS.medianEma());
         emit SubnetRegistered(netuid, msg.sender, name, lock, burned, seed);
     }
@@ -89,10 +87,10 @@ contract SubnetRegistry is Evictions, SubnetOwners, RegistrationPrices, Reentran
         string calldata endpoint,
         uint256 maxPrice
     ) external nonReentrant returns (uint16 uid) {
-        bool free;
-        (free, uid) = _freeUid(netuid);
-        if (!free) revert SubnetRegistry_SubnetFull(netuid, uid);
-        _register(netuid, uid, hotkey, endpoint, maxPrice);
+        State storage state = _joinable(netuid, hotkey);
+        uid = state.neuronCount;
+        if (!_hasRoom(netuid, uid)) revert SubnetRegistry_SubnetFull(netuid, uid);
+        _register(netuid, state, uid, hotkey, endpoint, maxPrice);
     }
 
     /// @inheritdoc ISubnetRegistry
@@ -103,38 +101,37 @@ contract SubnetRegistry is Evictions, SubnetOwners, RegistrationPrices, Reentran
         uint256 maxPrice,
         PruneProof calldata proof
     ) external nonReentrant returns (uint16 uid) {
-        bool free;
-        (free, uid) = _freeUid(netuid);
-        if (!free) uid = _evict(netuid, proof);
-        _register(netuid, uid, hotkey, endpoint, maxPrice);
+        State storage state = _joinable(netuid, hotkey);
+        uid = state.neuronCount;
+        if (!_hasRoom(netuid, uid)) uid = _evict(netuid, state, proof);
+        _register(netuid, state, uid, hotkey, endpoint, maxPrice);
     }
 
     /// @inheritdoc ISubnetRegistry
-    function lockPrice() public view returns (uint256) {
-        return _lockPrice(GATE.marketsOpenedAt());
+    function lockPrice() external view returns (uint256) {
+        return _lockPrice(_marketsOpenedAt());
     }
 
     /// @inheritdoc ISubnetRegistry
     function neuronPrice(
         Netuid netuid
     ) external view returns (uint256) {
-        _checkSubnet(netuid);
-        return _neuronPrice(netuid, GATE.phase() == Phase.Markets);
+        _known(netuid);
+        return _neuronPrice(netuid, _marketsOpenedAt() != 0);
     }
 
     /// @inheritdoc ISubnetRegistry
     function subnetOf(
         Netuid netuid
     ) external view returns (Subnet memory) {
-        _checkSubnet(netuid);
-        State storage state = _states[netuid];
+        State storage state = _known(netuid);
         return Subnet({
             owner: state.owner,
             registeredAt: state.registeredAt,
             registeredEpoch: state.registeredEpoch,
             genesis: state.genesis,
             lockPaid: state.lockPaid,
-            neuronCount: neuronCount(netuid),
+            neuronCount: neuronCountAt(netuid, _nextEpoch()),
             name: state.name
         });
     }
@@ -149,38 +146,37 @@ contract SubnetRegistry is Evictions, SubnetOwners, RegistrationPrices, Reentran
         if (owner == address(0)) revert SubnetRegistry_ZeroAddress();
         uint256 length = bytes(name).length;
         if (length == 0 || length > MAX_NAME_BYTES) revert SubnetRegistry_BadNameLength(length);
-        netuid = _appendLive(epoch);
-        State storage state = _states[netuid];
+        State storage state;
+        (netuid, state) = _appendLive();
+        state.registeredEpoch = uint256(epoch).toUint32();
         state.registeredAt = block.timestamp.toUint48();
         state.genesis = genesis;
         state.lockPaid = lock.toUint96();
         state.name = name;
-        _setOwner(netuid, owner, genesis ? 0 : _nextEpoch());
+        _setOwner(netuid, state, owner, genesis ? 0 : _nextEpoch());
     }
 
-    /// @return free Whether the subnet has room.
-    /// @return uid The next uid; the number of neurons in either case.
-    function _freeUid(
-        Netuid netuid
-    ) private view returns (bool free, uint16 uid) {
-        _checkLive(netuid);
-        uid = _states[netuid].neuronCount;
-        free = uid < HyperparameterPacking.maxUidsOf(_hyperparametersAt(netuid, currentEpoch()));
+    function _hasRoom(
+        Netuid netuid,
+        uint16 count
+    ) private view returns (bool) {
+        return count < HyperparameterPacking.maxUidsOf(_hyperparametersAt(netuid, currentEpoch()));
     }
 
     function _register(
         Netuid netuid,
+        State storage state,
         uint16 uid,
         address hotkey,
-        string calldata endpoint,
+        string memory endpoint,
         uint256 maxPrice
     ) private {
-        bool markets = GATE.phase() == Phase.Markets;
+        bool markets = _marketsOpenedAt() != 0;
         uint256 price = _neuronPrice(netuid, markets);
         if (price > maxPrice) revert SubnetRegistry_PriceAboveLimit(price, maxPrice);
-        _seat(netuid, uid, msg.sender, hotkey, endpoint);
+        uint256 subnets = _seat(netuid, state, uid, msg.sender, hotkey, endpoint);
         // One more subnet divides the hotkey's bond.
-        if (subnetsOfAt(hotkey, _nextEpoch()) > 1) STAKING.onSeatsChanged(netuid, hotkey);
+        if (subnets > 1) _tellStaking(netuid, hotkey);
         _raiseNeuronPrice(netuid, markets, price);
         if (price != 0) _collect(netuid, price, markets);
         emit NeuronRegistered(netuid, uid, msg.sender, hotkey, endpoint, price);
@@ -196,14 +192,28 @@ contract SubnetRegistry is Evictions, SubnetOwners, RegistrationPrices, Reentran
     ) private {
         if (!markets) {
             USDC.safeTransferFrom(msg.sender, address(this), price);
-            USDC.forceApprove(address(AUCTION), price);
+            // No allowance is ever left over: approving needs no detour.
+            USDC.approve(address(AUCTION), price);
             AUCTION.fund(UNATTRIBUTED, price);
             return;
         }
         uint256 buying = price / 2;
-        TNDM.safeTransferFrom(msg.sender, address(this), price);
-        ERC20Burnable(address(TNDM)).burn(price - buying);
-        TNDM.forceApprove(address(POOLS), buying);
+        _burnPart(price - buying, buying);
         POOLS.buyAndBurn(netuid, buying);
+    }
+
+    /// @dev Takes TNDM from the caller, burns one part and leaves the other for the pools to take.
+    function _burnPart(
+        uint256 burned,
+        uint256 forPools
+    ) private {
+        TNDM.safeTransferFrom(msg.sender, address(this), burned + forPools);
+        ERC20Burnable(address(TNDM)).burn(burned);
+        TNDM.approve(address(POOLS), forPools);
+    }
+
+    /// @dev 0 before.
+    function _marketsOpenedAt() private view returns (uint256) {
+        return GATE.marketsOpenedAt();
     }
 }

@@ -38,7 +38,7 @@ abstract contract Takes is StakingBase {
         address hotkey,
         uint16 take
     ) external {
-        if (REGISTRY.ownerOfHotkey(hotkey) != msg.sender) revert Staking_NotHotkeyOwner(hotkey, msg.sender);
+        if (_ownerOf(hotkey) != msg.sender) revert Staking_NotHotkeyOwner(hotkey, msg.sender);
         if (take > TAKE_BOUND) revert Staking_TakeAboveBound(take, TAKE_BOUND);
         Checkpoints.Trace208 storage trace = _takes[hotkey];
         uint256 word = trace.latest();

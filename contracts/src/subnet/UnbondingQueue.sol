@@ -4,7 +4,6 @@ pragma solidity 0.8.35;
 import { Netuid, WAD } from "../types/Types.sol";
 import { DelegationPools } from "./DelegationPools.sol";
 import { IDelegation } from "./IDelegation.sol";
-import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
 import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 /// @title What waits to be withdrawn, still within reach of a slash
@@ -56,31 +55,24 @@ abstract contract UnbondingQueue is DelegationPools {
         return Unbonding({
             account: entry.account,
             asset: address(_tokenOf(entry.netuid)),
-            amount: _worth(entry, _ledgers[entry.netuid][entry.hotkey]).toUint128(),
+            amount: _worth(entry, _ledgerOf(entry.netuid, entry.hotkey)).toUint128(),
             releaseAt: entry.releaseAt,
             netuid: entry.netuid,
             hotkey: entry.hotkey
         });
     }
 
-    /// @dev Changes `ledger` in memory; the caller writes it.
     function _join(
         Netuid netuid,
         address hotkey,
-        Ledger memory ledger,
+        Ledger storage ledger,
         uint256 amount
-    ) internal returns (uint256 unbondingId, uint64 releaseAt) {
-        releaseAt = (block.timestamp + UNBONDING_PERIOD).toUint64();
+    ) internal returns (uint256 unbondingId, uint40 releaseAt) {
+        releaseAt = (block.timestamp + UNBONDING_PERIOD).toUint40();
         unbondingId = ++_count;
-        // Field by field: as one expression it is too deep for the stack of the deployed build.
-        Entry memory entry;
-        entry.account = msg.sender;
-        entry.releaseAt = uint256(releaseAt).toUint40();
-        entry.netuid = netuid;
-        entry.era = ledger.era;
-        entry.hotkey = hotkey;
-        entry.shares = Math.mulDiv(amount, WAD, WAD - ledger.lost).toUint96();
-        _entries[unbondingId] = entry;
+        Entry storage entry = _entries[unbondingId];
+        (entry.account, entry.releaseAt, entry.netuid, entry.era) = (msg.sender, releaseAt, netuid, ledger.era);
+        (entry.hotkey, entry.shares) = (hotkey, (amount * WAD / (WAD - ledger.lost)).toUint96());
         ledger.unbonding = (ledger.unbonding + amount).toUint96();
     }
 
@@ -93,25 +85,25 @@ abstract contract UnbondingQueue is DelegationPools {
         if (account == address(0)) revert Staking_UnknownUnbonding(unbondingId);
         if (block.timestamp < entry.releaseAt) revert Staking_StillBound(unbondingId, entry.releaseAt);
         delete _entries[unbondingId];
-        Ledger storage ledger = _ledgers[netuid][entry.hotkey];
+        Ledger storage ledger = _ledgerOf(netuid, entry.hotkey);
         amount = _worth(entry, ledger);
         ledger.unbonding -= amount.toUint96();
     }
 
-    /// @dev Takes `share` (WAD) of all that waits. Changes `ledger` in memory; the caller writes it.
+    /// @dev Takes `share` (WAD) of all that waits.
     function _cutQueue(
-        Ledger memory ledger,
+        Ledger storage ledger,
         uint256 share
-    ) internal pure returns (uint256 taken) {
+    ) internal returns (uint256 taken) {
         // Nothing waits that is worth a wei.
         if (ledger.unbonding == 0) return 0;
-        uint256 kept = Math.mulDiv(WAD - ledger.lost, WAD - share, WAD);
+        uint256 kept = (WAD - ledger.lost) * (WAD - share) / WAD;
         if (kept < LEAST_KEPT) {
             taken = ledger.unbonding;
             ledger.lost = 0;
             ++ledger.era;
         } else {
-            taken = Math.mulDiv(ledger.unbonding, share, WAD);
+            taken = ledger.unbonding * share / WAD;
             ledger.lost = (WAD - kept).toUint64();
         }
         ledger.unbonding -= taken.toUint96();
@@ -121,6 +113,6 @@ abstract contract UnbondingQueue is DelegationPools {
         Entry memory entry,
         Ledger memory ledger
     ) private pure returns (uint256) {
-        return entry.era == ledger.era ? Math.mulDiv(entry.shares, WAD - ledger.lost, WAD) : 0;
+        return entry.era == ledger.era ? entry.shares * (WAD - ledger.lost) / WAD : 0;
     }
 }

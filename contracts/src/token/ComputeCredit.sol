@@ -156,7 +156,7 @@ contract ComputeCredit is IComputeCredit {
         if (rest.purchased != 0) {
             Buying storage buying = _buyings[to];
             (buying.purchased, buying.margin) =
-                (buying.purchased + _credits(rest.purchased), buying.margin + _margin(rest.margin));
+            (buying.purchased + _credits(rest.purchased), buying.margin + _margin(rest.margin));
             _escrow = _escrow.withHeld(_escrow.purchasedOf() - rest.purchased, _escrow.marginOf() - rest.margin);
             _marginIn -= rest.margin;
         }
@@ -200,7 +200,7 @@ contract ComputeCredit is IComputeCredit {
     /// @inheritdoc IComputeCredit
     function takeSnapshot() external {
         if (msg.sender != GATE) revert ComputeCredit_OnlyGate(msg.sender);
-        if (_escrow.isSnapshotTaken()) revert ComputeCredit_SnapshotAlreadyTaken();
+        if (_escrow.isSnapshotTaken()) revert ComputeCredit_SnapshotTaken();
         uint256 total = _escrow.settledOf();
         _escrow = _escrow.withSnapshot();
         _snapshotTotal = total;
@@ -351,14 +351,10 @@ contract ComputeCredit is IComputeCredit {
         address account
     ) private view returns (Holding memory) {
         if (account == SETTLEMENT) {
-            return Holding({
-                purchased: _escrow.purchasedOf(), earned: _recycling.held, margin: _escrow.marginOf()
-            });
+            return Holding({ purchased: _escrow.purchasedOf(), earned: _recycling.held, margin: _escrow.marginOf() });
         }
         Buying memory buying = _buyings[account];
-        return Holding({
-            purchased: buying.purchased, earned: _servings[account].earnedOf(), margin: buying.margin
-        });
+        return Holding({ purchased: buying.purchased, earned: _servings[account].earnedOf(), margin: buying.margin });
     }
 
     function _recognised() private view returns (uint256) {

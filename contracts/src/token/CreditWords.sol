@@ -66,9 +66,7 @@ function afterEarning(
     // No field carries into its neighbour: what accounts hold is below the supply, what they ever earned of purchased credits
     // and of margin below what was ever sold, and these fit their fields, see ComputeCredit_SeriesFull.
     unchecked {
-        return Serving.wrap(
-            Serving.unwrap(word) + (purchased + earned) + (purchased << EVER_AT) + (margin << USDC_AT)
-        );
+        return Serving.wrap(Serving.unwrap(word) + (purchased + earned) + (purchased << EVER_AT) + (margin << USDC_AT));
     }
 }
 

@@ -79,7 +79,7 @@ interface IComputeCredit is IERC20Metadata {
     /// words hold. A new series takes over.
     error ComputeCredit_SeriesFull(uint256 bought, uint256 margin);
     /// @notice There is one snapshot, and it is taken.
-    error ComputeCredit_SnapshotAlreadyTaken();
+    error ComputeCredit_SnapshotTaken();
     /// @notice No snapshot is taken yet.
     error ComputeCredit_NoSnapshot();
 

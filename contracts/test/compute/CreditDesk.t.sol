@@ -4,8 +4,7 @@ pragma solidity 0.8.35;
 import { CreditDesk } from "../../src/compute/CreditDesk.sol";
 import { ICreditDesk } from "../../src/compute/ICreditDesk.sol";
 import { ITestUSDC } from "../../src/local/ITestUSDC.sol";
-import { Netuid } from "../../src/types/Types.sol";
-import { MarginSink, SeriesTest } from "../support/SeriesTest.sol";
+import { SeriesTest } from "../support/SeriesTest.sol";
 import { IAccessManaged } from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
 import { IERC20Errors } from "@openzeppelin/contracts/interfaces/draft-IERC6093.sol";
 
@@ -134,52 +133,6 @@ contract CreditDeskTest is SeriesTest {
         desk.cashOut(cashed, contributor);
         vm.assertGe(desk.reserve() * 1e18, PAYOUT * credit.totalSupply());
         vm.assertGe(usdc.balanceOf(address(desk)), desk.reserve() + desk.deferredMargin());
-    }
-
-    function test_recognisedMarginGoesToTheAuctionAndTheSubnetsPot() public {
-        buyCredits(payer, 10e18);
-        vm.prank(address(settlement));
-        vm.expectEmit(address(desk));
-        emit ICreditDesk.MarginRecognised(SUBNET, 1_000_001, 500_001, 500_000);
-        desk.recogniseMargin(SUBNET, 1_000_001);
-        vm.assertEq(auction.received(SUBNET), 500_001);
-        vm.assertEq(distributor.received(SUBNET), 500_000);
-        vm.assertEq(desk.deferredMargin(), 499_999);
-        vm.assertEq(usdc.balanceOf(address(auction)), 500_001);
-        vm.assertEq(usdc.balanceOf(address(distributor)), 500_000);
-        vm.assertEq(usdc.allowance(address(desk), address(auction)), 0);
-    }
-
-    /// `[CR-3]`
-    function test_marginIsRecognisedBySettlementAloneAndNeverMoreThanIsDeferred() public {
-        buyCredits(payer, 10e18);
-        vm.expectRevert(abi.encodeWithSelector(ICreditDesk.CreditDesk_OnlySettlement.selector, address(this)));
-        desk.recogniseMargin(SUBNET, 1);
-        vm.prank(address(settlement));
-        vm.expectRevert();
-        desk.recogniseMargin(SUBNET, 1_500_001);
-    }
-
-    function test_marginThatCannotLeaveIsHeldAndForwardedByAnyone() public {
-        buyCredits(payer, 10e18);
-        distributor.setRefuses(true);
-        vm.prank(address(settlement));
-        vm.expectEmit(address(desk));
-        emit ICreditDesk.MarginHeld(SUBNET, abi.encodeWithSelector(MarginSink.Refused.selector));
-        desk.recogniseMargin(SUBNET, 1_000_000);
-        (uint256 toBuyback, uint256 toPot) = desk.heldMargin(SUBNET);
-        vm.assertEq(toBuyback, 500_000);
-        vm.assertEq(toPot, 500_000);
-        vm.assertEq(desk.deferredMargin(), 500_000);
-
-        distributor.setRefuses(false);
-        vm.prank(stranger);
-        desk.forwardMargin(SUBNET);
-        desk.forwardMargin(SUBNET);
-        vm.assertEq(auction.received(SUBNET), 500_000);
-        vm.assertEq(distributor.received(SUBNET), 500_000);
-        (toBuyback, toPot) = desk.heldMargin(SUBNET);
-        vm.assertEq(toBuyback + toPot, 0);
     }
 
     function test_aNewPriceHoldsFromTheNextEpochOn() public {

@@ -64,6 +64,16 @@ contract RateCardTest is Test {
         card.publish(string(new bytes(257)), 1, 1);
     }
 
+    function test_pricesPerMillionFitTheWordThatSettlementReads() public {
+        uint128 most = type(uint96).max;
+        (bytes32 model,) = card.publish("m", most, most);
+        vm.assertEq(card.cost(model, 1, 1_000_000, 1_000_000), 2 * uint256(most));
+        vm.expectRevert(abi.encodeWithSelector(IRateCard.RateCard_RateTooHigh.selector, most + 1, most));
+        card.publish("m", most + 1, 0);
+        vm.expectRevert(abi.encodeWithSelector(IRateCard.RateCard_RateTooHigh.selector, most + 1, most));
+        card.publish("m", 0, most + 1);
+    }
+
     function test_onlyTheAuthoritysPublisherPublishes() public {
         address stranger = makeActor("stranger");
         vm.prank(stranger);
@@ -77,6 +87,8 @@ contract RateCardTest is Test {
         uint64 promptTokens,
         uint64 completionTokens
     ) public {
+        prompt = uint128(bound(prompt, 0, type(uint96).max));
+        completion = uint128(bound(completion, 0, type(uint96).max));
         (bytes32 model,) = card.publish("m", prompt, completion);
         uint256 exact = uint256(prompt) * promptTokens + uint256(completion) * completionTokens;
         uint256 credits = card.cost(model, 1, promptTokens, completionTokens);

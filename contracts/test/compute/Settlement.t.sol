@@ -5,7 +5,6 @@ import { IRateCard } from "../../src/compute/IRateCard.sol";
 import { ISettlement } from "../../src/compute/ISettlement.sol";
 import { Netuid } from "../../src/types/Types.sol";
 import { SeriesTest } from "../support/SeriesTest.sol";
-import { Vm } from "../support/Test.sol";
 
 contract SettlementTest is SeriesTest {
     function setUp() public override {
@@ -62,13 +61,15 @@ contract SettlementTest is SeriesTest {
         ISettlement.Voucher memory voucher = voucherFor(id, 10e18);
         bytes memory signature = signVoucher(voucher, sessionSecret);
         vm.expectEmit(address(settlement));
-        emit ISettlement.Settled(id, contributor, SUBNET, 10e18, 10e18, 1_500_000, MODEL, 0, 5_000_000);
+        emit ISettlement.Settled(id, 10e18, 1_500_000, MODEL, 0, 5_000_000);
         vm.prank(stranger);
         vm.assertEq(settlement.settle(voucher, signature), 10e18);
         assertHolding(credit.holdingOf(contributor), 0, 10e18, 0);
         assertHolding(settlement.channelOf(id).rest, 30e18, 0, 4_500_000);
-        vm.assertEq(auction.received(SUBNET), 750_000);
-        vm.assertEq(distributor.received(SUBNET), 750_000);
+        (uint256 toBuyback, uint256 toPot, uint64 epoch) = desk.heldMargin(SUBNET);
+        vm.assertEq(toBuyback, 750_000);
+        vm.assertEq(toPot, 750_000);
+        vm.assertEq(epoch, 0);
         vm.assertEq(desk.deferredMargin(), 13_500_000);
         vm.assertEq(credit.lifetimeOf(contributor).marginRecognised, 1_500_000);
     }
@@ -80,7 +81,6 @@ contract SettlementTest is SeriesTest {
         vm.assertEq(settleUpTo(id, 40e18), 15e18);
         ISettlement.Channel memory channel = settlement.channelOf(id);
         vm.assertEq(channel.settled, 40e18);
-        vm.assertEq(channel.completionTokens, 20_000_000);
         assertHolding(channel.rest, 0, 0, 0);
     }
 
@@ -96,7 +96,8 @@ contract SettlementTest is SeriesTest {
         vm.assertEq(credit.balanceOf(stranger), 50e18);
         vm.assertEq(credit.lifetimeTotal().marginRecognised, recognised);
         vm.assertEq(credit.lifetimeOf(stranger).earnedFromPurchased, 0);
-        vm.assertEq(auction.received(SUBNET) + distributor.received(SUBNET), recognised);
+        (uint256 toBuyback, uint256 toPot,) = desk.heldMargin(SUBNET);
+        vm.assertEq(toBuyback + toPot, recognised);
     }
 
     /// `[CR-5]`
@@ -126,7 +127,7 @@ contract SettlementTest is SeriesTest {
             settlement.settle(voucher, bad[i]);
         }
         settlement.settle(voucher, abi.encodePacked(r, s, v));
-        vm.expectPartialRevert(ISettlement.Settlement_NothingNew.selector);
+        vm.expectPartialRevert(ISettlement.Settlement_InvalidSignature.selector);
         settlement.settle(voucher, twin);
     }
 
@@ -255,10 +256,9 @@ contract SettlementTest is SeriesTest {
         settlement.settle(conflicting, signVoucher(conflicting, sessionSecret));
         bytes memory signature = signVoucher(honest, sessionSecret);
         vm.expectEmit(address(settlement));
-        emit ISettlement.Settled(id, contributor, SUBNET, 10e18 - 1, 10e18 - 1, 1_499_999, MODEL, 0, 0);
+        emit ISettlement.Settled(id, 10e18 - 1, 1_499_999, MODEL, 0, 5_000_000);
         vm.assertEq(settlement.settle(honest, signature), 10e18 - 1);
         vm.assertEq(credit.balanceOf(contributor), 10e18);
-        vm.assertEq(settlement.channelOf(id).completionTokens, 5_000_000);
     }
 
     /// `[CR-5]`
@@ -302,46 +302,22 @@ contract SettlementTest is SeriesTest {
         settlement.channelOf(9);
     }
 
-    function test_aBatchSkipsWhatFailsAndSettlesTheRest() public {
-        ISettlement.Voucher[] memory vouchers = new ISettlement.Voucher[](4);
-        bytes[] memory signatures = new bytes[](4);
-        for (uint256 i = 0; i < 4; ++i) {
-            vouchers[i] = voucherFor(openChannel(10e18), 5e18);
-            signatures[i] = signVoucher(vouchers[i], sessionSecret);
-        }
-        vouchers[3] = vouchers[0]; // a duplicate within the batch
-        signatures[3] = signatures[0];
-        signatures[1] = "garbage";
-        vm.recordLogs();
-        vm.assertEq(settlement.settleBatch(vouchers, signatures), 10e18);
-        vm.assertEq(credit.balanceOf(contributor), 10e18);
-
-        bytes[2] memory reasons;
-        uint256 skipped;
-        Vm.Log[] memory logs = vm.getRecordedLogs();
-        for (uint256 i = 0; i < logs.length; ++i) {
-            if (logs[i].topics[0] != ISettlement.SettlementSkipped.selector) continue;
-            reasons[skipped++] = abi.decode(logs[i].data, (bytes));
-        }
-        vm.assertEq(skipped, 2);
-        vm.assertEq(reasons[0], abi.encodeWithSelector(ISettlement.Settlement_InvalidSignature.selector, 2));
-        vm.assertEq(reasons[1], abi.encodeWithSelector(ISettlement.Settlement_NothingNew.selector, 1, 5e18, 5e18));
-
-        vm.expectRevert(abi.encodeWithSelector(ISettlement.Settlement_LengthMismatch.selector, 4, 1));
-        settlement.settleBatch(vouchers, new bytes[](1));
-    }
-
-    /// `[GV-2]` USDC's issuer can stop its token, not a settlement: the margin waits at the desk.
+    /// `[GV-2]` USDC's issuer can stop its token, not a settlement: the margin waits at the desk, and whoever settles pays nothing
+    /// for trying again within the epoch.
     function test_settlingGoesOnWhileUsdcIsPaused() public {
         uint256 id = openChannel(40e18);
-        usdc.pause();
         settleUpTo(id, 10e18);
-        vm.assertEq(credit.balanceOf(contributor), 10e18);
-        (uint256 toBuyback, uint256 toPot) = desk.heldMargin(SUBNET);
-        vm.assertEq(toBuyback + toPot, 1_500_000);
-        usdc.unpause();
+        vm.warp(GENESIS + LENGTH);
+        usdc.pause();
         settleUpTo(id, 20e18);
-        vm.assertEq(auction.received(SUBNET) + distributor.received(SUBNET), 3_000_000);
+        settleUpTo(id, 30e18);
+        vm.assertEq(credit.balanceOf(contributor), 30e18);
+        (uint256 toBuyback, uint256 toPot,) = desk.heldMargin(SUBNET);
+        vm.assertEq(toBuyback + toPot, 4_500_000);
+        usdc.unpause();
+        vm.warp(GENESIS + 2 * LENGTH);
+        settleUpTo(id, 40e18);
+        vm.assertEq(auction.received(Netuid.wrap(0)) + distributor.received(SUBNET), 4_500_000);
     }
 
     /// `[CR-3]` However finely a channel is settled, its margin is recognised whole and once.
@@ -361,7 +337,8 @@ contract SettlementTest is SeriesTest {
             settlement.settle(voucher, signVoucher(voucher, sessionSecret));
         }
         vm.assertEq(credit.lifetimeTotal().marginRecognised, margin);
-        vm.assertEq(auction.received(SUBNET) + distributor.received(SUBNET), margin);
+        (uint256 toBuyback, uint256 toPot,) = desk.heldMargin(SUBNET);
+        vm.assertEq(toBuyback + toPot, margin);
         vm.assertEq(desk.deferredMargin(), 15_000_000 - margin);
     }
 

@@ -1,116 +1,39 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.35;
 
-import { EpochOracle } from "../../src/epoch/EpochOracle.sol";
 import { IEpochOracle } from "../../src/epoch/IEpochOracle.sol";
-import { KeeperSet } from "../../src/epoch/KeeperSet.sol";
-import { ControllerStand, DistributorStand } from "../support/Neighbours.sol";
-import { Test } from "../support/Test.sol";
-import { AccessManager } from "@openzeppelin/contracts/access/manager/AccessManager.sol";
+import { OracleWorld } from "../support/OracleWorld.sol";
 import { IAccessManaged } from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
 
-contract EpochOracleTest is Test {
-    uint64 private constant GENESIS = 1_000_000;
-    uint64 private constant LENGTH = 100;
-    uint64 private constant DELAY = 30;
-    uint256 private constant THRESHOLD = 3;
+contract EpochOracleTest is OracleWorld {
     bytes32 private constant REASON = "wrong";
-
-    AccessManager private manager;
-    KeeperSet private keeperSet;
-    ControllerStand private controller;
-    DistributorStand private distributor;
-    EpochOracle private oracle;
-    /// @dev Private keys of four keepers, by ascending address.
-    uint256[] private keys;
+    bytes4 private constant WRONG_LENGTH = IEpochOracle.EpochOracle_WrongLength.selector;
 
     function setUp() public {
-        vm.warp(GENESIS);
-        manager = new AccessManager(address(this));
-        controller = new ControllerStand();
-        distributor = new DistributorStand();
-        keys = [uint256(11), 12, 13, 14];
-        sortKeys();
-        address[] memory keepers = new address[](keys.length);
-        for (uint256 i = 0; i < keys.length; ++i) {
-            keepers[i] = vm.addr(keys[i]);
-        }
-        keeperSet = new KeeperSet(
-            address(manager), makeActor("usdc"), keepers, uint16(THRESHOLD), false, 500, GENESIS, LENGTH
-        );
-        oracle = new EpochOracle(
-            address(manager), address(keeperSet), address(controller), address(distributor), GENESIS, LENGTH, DELAY
-        );
-        controller.setSettledThrough(1000);
-    }
-
-    function sortKeys() private {
-        for (uint256 i = 0; i < keys.length; ++i) {
-            for (uint256 j = i + 1; j < keys.length; ++j) {
-                if (vm.addr(keys[j]) < vm.addr(keys[i])) (keys[i], keys[j]) = (keys[j], keys[i]);
-            }
-        }
-    }
-
-    /// @dev The report that is due for `epoch`.
-    function reportFor(
-        uint64 epoch
-    ) private view returns (IEpochOracle.EpochReport memory r) {
-        (,, bytes32 previous) = oracle.lastPosted();
-        r = IEpochOracle.EpochReport({
-            epoch: epoch,
-            attempt: oracle.attemptOf(epoch),
-            configDigest: keeperSet.configDigestAt(epoch),
-            inputsBlock: keccak256("block"),
-            previousReport: previous,
-            subnetsRoot: keccak256("subnets"),
-            rewardsRoot: keccak256(abi.encode("rewards", epoch)),
-            bundleHash: keccak256("bundle"),
-            rulesVersion: 1
-        });
-    }
-
-    function sign(
-        IEpochOracle.EpochReport memory r,
-        uint256 key
-    ) private view returns (bytes memory) {
-        (uint8 v, bytes32 rr, bytes32 s) = vm.sign(key, oracle.hashReport(r));
-        return abi.encodePacked(rr, s, v);
-    }
-
-    function quorum(
-        IEpochOracle.EpochReport memory r
-    ) private view returns (bytes memory) {
-        return bytes.concat(sign(r, keys[0]), sign(r, keys[1]), sign(r, keys[3]));
-    }
-
-    function post(
-        uint64 epoch
-    ) private returns (IEpochOracle.EpochReport memory r) {
-        r = reportFor(epoch);
-        oracle.post(r, quorum(r));
+        buildOracle(4, 3);
     }
 
     function refuses(
         IEpochOracle.EpochReport memory r,
         bytes memory reason
     ) private {
-        bytes memory signatures = quorum(r);
+        IEpochOracle.Signature[] memory list = quorum(r);
         vm.expectRevert(reason);
-        oracle.post(r, signatures);
+        oracle.post(r, list);
     }
 
-    function endEpoch(
-        uint64 epoch
+    function refusesToActivate(
+        IEpochOracle.EpochReport memory r,
+        bytes memory reason
     ) private {
-        vm.warp(GENESIS + uint256(epoch + 1) * LENGTH);
+        vm.expectRevert(reason);
+        oracle.activate(r);
     }
 
-    function activate(
+    function notPending(
         uint64 epoch
-    ) private {
-        vm.warp(oracle.reportOf(epoch).postedAt + DELAY);
-        oracle.activate(epoch);
+    ) private pure returns (bytes memory) {
+        return abi.encodeWithSelector(IEpochOracle.EpochOracle_NotPending.selector, epoch);
     }
 
     function test_a_quorums_report_is_posted_and_becomes_active_after_the_delay() public {
@@ -124,11 +47,15 @@ contract EpochOracleTest is Test {
         vm.assertFalse(any);
         uint256 activeFrom = block.timestamp + DELAY;
         vm.warp(activeFrom - 1);
-        vm.expectRevert(abi.encodeWithSelector(IEpochOracle.EpochOracle_TooEarly.selector, uint64(0), activeFrom));
-        oracle.activate(0);
+        refusesToActivate(r, abi.encodeWithSelector(IEpochOracle.EpochOracle_TooEarly.selector, uint64(0), activeFrom));
+        (bytes32 root,) = oracle.activeSubnetsRoot();
+        vm.assertEq(root, bytes32(0));
         vm.warp(activeFrom);
         vm.prank(makeActor("anyone"));
-        oracle.activate(0);
+        oracle.activate(r);
+        (root, epoch) = oracle.activeSubnetsRoot();
+        vm.assertEq(root, r.subnetsRoot);
+        vm.assertEq(epoch, 0);
         vm.assertEq(distributor.lastRoot(), r.rewardsRoot);
         (any, epoch, hash) = oracle.lastActive();
         vm.assertTrue(any && epoch == 0 && hash == oracle.structHash(r));
@@ -161,14 +88,14 @@ contract EpochOracleTest is Test {
     function test_posting_twice_reverts_and_changes_nothing() public {
         endEpoch(0);
         IEpochOracle.EpochReport memory r = reportFor(0);
-        bytes memory signatures = quorum(r);
-        oracle.post(r, signatures);
+        IEpochOracle.Signature[] memory list = quorum(r);
+        oracle.post(r, list);
         uint64 postedAt = oracle.reportOf(0).postedAt;
         vm.warp(block.timestamp + 5);
         vm.expectRevert(
             abi.encodeWithSelector(IEpochOracle.EpochOracle_AlreadyPosted.selector, uint64(0), oracle.structHash(r))
         );
-        oracle.post(r, signatures);
+        oracle.post(r, list);
         vm.assertEq(oracle.reportOf(0).postedAt, postedAt);
         r.bundleHash = keccak256("another");
         refuses(r, abi.encodeWithSelector(IEpochOracle.EpochOracle_NotAfterLast.selector, uint64(0), uint64(0)));
@@ -204,46 +131,81 @@ contract EpochOracleTest is Test {
         );
     }
 
+    function signatures(
+        IEpochOracle.EpochReport memory r,
+        uint256 a,
+        uint256 b,
+        uint256 c
+    ) private view returns (IEpochOracle.Signature[] memory list) {
+        list = new IEpochOracle.Signature[](3);
+        (list[0], list[1], list[2]) = (sign(r, a), sign(r, b), sign(r, c));
+    }
+
     /// @dev [EP-1]
     function test_signatures_are_exactly_the_threshold_ascending_and_by_keepers() public {
         endEpoch(0);
         IEpochOracle.EpochReport memory r = reportFor(0);
-        bytes memory two = bytes.concat(sign(r, keys[0]), sign(r, keys[1]));
-        bytes memory four = bytes.concat(quorum(r), sign(r, keys[3]));
-        bytes memory twice = bytes.concat(two, sign(r, keys[1]));
-        bytes memory backwards = bytes.concat(sign(r, keys[1]), sign(r, keys[0]), sign(r, keys[3]));
-        bytes memory broken = bytes.concat(two, new bytes(65));
         IEpochOracle.EpochReport memory other = reportFor(0);
         other.rewardsRoot = bytes32(0);
-        bytes memory otherReport = quorum(other);
-        bytes4 wrongLength = IEpochOracle.EpochOracle_WrongLength.selector;
-        vm.expectRevert(abi.encodeWithSelector(wrongLength, 130, 195));
-        oracle.post(r, two);
-        vm.expectRevert(abi.encodeWithSelector(wrongLength, 260, 195));
-        oracle.post(r, four);
-        vm.expectRevert(abi.encodeWithSelector(IEpochOracle.EpochOracle_SignersNotAscending.selector, 2));
-        oracle.post(r, twice);
-        vm.expectRevert(abi.encodeWithSelector(IEpochOracle.EpochOracle_SignersNotAscending.selector, 1));
-        oracle.post(r, backwards);
-        vm.expectRevert(abi.encodeWithSelector(IEpochOracle.EpochOracle_BadSignature.selector, 2));
-        oracle.post(r, broken);
+        refusesSigned(r, signedBy(r, 2), abi.encodeWithSelector(WRONG_LENGTH, 2, 3));
+        refusesSigned(r, signedBy(r, 4), abi.encodeWithSelector(WRONG_LENGTH, 4, 3));
+        refusesSigned(r, signatures(r, keys[0], keys[1], keys[1]), notAscending(2));
+        refusesSigned(r, signatures(r, keys[0], keys[0], keys[0]), notAscending(1));
+        refusesSigned(r, signatures(r, keys[1], keys[0], keys[2]), notAscending(1));
+        refusesSigned(r, signatures(r, keys[3], keys[1], keys[2]), notAscending(1));
         // Signatures of another report recover to strangers, in whatever order.
-        (bool ok,) = address(oracle).call(abi.encodeCall(IEpochOracle.post, (r, otherReport)));
+        (bool ok,) = address(oracle).call(abi.encodeCall(IEpochOracle.post, (r, quorum(other))));
         vm.assertFalse(ok);
-        oracle.post(r, quorum(r));
+        oracle.post(r, signatures(r, keys[0], keys[1], keys[3]));
+    }
+
+    /// @dev [EP-2] The other signature of the same key would pass a contract that looks at signers only; zero recovers to nobody.
+    function test_malleable_and_empty_signatures_are_refused() public {
+        endEpoch(0);
+        IEpochOracle.EpochReport memory r = reportFor(0);
+        IEpochOracle.Signature[] memory list = quorum(r);
+        bytes memory bad = abi.encodeWithSelector(IEpochOracle.EpochOracle_BadSignature.selector, 2);
+        list[2] = IEpochOracle.Signature({ r: 0, vs: 0 });
+        refusesSigned(r, list, bad);
+        uint256 order = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141;
+        (uint8 v, bytes32 rr, bytes32 s) = vm.sign(keys[2], oracle.hashReport(r));
+        // A high s has its highest bit free as well.
+        bytes32 high = bytes32(order - uint256(s));
+        if (uint256(high) >> 255 == 0) {
+            list[2] = IEpochOracle.Signature({ r: rr, vs: v == 27 ? high | bytes32(uint256(1) << 255) : high });
+            refusesSigned(r, list, bad);
+        }
+        list[2] = IEpochOracle.Signature({ r: rr, vs: bytes32(order / 2 + 1) });
+        refusesSigned(r, list, bad);
+    }
+
+    function refusesSigned(
+        IEpochOracle.EpochReport memory r,
+        IEpochOracle.Signature[] memory list,
+        bytes memory reason
+    ) private {
+        vm.expectRevert(reason);
+        oracle.post(r, list);
+    }
+
+    function notAscending(
+        uint256 position
+    ) private pure returns (bytes memory) {
+        return abi.encodeWithSelector(IEpochOracle.EpochOracle_SignersNotAscending.selector, position);
     }
 
     function testFuzz_a_stranger_among_the_signers_is_refused(
-        uint256 seed
+        uint256 seed,
+        uint256 place
     ) public {
         uint256 key = bound(seed, 1, type(uint128).max);
         address stranger = vm.addr(key);
-        vm.assume(!keeperSet.isKeeperAt(0, stranger) && stranger > vm.addr(keys[1]));
+        vm.assume(!keeperSet.isKeeperAt(0, stranger));
         endEpoch(0);
         IEpochOracle.EpochReport memory r = reportFor(0);
-        bytes memory signatures = bytes.concat(sign(r, keys[0]), sign(r, keys[1]), sign(r, key));
-        vm.expectRevert(abi.encodeWithSelector(IEpochOracle.EpochOracle_NotKeeper.selector, stranger));
-        oracle.post(r, signatures);
+        IEpochOracle.Signature[] memory list = quorum(r);
+        list[place % 3] = sign(r, key);
+        refusesSigned(r, list, abi.encodeWithSelector(IEpochOracle.EpochOracle_NotKeeper.selector, stranger));
     }
 
     /// @dev [EP-1] Bytes beyond the signatures would cost every reader of the chain.
@@ -253,36 +215,58 @@ contract EpochOracleTest is Test {
         bytes memory data = abi.encodeCall(IEpochOracle.post, (r, quorum(r)));
         (bool ok, bytes memory reason) = address(oracle).call(bytes.concat(data, hex"00"));
         vm.assertFalse(ok);
-        vm.assertEq(
-            reason, abi.encodeWithSelector(IEpochOracle.EpochOracle_WrongLength.selector, data.length + 1, data.length)
-        );
+        vm.assertEq(reason, abi.encodeWithSelector(WRONG_LENGTH, data.length + 1, data.length));
+        // Bytes between the report and the signatures, which the offset jumps over.
+        bytes memory jumps = new bytes(data.length + 32);
+        for (uint256 i = 0; i < data.length; ++i) {
+            jumps[i < 4 + 10 * 32 ? i : i + 32] = data[i];
+        }
+        jumps[4 + 10 * 32 - 1] = bytes1(uint8(jumps[4 + 10 * 32 - 1]) + 32);
+        (ok, reason) = address(oracle).call(jumps);
+        vm.assertFalse(ok);
+        vm.assertEq(reason, abi.encodeWithSelector(WRONG_LENGTH, data.length + 32, data.length));
         (ok,) = address(oracle).call(data);
         vm.assertTrue(ok);
     }
 
     function test_reports_activate_in_order() public {
-        endEpoch(1);
-        post(0);
-        post(1);
+        endEpoch(3);
+        IEpochOracle.EpochReport memory first = post(0);
+        IEpochOracle.EpochReport memory second = post(2);
         vm.warp(block.timestamp + DELAY);
-        vm.expectRevert(abi.encodeWithSelector(IEpochOracle.EpochOracle_NotNext.selector, uint64(1), uint64(0)));
-        oracle.activate(1);
-        vm.assertEq(oracle.pendingEpochs().length, 2);
-        oracle.activate(0);
-        oracle.activate(1);
+        refusesToActivate(
+            second, abi.encodeWithSelector(IEpochOracle.EpochOracle_NotNext.selector, uint64(2), uint64(0))
+        );
+        uint64[] memory pending = oracle.pendingEpochs();
+        vm.assertEq(pending.length, 2);
+        vm.assertEq(pending[0], 0);
+        vm.assertEq(pending[1], 2);
+        oracle.activate(first);
+        oracle.activate(second);
         vm.assertEq(oracle.pendingEpochs().length, 0);
-        vm.assertEq(distributor.lastEpoch(), 1);
-        vm.expectRevert(abi.encodeWithSelector(IEpochOracle.EpochOracle_NotPending.selector, uint64(1)));
-        oracle.activate(1);
-        vm.expectRevert(abi.encodeWithSelector(IEpochOracle.EpochOracle_NotPending.selector, uint64(2)));
-        oracle.activate(2);
+        vm.assertEq(distributor.lastEpoch(), 2);
+        (, uint64 epoch) = oracle.activeSubnetsRoot();
+        vm.assertEq(epoch, 2);
+        refusesToActivate(second, notPending(2));
+        refusesToActivate(reportFor(3), notPending(3));
+    }
+
+    function test_only_the_posted_report_itself_becomes_active() public {
+        endEpoch(0);
+        IEpochOracle.EpochReport memory r = post(0);
+        bytes32 posted = oracle.structHash(r);
+        r.rewardsRoot = keccak256("all to me");
+        vm.warp(block.timestamp + DELAY);
+        refusesToActivate(
+            r, abi.encodeWithSelector(IEpochOracle.EpochOracle_WrongReport.selector, oracle.structHash(r), posted)
+        );
     }
 
     function test_a_veto_voids_the_report_and_its_descendants_and_raises_their_attempts() public {
         endEpoch(2);
         IEpochOracle.EpochReport memory first = post(0);
-        post(1);
-        post(2);
+        IEpochOracle.EpochReport memory second = post(1);
+        IEpochOracle.EpochReport memory third = post(2);
         oracle.veto(1, REASON);
         (, uint64 epoch, bytes32 hash) = oracle.lastPosted();
         vm.assertEq(epoch, 0);
@@ -292,32 +276,142 @@ contract EpochOracleTest is Test {
         vm.assertEq(oracle.attemptOf(0), 0);
         vm.assertEq(oracle.attemptOf(1), 1);
         vm.assertEq(oracle.attemptOf(2), 1);
-        vm.expectRevert(abi.encodeWithSelector(IEpochOracle.EpochOracle_NotPending.selector, uint64(1)));
-        oracle.activate(1);
+        refusesToActivate(second, notPending(1));
+        refusesToActivate(third, notPending(2));
+        refuses(second, abi.encodeWithSelector(IEpochOracle.EpochOracle_WrongAttempt.selector, uint32(0), uint32(1)));
         IEpochOracle.EpochReport memory again = post(1);
         vm.assertEq(again.attempt, 1);
         vm.assertEq(again.previousReport, oracle.structHash(first));
-        post(2);
-        activate(0);
-        activate(1);
-        activate(2);
+        third = post(2);
+        activate(first);
+        activate(again);
+        activate(third);
         vm.assertEq(distributor.activations(), 3);
+    }
+
+    /// @dev [EP-2] The void report of a skipped epoch cannot come back, whatever is posted after it.
+    function test_an_epoch_whose_report_was_void_may_be_skipped() public {
+        endEpoch(2);
+        IEpochOracle.EpochReport memory void = post(0);
+        oracle.veto(0, REASON);
+        IEpochOracle.EpochReport memory r = post(1);
+        vm.assertEq(r.attempt, 0);
+        vm.assertEq(r.previousReport, bytes32(0));
+        vm.assertTrue(oracle.reportOf(0).status == IEpochOracle.Status.Void);
+        refuses(void, abi.encodeWithSelector(IEpochOracle.EpochOracle_NotAfterLast.selector, uint64(0), uint64(1)));
+        vm.assertEq(oracle.pendingEpochs().length, 1);
+        activate(r);
+        vm.assertTrue(oracle.reportOf(0).status == IEpochOracle.Status.Void);
+        refusesToActivate(void, notPending(0));
+    }
+
+    /// @dev A ring of 256 places is written over many times; what is pending or the parent of it never is.
+    function test_the_ring_wraps_around_and_forgets_old_reports_only() public {
+        IEpochOracle.EpochReport memory last;
+        for (uint64 e = 0; e < 600; e += 7) {
+            endEpoch(e);
+            last = post(e);
+            activate(last);
+        }
+        vm.assertTrue(oracle.reportOf(last.epoch).status == IEpochOracle.Status.Active);
+        vm.assertTrue(oracle.reportOf(last.epoch - 252).status == IEpochOracle.Status.Active);
+        vm.assertTrue(oracle.reportOf(7).status == IEpochOracle.Status.Active, "its place was not needed again");
+        endEpoch(7 + 512 + 256);
+        post(7 + 512 + 256);
+        vm.assertTrue(oracle.reportOf(7).status == IEpochOracle.Status.None);
+        vm.assertEq(oracle.reportOf(7).postedAt, 0);
+    }
+
+    function test_a_report_a_whole_ring_later_waits_until_the_pending_ones_are_active() public {
+        endEpoch(260);
+        IEpochOracle.EpochReport memory first = post(3);
+        IEpochOracle.EpochReport memory second = post(258);
+        refuses(reportFor(259), abi.encodeWithSelector(IEpochOracle.EpochOracle_TooManyPending.selector, 256));
+        vm.warp(block.timestamp + DELAY);
+        oracle.activate(first);
+        post(259);
+        vm.assertEq(oracle.pendingEpochs().length, 2);
+        oracle.activate(second);
+        vm.assertTrue(oracle.reportOf(3).status == IEpochOracle.Status.None);
+    }
+
+    /// @dev The active report's place may be lost to the next one; a veto of that one must not break the chain.
+    function test_a_veto_of_the_report_that_took_the_active_ones_place_leads_back_to_the_active_one() public {
+        endEpoch(0);
+        IEpochOracle.EpochReport memory first = post(0);
+        activate(first);
+        endEpoch(256);
+        post(256);
+        oracle.veto(256, REASON);
+        (bool any, uint64 epoch, bytes32 hash) = oracle.lastPosted();
+        vm.assertTrue(any && epoch == 0 && hash == oracle.structHash(first));
+        (any, epoch, hash) = oracle.lastActive();
+        vm.assertTrue(any && epoch == 0 && hash == oracle.structHash(first));
+        IEpochOracle.EpochReport memory again = post(256);
+        vm.assertEq(again.previousReport, hash);
+        vm.assertEq(again.attempt, 1);
+        activate(again);
+    }
+
+    /// @dev [EP-2] Whatever is posted, vetoed and activated in whatever order: the chain is one chain, in order.
+    function testFuzz_reports_form_one_ascending_chain(
+        uint256 seed
+    ) public {
+        uint64 epoch = 0;
+        IEpochOracle.EpochReport[] memory reports = new IEpochOracle.EpochReport[](2000);
+        for (uint256 i = 0; i < 40; ++i) {
+            seed = uint256(keccak256(abi.encode(seed)));
+            (bool any, uint64 last,) = oracle.lastPosted();
+            if (seed % 3 != 0) {
+                epoch = any ? last + 1 : 0;
+                epoch += uint64((seed >> 8) % 3);
+                if (block.timestamp < oracle.endOf(epoch)) endEpoch(epoch);
+                reports[epoch] = post(epoch);
+            } else {
+                uint64[] memory pending = oracle.pendingEpochs();
+                if (pending.length == 0) continue;
+                if ((seed >> 8) % 3 == 0) {
+                    (bool ok,) = address(oracle)
+                        .call(abi.encodeCall(IEpochOracle.veto, (pending[(seed >> 16) % pending.length], REASON)));
+                    ok;
+                } else {
+                    activate(reports[pending[0]]);
+                }
+            }
+            _checkOneChain(reports);
+        }
+    }
+
+    function _checkOneChain(
+        IEpochOracle.EpochReport[] memory reports
+    ) private view {
+        (bool any, uint64 epoch, bytes32 hash) = oracle.lastActive();
+        uint64[] memory pending = oracle.pendingEpochs();
+        for (uint256 i = 0; i < pending.length; ++i) {
+            IEpochOracle.EpochReport memory r = reports[pending[i]];
+            vm.assertTrue(!any || r.epoch > epoch, "ascending");
+            vm.assertEq(r.previousReport, hash, "chained");
+            vm.assertTrue(oracle.reportOf(r.epoch).status == IEpochOracle.Status.Pending);
+            (any, epoch, hash) = (true, r.epoch, oracle.structHash(r));
+        }
+        (bool anyPosted, uint64 last, bytes32 lastHash) = oracle.lastPosted();
+        vm.assertTrue(any == anyPosted && epoch == last && hash == lastHash);
     }
 
     function test_only_the_guardian_vetoes_pending_reports_and_at_most_three_in_a_row() public {
         endEpoch(0);
-        post(0);
+        IEpochOracle.EpochReport memory r = post(0);
         address stranger = makeActor("stranger");
         vm.expectRevert(abi.encodeWithSelector(IAccessManaged.AccessManagedUnauthorized.selector, stranger));
         vm.prank(stranger);
         oracle.veto(0, REASON);
         for (uint256 i = 0; i < 3; ++i) {
             oracle.veto(0, REASON);
-            post(0);
+            r = post(0);
         }
         vm.expectRevert(abi.encodeWithSelector(IEpochOracle.EpochOracle_VetoLimit.selector, 3));
         oracle.veto(0, REASON);
-        activate(0);
+        activate(r);
         vm.expectRevert(abi.encodeWithSelector(IEpochOracle.EpochOracle_NotPending.selector, uint64(0)));
         oracle.veto(0, REASON);
         endEpoch(1);
@@ -337,62 +431,59 @@ contract EpochOracleTest is Test {
         keeperSet.schedule(four, 3);
         endEpoch(1);
         IEpochOracle.EpochReport memory r = reportFor(0);
-        oracle.post(r, bytes.concat(sign(r, keys[0]), sign(r, keys[1]), sign(r, keys[2])));
+        oracle.post(r, signatures(r, keys[0], keys[1], keys[2]));
         r = reportFor(1);
-        bytes memory old = bytes.concat(sign(r, keys[0]), sign(r, keys[1]), sign(r, keys[2]));
-        vm.expectRevert(abi.encodeWithSelector(IEpochOracle.EpochOracle_NotKeeper.selector, vm.addr(keys[2])));
-        oracle.post(r, old);
-        oracle.post(r, quorum(r));
+        refusesSigned(
+            r,
+            signatures(r, keys[0], keys[1], keys[2]),
+            abi.encodeWithSelector(IEpochOracle.EpochOracle_NotKeeper.selector, vm.addr(keys[2]))
+        );
+        oracle.post(r, signatures(r, keys[0], keys[1], keys[3]));
     }
 
     /// @dev [GV-1]
     function test_clean_days_start_with_the_first_active_epoch_and_again_after_a_gap() public {
         vm.assertEq(oracle.cleanSince(), 0);
         endEpoch(2);
-        post(2);
-        activate(2);
+        activate(post(2));
         vm.assertEq(oracle.cleanSince(), GENESIS + 2 * LENGTH);
         endEpoch(3);
-        post(3);
-        activate(3);
+        activate(post(3));
         vm.assertEq(oracle.cleanSince(), GENESIS + 2 * LENGTH);
         endEpoch(5);
         vm.assertEq(oracle.cleanSince(), block.timestamp, "epoch 4 is late");
-        post(5);
+        IEpochOracle.EpochReport memory r = post(5);
         vm.assertEq(oracle.cleanSince(), GENESIS + 5 * LENGTH, "epoch 4 was skipped");
-        activate(5);
+        activate(r);
         vm.assertEq(oracle.cleanSince(), GENESIS + 5 * LENGTH, "epoch 4 was skipped");
     }
 
     /// @dev [GV-1]
     function test_no_activation_brings_back_clean_days_that_a_later_gap_ended() public {
         endEpoch(0);
-        post(0);
-        activate(0);
+        activate(post(0));
         endEpoch(2);
-        post(2);
+        IEpochOracle.EpochReport memory first = post(2);
         endEpoch(4);
-        post(4);
+        IEpochOracle.EpochReport memory second = post(4);
         uint256 clean = GENESIS + 4 * LENGTH;
         vm.assertEq(oracle.cleanSince(), clean);
-        oracle.activate(2);
+        oracle.activate(first);
         vm.assertEq(oracle.cleanSince(), clean);
-        activate(4);
+        activate(second);
         vm.assertEq(oracle.cleanSince(), clean);
     }
 
     /// @dev [GV-1]
     function test_a_void_report_ends_the_run_of_clean_days() public {
         endEpoch(0);
-        post(0);
-        activate(0);
+        activate(post(0));
         endEpoch(1);
         post(1);
         oracle.veto(1, REASON);
         uint256 voidAt = block.timestamp;
         vm.assertEq(oracle.cleanSince(), voidAt);
-        post(1);
-        activate(1);
+        activate(post(1));
         vm.assertEq(oracle.cleanSince(), voidAt);
     }
 }

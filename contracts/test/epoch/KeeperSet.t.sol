@@ -4,9 +4,21 @@ pragma solidity 0.8.35;
 import { IKeeperSet } from "../../src/epoch/IKeeperSet.sol";
 import { KeeperSet } from "../../src/epoch/KeeperSet.sol";
 import { TestUSDC } from "../../src/local/TestUSDC.sol";
+import { Netuid } from "../../src/types/Types.sol";
+import { AuctionStand } from "../support/Neighbours.sol";
 import { Test } from "../support/Test.sol";
 import { AccessManager } from "@openzeppelin/contracts/access/manager/AccessManager.sol";
 import { IAccessManaged } from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
+
+/// @dev Remembers whether it was told.
+contract OracleStand {
+    address public newestTable;
+    uint64 public fromEpoch;
+
+    function syncKeepers() external {
+        (newestTable, fromEpoch) = KeeperSet(msg.sender).newest();
+    }
+}
 
 contract KeeperSetTest is Test {
     uint64 private constant GENESIS = 1_000_000;
@@ -14,12 +26,17 @@ contract KeeperSetTest is Test {
     uint64 private constant UNBONDING = 500;
 
     TestUSDC private usdc;
+    AuctionStand private auction;
+    OracleStand private oracle;
+    address private slashing = makeActor("slashing");
     AccessManager private manager;
     KeeperSet private set;
 
     function setUp() public {
         vm.warp(GENESIS);
         usdc = new TestUSDC();
+        auction = new AuctionStand(usdc);
+        oracle = new OracleStand();
         manager = new AccessManager(address(this));
         set = make(keepers(4), 3, false);
     }
@@ -29,7 +46,18 @@ contract KeeperSetTest is Test {
         uint16 threshold,
         bool devnet
     ) private returns (KeeperSet) {
-        return new KeeperSet(address(manager), address(usdc), list, threshold, devnet, UNBONDING, GENESIS, LENGTH);
+        IKeeperSet.Config memory config = IKeeperSet.Config({
+            authority: address(manager),
+            usdc: address(usdc),
+            auction: address(auction),
+            oracle: address(oracle),
+            slashing: slashing,
+            devnet: devnet,
+            unbondingPeriod: UNBONDING,
+            genesis: GENESIS,
+            epochLength: LENGTH
+        });
+        return new KeeperSet(config, list, threshold);
     }
 
     /// @dev The first `n` of an ascending row of addresses.
@@ -64,6 +92,8 @@ contract KeeperSetTest is Test {
         vm.assertEq(set.setAt(2).keepers.length, 4);
         vm.assertEq(set.setAt(3).keepers.length, 6);
         vm.assertEq(set.setAt(3).fromEpoch, 3);
+        vm.assertEq(oracle.fromEpoch(), 3);
+        vm.assertEq(oracle.newestTable(), set.tableAt(3), "the oracle knows");
         vm.assertFalse(set.isKeeperAt(3, address(0x1006)));
         (address[] memory members, uint16 threshold, bytes32 digest) = set.membersAt(3);
         vm.assertEq(members.length, 6);
@@ -167,5 +197,88 @@ contract KeeperSetTest is Test {
         set.setEndpoint("http://keeper");
         vm.assertEq(set.setAt(0).endpoints[1], "http://keeper");
         vm.assertEq(set.endpointOf(address(0x1001)), "http://keeper");
+    }
+
+    /// @dev [SN-2] Sets of every past epoch stay readable, in whatever rhythm they changed.
+    function testFuzz_every_epoch_keeps_the_set_that_held_in_it(
+        uint256 seed
+    ) public {
+        uint16[60] memory sizes;
+        uint16 size = 4;
+        for (uint64 e = 0; e < 59; ++e) {
+            sizes[e] = size;
+            vm.warp(GENESIS + e * LENGTH + 1);
+            for (uint256 n = (seed >> (4 * e)) % 4; n > 1; --n) {
+                size = uint16(4 + uint256(keccak256(abi.encode(seed, e, n))) % 28);
+                set.schedule(keepers(size), 2 * size / 3 + 1);
+            }
+        }
+        for (uint64 e = 0; e < 59; ++e) {
+            vm.assertEq(set.setAt(e).keepers.length, sizes[e]);
+            vm.assertEq(set.thresholdAt(e), 2 * sizes[e] / 3 + 1);
+            bytes memory preimage =
+                abi.encode(block.chainid, address(set), set.setAt(e).fromEpoch, keepers(sizes[e]), set.thresholdAt(e));
+            vm.assertEq(set.configDigestAt(e), keccak256(preimage));
+        }
+    }
+
+    function test_calling_the_code_of_a_set_does_nothing() public {
+        address table = set.tableAt(0);
+        (bool ok, bytes memory answer) = table.call(hex"01020304");
+        vm.assertTrue(ok);
+        vm.assertEq(answer.length, 0);
+        vm.assertGt(table.code.length, 0);
+    }
+
+    function fund(
+        address keeper,
+        uint256 amount
+    ) private {
+        usdc.mint(address(this), amount);
+        usdc.approve(address(set), amount);
+        set.bond(keeper, amount);
+    }
+
+    function test_a_slash_takes_its_share_half_to_the_prover_and_the_rest_to_the_auction() public {
+        address keeper = address(0x1001);
+        address prover = makeActor("prover");
+        fund(keeper, 1001);
+        vm.expectEmit(address(set));
+        emit IKeeperSet.BondSlashed(keeper, prover, 500, 250);
+        vm.prank(slashing);
+        vm.assertEq(set.slash(keeper, 0.5e18, prover), 500);
+        vm.assertEq(set.bondOf(keeper), 501);
+        vm.assertEq(usdc.balanceOf(prover), 250);
+        vm.assertEq(auction.funded(Netuid.wrap(0)), 250);
+        vm.prank(slashing);
+        vm.assertEq(set.slash(keeper, 1e18, prover), 501);
+        vm.assertEq(usdc.balanceOf(prover), 500);
+        vm.assertEq(auction.funded(Netuid.wrap(0)), 501);
+        vm.assertEq(usdc.balanceOf(address(set)), 0);
+        vm.prank(slashing);
+        vm.assertEq(set.slash(keeper, 1e18, prover), 0, "nothing is left");
+    }
+
+    function test_a_keeper_is_slashable_while_it_unbonds() public {
+        address keeper = address(0x1003);
+        fund(keeper, 100e6);
+        address[] memory others = keepers(4);
+        others[3] = address(0x2000);
+        set.schedule(others, 3);
+        vm.warp(GENESIS + LENGTH + UNBONDING - 1);
+        vm.prank(slashing);
+        vm.assertEq(set.slash(keeper, 0.1e18, address(1)), 10e6);
+        vm.warp(GENESIS + LENGTH + UNBONDING);
+        vm.prank(keeper);
+        set.withdrawBond(keeper);
+        vm.assertEq(usdc.balanceOf(keeper), 90e6);
+    }
+
+    function test_only_the_slashing_contract_slashes_and_at_most_everything() public {
+        vm.expectRevert(abi.encodeWithSelector(IKeeperSet.KeeperSet_OnlySlashing.selector, address(this)));
+        set.slash(address(0x1001), 1, address(this));
+        vm.expectRevert(abi.encodeWithSelector(IKeeperSet.KeeperSet_ShareAboveOne.selector, 1e18 + 1));
+        vm.prank(slashing);
+        set.slash(address(0x1001), 1e18 + 1, address(this));
     }
 }

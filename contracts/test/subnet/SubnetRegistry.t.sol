@@ -6,6 +6,17 @@ import { SubnetRegistry } from "../../src/subnet/SubnetRegistry.sol";
 import { Netuid } from "../../src/types/Types.sol";
 import { RegistryTest } from "../support/RegistryTest.sol";
 
+/// @notice A contract that makes the calls it is told to make.
+contract ContractOwner {
+    function execute(
+        address target,
+        bytes calldata data
+    ) external {
+        (bool ok,) = target.call(data);
+        require(ok);
+    }
+}
+
 contract SubnetRegistryTest is RegistryTest {
     function test_genesis_subnets_exist_from_birth_with_default_hyperparameters() public view {
         vm.assertEq(registry.subnetCount(), 2);
@@ -14,7 +25,7 @@ contract SubnetRegistryTest is RegistryTest {
         ISubnetRegistry.Subnet memory subnet = registry.subnetOf(ONE);
         vm.assertTrue(subnet.genesis);
         vm.assertEq(subnet.name, "text");
-        vm.assertEq(registry.registeredEpochOf(TWO), 0);
+        vm.assertEq(registry.subnetOf(TWO).registeredEpoch, 0);
         vm.assertEq(registry.ownerOfSubnetAt(ONE, 0), OWNER);
         assertSame(registry.hyperparametersAt(ONE, 0), defaults());
     }
@@ -244,6 +255,92 @@ contract SubnetRegistryTest is RegistryTest {
         assertSame(registry.hyperparametersAt(TWO, 4), defaults());
     }
 
+    /// @dev What does not count yet may be corrected; what counts stands for a while.
+    function test_between_two_changes_of_hyperparameters_a_period_passes() public {
+        ISubnetRegistry.Hyperparameters memory params = defaults();
+        params.kappa = 40_000;
+        vm.warp(GENESIS + LENGTH - 10);
+        set(params);
+        vm.warp(GENESIS + LENGTH - 1);
+        params.kappa = 41_000;
+        set(params);
+        assertSame(registry.hyperparametersAt(ONE, 1), params);
+        uint256 opensAt = GENESIS + LENGTH - 1 + HYPERPARAMETER_PERIOD;
+        for (uint256 time = GENESIS + LENGTH; time < opensAt; time += 73) {
+            vm.warp(time);
+            vm.expectRevert(
+                abi.encodeWithSelector(ISubnetRegistry.SubnetRegistry_ChangedTooOften.selector, ONE, opensAt)
+            );
+            set(params);
+        }
+        vm.prank(OWNER);
+        registry.setHyperparameters(TWO, params);
+        vm.warp(opensAt);
+        params.kappa = 42_000;
+        set(params);
+        assertSame(registry.hyperparametersAt(ONE, registry.currentEpoch() + 1), params);
+    }
+
+    function test_fewer_uids_than_there_are_neurons_evict_nobody_and_let_nobody_in() public {
+        for (uint256 n = 0; n < 4; ++n) {
+            register(ONE, n);
+        }
+        ISubnetRegistry.Hyperparameters memory params = defaults();
+        params.maxUids = 3;
+        set(params);
+        warpToEpoch(1);
+        vm.assertEq(registry.neuronCount(ONE), 4);
+        vm.expectRevert(abi.encodeWithSelector(ISubnetRegistry.SubnetRegistry_SubnetFull.selector, ONE, 4));
+        register(ONE, 4);
+    }
+
+    /// @dev A subnet's governor is any contract that can make three calls.
+    function test_a_contract_takes_a_subnet_over_governs_it_and_hands_it_on() public {
+        ContractOwner governor = new ContractOwner();
+        vm.prank(OWNER);
+        registry.transferSubnet(ONE, address(governor));
+        governor.execute(address(registry), abi.encodeCall(registry.acceptSubnet, (ONE)));
+        vm.assertEq(registry.ownerOfSubnet(ONE), address(governor));
+        ISubnetRegistry.Hyperparameters memory params = defaults();
+        params.kappa = 50_000;
+        governor.execute(address(registry), abi.encodeCall(registry.setHyperparameters, (ONE, params)));
+        assertSame(registry.hyperparametersAt(ONE, 1), params);
+        governor.execute(address(registry), abi.encodeCall(registry.transferSubnet, (ONE, OTHER)));
+        vm.prank(OTHER);
+        registry.acceptSubnet(ONE);
+        vm.assertEq(registry.ownerOfSubnetAt(ONE, 1), OTHER);
+    }
+
+    function test_several_neurons_are_registered_in_one_call() public {
+        bytes[] memory calls = new bytes[](2);
+        calls[0] = abi.encodeCall(registry.registerNeuron, (ONE, hotkey(0), "", ANY));
+        calls[1] = abi.encodeCall(registry.registerNeuron, (TWO, hotkey(0), "", ANY));
+        vm.prank(MINER);
+        bytes[] memory results = registry.multicall(calls);
+        vm.assertEq(abi.decode(results[1], (uint256)), 0);
+        vm.assertEq(registry.subnetsOfAt(hotkey(0), 1), 2);
+        vm.assertEq(registry.neuronOf(TWO, 0).owner, MINER);
+    }
+
+    /// @dev The history of a hotkey's subnets outgrows the word that holds its last two changes.
+    function test_every_change_of_a_hotkeys_subnets_is_remembered() public {
+        gate.openMarkets();
+        for (uint16 id = 1; id <= 4; ++id) {
+            warpToEpoch(10 * uint256(id));
+            if (id > 2) registerSubnet();
+            register(Netuid.wrap(id), 0);
+        }
+        for (uint64 e = 0; e <= 50; ++e) {
+            vm.assertEq(registry.subnetsOfAt(hotkey(0), e), e == 0 ? 0 : (e - 1) / 10 > 4 ? 4 : (e - 1) / 10);
+        }
+    }
+
+    function test_genesis_subnets_are_announced_like_all_others() public {
+        vm.expectEmit();
+        emit ISubnetRegistry.SubnetRegistered(ONE, OWNER, "text", 0, 0, 0);
+        new SubnetRegistry(config(), genesisSubnets(), bindings());
+    }
+
     function test_only_the_subnets_owner_sets_hyperparameters_and_only_within_bounds() public {
         ISubnetRegistry.Hyperparameters memory params = defaults();
         vm.expectRevert(abi.encodeWithSelector(ISubnetRegistry.SubnetRegistry_NotSubnetOwner.selector, ONE, MINER));
@@ -313,6 +410,13 @@ contract SubnetRegistryTest is RegistryTest {
         bad.maxSubnets = 1;
         vm.expectRevert(abi.encodeWithSelector(ISubnetRegistry.SubnetRegistry_TooManySubnets.selector, 1));
         new SubnetRegistry(bad, genesisSubnets(), bindings());
+    }
+
+    function set(
+        ISubnetRegistry.Hyperparameters memory params
+    ) private {
+        vm.prank(OWNER);
+        registry.setHyperparameters(ONE, params);
     }
 
     function refuses(

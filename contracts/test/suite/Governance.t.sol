@@ -134,6 +134,9 @@ contract GovernanceTest is SuiteTest {
         vm.assertEq(tndm.getVotes(delegate), 900_000e18);
         vm.assertEq(votes.getVotes(delegate), 1_500_000e18, "nothing is lost and nothing counts twice");
         vm.assertEq(governor.quorum(block.timestamp - 1), QUORUM_FLOOR);
+        address[] memory sources = votes.sources();
+        vm.assertTrue(sources[1] == address(staking) && sources[2] == address(allocation));
+        vm.assertTrue(sources.length == 4 && sources[0] == address(tndm) && sources[3] == address(airdrop));
         endEpoch();
         vm.warp(block.timestamp + 1);
         vm.assertEq(votes.getPastTotalSupply(block.timestamp - 1), tndm.circulatingSupply());

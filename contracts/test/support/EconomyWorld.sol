@@ -3,6 +3,7 @@ pragma solidity 0.8.35;
 
 import { EmissionController } from "../../src/emission/EmissionController.sol";
 import { IEmissionController } from "../../src/emission/IEmissionController.sol";
+import { IRewardDistributor } from "../../src/epoch/IRewardDistributor.sol";
 import { RewardDistributor } from "../../src/epoch/RewardDistributor.sol";
 import { TestUSDC } from "../../src/local/TestUSDC.sol";
 import { AlphaPools } from "../../src/market/AlphaPools.sol";
@@ -126,7 +127,7 @@ abstract contract EconomyWorld is Test {
         // The rest know each other before they exist.
         factory = new AlphaFactory(_ahead(1));
         pools = new AlphaPools(_poolsConfig(_ahead(1), _ahead(2), _ahead(4)));
-        distributor = new RewardDistributor(address(usdc), address(pools), _ahead(1), oracle, GENESIS, L);
+        distributor = new RewardDistributor(_distributorConfig(_ahead(1), _ahead(2)));
         controller = new EmissionController(_controllerConfig(_ahead(1), _ahead(2)));
         auction = new BurnAuction(_auctionConfig(_ahead(1)));
         ITandemToken.Mint[] memory mints = new ITandemToken.Mint[](2);
@@ -164,6 +165,22 @@ abstract contract EconomyWorld is Test {
             emaHalfAge: 28 days,
             pourCap: 0.01e18,
             alphaPerDay: 3600e18
+        });
+    }
+
+    function _distributorConfig(
+        address controller_,
+        address auction_
+    ) internal view virtual returns (IRewardDistributor.Config memory) {
+        return IRewardDistributor.Config({
+            usdc: address(usdc),
+            pools: address(pools),
+            controller: controller_,
+            oracle: oracle,
+            registry: address(registry),
+            auction: auction_,
+            genesis: GENESIS,
+            epochLength: L
         });
     }
 

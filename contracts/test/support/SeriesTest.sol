@@ -7,11 +7,13 @@ import { ISettlement } from "../../src/compute/ISettlement.sol";
 import { RateCard } from "../../src/compute/RateCard.sol";
 import { Settlement } from "../../src/compute/Settlement.sol";
 import { SuiteFactory } from "../../src/deploy/SuiteFactory.sol";
+import { Outages } from "../../src/epoch/Outages.sol";
 import { TestUSDC } from "../../src/local/TestUSDC.sol";
 import { ISubnetRegistry } from "../../src/subnet/ISubnetRegistry.sol";
 import { ComputeCredit } from "../../src/token/ComputeCredit.sol";
 import { IComputeCredit } from "../../src/token/IComputeCredit.sol";
 import { Netuid } from "../../src/types/Types.sol";
+import { GateStand } from "./Neighbours.sol";
 import { Test } from "./Test.sol";
 import { AccessManager } from "@openzeppelin/contracts/access/manager/AccessManager.sol";
 import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
@@ -43,7 +45,9 @@ contract MarginSink {
     IERC20 private immutable USDC;
 
     bool public refuses;
+    bool public burnsGas;
     mapping(Netuid netuid => uint256) public received;
+    mapping(Netuid netuid => mapping(uint64 epoch => uint256)) public receivedFor;
 
     constructor(
         IERC20 usdc
@@ -64,11 +68,19 @@ contract MarginSink {
         _pull(netuid, amount);
     }
 
-    function contribute(
+    function contributeFor(
         Netuid netuid,
+        uint64 epoch,
         uint256 amount
     ) external {
+        receivedFor[netuid][epoch] += amount;
         _pull(netuid, amount);
+    }
+
+    function setBurnsGas(
+        bool burnsGas_
+    ) external {
+        burnsGas = burnsGas_;
     }
 
     function _pull(
@@ -76,6 +88,7 @@ contract MarginSink {
         uint256 amount
     ) private {
         if (refuses) revert Refused();
+        while (burnsGas) { }
         received[netuid] += amount;
         require(USDC.transferFrom(msg.sender, address(this), amount));
     }
@@ -86,6 +99,7 @@ abstract contract SeriesTest is Test {
     uint64 internal constant GENESIS = 1_800_000_000;
     uint64 internal constant LENGTH = 3600;
     uint64 internal constant GRACE = 1 days;
+    uint64 internal constant LEAST_OUTAGE = 10 minutes;
     uint256 internal constant PRICE = 1_000_000;
     uint256 internal constant PAYOUT = 850_000;
     uint256 internal constant BUYBACK = 0.5e18;
@@ -110,6 +124,8 @@ abstract contract SeriesTest is Test {
     NeuronOwners internal registry;
     MarginSink internal auction;
     MarginSink internal distributor;
+    GateStand internal gate;
+    Outages internal outages;
 
     address internal payer;
     address internal contributor;
@@ -130,6 +146,8 @@ abstract contract SeriesTest is Test {
         registry = new NeuronOwners();
         auction = new MarginSink(usdc);
         distributor = new MarginSink(usdc);
+        gate = new GateStand();
+        outages = new Outages(LEAST_OUTAGE);
         card = new RateCard(address(manager), GENESIS, LENGTH);
         _deploySeries();
 
@@ -146,6 +164,7 @@ abstract contract SeriesTest is Test {
             settlement: address(settlement),
             auction: address(auction),
             distributor: address(distributor),
+            gate: address(gate),
             price: PRICE,
             payoutRate: PAYOUT,
             buybackShare: BUYBACK,
@@ -229,6 +248,27 @@ abstract contract SeriesTest is Test {
         vm.assertEq(holding.margin, margin, "margin");
     }
 
+    /// @dev `voucher` as a batch carries it.
+    function compactVoucher(
+        ISettlement.Voucher memory voucher,
+        uint256 secret
+    ) internal view returns (ISettlement.CompactVoucher memory) {
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(secret, settlement.hashVoucher(voucher));
+        return ISettlement.CompactVoucher({
+            packed: voucher.channelId << 192 | uint256(voucher.amount) << 112 | uint256(voucher.promptTokens) << 56
+                | voucher.completionTokens,
+            r: r,
+            vs: bytes32(uint256(v - 27) << 255) | s
+        });
+    }
+
+    /// @dev Settles a batch for the contributor, by the first version of the model.
+    function settleBatch(
+        ISettlement.CompactVoucher[] memory vouchers
+    ) internal returns (uint256 paid) {
+        return settlement.settleBatch(contributor, SUBNET, MODEL, 1, vouchers);
+    }
+
     function _deploySeries() private {
         SuiteFactory factory = new SuiteFactory();
         credit = ComputeCredit(factory.addressOf(address(this), "credit"));
@@ -237,7 +277,7 @@ abstract contract SeriesTest is Test {
         factory.deploy(
             "credit",
             abi.encodePacked(
-                type(ComputeCredit).creationCode, abi.encode(address(desk), address(settlement), address(this))
+                type(ComputeCredit).creationCode, abi.encode(address(desk), address(settlement), address(gate))
             )
         );
         factory.deploy("desk", abi.encodePacked(type(CreditDesk).creationCode, abi.encode(deskConfig())));
@@ -245,7 +285,7 @@ abstract contract SeriesTest is Test {
             "settlement",
             abi.encodePacked(
                 type(Settlement).creationCode,
-                abi.encode(address(credit), address(desk), address(card), address(registry), GRACE)
+                abi.encode(address(credit), address(desk), address(card), address(registry), address(outages), GRACE)
             )
         );
     }

@@ -11,9 +11,14 @@ import { EmissionController } from "../../src/emission/EmissionController.sol";
 import { IEmissionController } from "../../src/emission/IEmissionController.sol";
 import { EpochOracle } from "../../src/epoch/EpochOracle.sol";
 import { IEpochOracle } from "../../src/epoch/IEpochOracle.sol";
+import { IKeeperSet } from "../../src/epoch/IKeeperSet.sol";
 import { IRewardDistributor } from "../../src/epoch/IRewardDistributor.sol";
+import { ISlashing } from "../../src/epoch/ISlashing.sol";
 import { KeeperSet } from "../../src/epoch/KeeperSet.sol";
+import { Outages } from "../../src/epoch/Outages.sol";
 import { RewardDistributor } from "../../src/epoch/RewardDistributor.sol";
+import { Slashing } from "../../src/epoch/Slashing.sol";
+import { WeightCommits } from "../../src/epoch/WeightCommits.sol";
 import { Airdrop } from "../../src/governance/Airdrop.sol";
 import { GenesisAllocation } from "../../src/governance/GenesisAllocation.sol";
 import { IAirdrop } from "../../src/governance/IAirdrop.sol";
@@ -105,8 +110,9 @@ abstract contract SuiteTest is Test {
     BurnAuction internal auction;
     SubnetRegistry internal registry;
     Staking internal staking;
-    /// @dev Who slashes: a test that has no proof to show calls from here.
-    address internal slashing = makeActor("slashing");
+    Slashing internal slashing;
+    Outages internal outages;
+    WeightCommits internal weightCommits;
     EmissionController internal controller;
     KeeperSet internal keeperSet;
     EpochOracle internal oracle;
@@ -221,7 +227,7 @@ abstract contract SuiteTest is Test {
         return settlement.settle(voucher, _sign(sessionSecret, settlement.hashVoucher(voucher)));
     }
 
-    /// @dev `user` buys credits and spends all of them on one neuron.
+    /// @dev `user` buys credits and spends all of them on one neuron; the margin goes on at once.
     function spend(
         Netuid netuid,
         uint16 uid,
@@ -229,6 +235,7 @@ abstract contract SuiteTest is Test {
     ) internal {
         buyCredits(user, amount);
         settleUpTo(openChannel(user, netuid, uid, amount), amount);
+        desk.forwardMargin(netuid);
     }
 
     // -------------------------------------------------------------------------------------------------- epochs
@@ -303,10 +310,12 @@ abstract contract SuiteTest is Test {
     /// @dev Signatures of the first keepers, exactly as many as the threshold asks for.
     function signReport(
         IEpochOracle.EpochReport memory report
-    ) internal view returns (bytes memory signatures) {
+    ) internal view returns (IEpochOracle.Signature[] memory signatures) {
         bytes32 digest = oracle.hashReport(report);
+        signatures = new IEpochOracle.Signature[](SIGNERS);
         for (uint256 i = 0; i < SIGNERS; ++i) {
-            signatures = bytes.concat(signatures, _sign(keeperSecrets[i], digest));
+            (uint8 v, bytes32 r, bytes32 s) = vm.sign(keeperSecrets[i], digest);
+            signatures[i] = IEpochOracle.Signature({ r: r, vs: v == 28 ? s | bytes32(uint256(1) << 255) : s });
         }
     }
 
@@ -317,7 +326,7 @@ abstract contract SuiteTest is Test {
         IEpochOracle.EpochReport memory report = reportFor(epoch);
         oracle.post(report, signReport(report));
         vm.warp(block.timestamp + ACTIVATION_DELAY);
-        oracle.activate(epoch);
+        oracle.activate(report);
     }
 
     /// @dev Claims everything that the active root pays.
@@ -480,6 +489,9 @@ abstract contract SuiteTest is Test {
         staking = Staking(_at("staking"));
         controller = EmissionController(_at("controller"));
         keeperSet = KeeperSet(_at("keeperSet"));
+        slashing = Slashing(_at("slashing"));
+        outages = Outages(_at("outages"));
+        weightCommits = WeightCommits(_at("weightCommits"));
         oracle = EpochOracle(_at("oracle"));
         distributor = RewardDistributor(_at("distributor"));
         timelock = TandemTimelock(payable(_at("timelock")));
@@ -493,6 +505,7 @@ abstract contract SuiteTest is Test {
     function _deployCompute() private {
         _put("manager", type(TandemAccess).creationCode, abi.encode(address(this), address(gate)));
         _put("usdc", type(TestUSDC).creationCode, "");
+        _put("outages", type(Outages).creationCode, abi.encode(uint64(60)));
         _put("credit", type(ComputeCredit).creationCode, abi.encode(address(desk), address(settlement), address(gate)));
         _put("card", type(RateCard).creationCode, abi.encode(address(manager), GENESIS, LENGTH));
         ICreditDesk.Config memory deskConfig = ICreditDesk.Config({
@@ -502,6 +515,7 @@ abstract contract SuiteTest is Test {
             settlement: address(settlement),
             auction: address(auction),
             distributor: address(distributor),
+            gate: address(gate),
             price: PRICE,
             payoutRate: PAYOUT,
             buybackShare: 0.5e18,
@@ -512,7 +526,7 @@ abstract contract SuiteTest is Test {
         _put(
             "settlement",
             type(Settlement).creationCode,
-            abi.encode(address(credit), address(desk), address(card), address(registry), uint64(40))
+            abi.encode(address(credit), address(desk), address(card), address(registry), _at("outages"), uint64(40))
         );
     }
 
@@ -572,16 +586,29 @@ abstract contract SuiteTest is Test {
     }
 
     function _deployEpochs() private {
-        _put(
-            "distributor",
-            type(RewardDistributor).creationCode,
-            abi.encode(address(usdc), address(pools), address(controller), address(oracle), GENESIS, LENGTH)
-        );
-        _put(
-            "keeperSet",
-            type(KeeperSet).creationCode,
-            abi.encode(address(manager), address(usdc), keepers(), uint16(SIGNERS), true, UNBONDING, GENESIS, LENGTH)
-        );
+        IRewardDistributor.Config memory distributorConfig = IRewardDistributor.Config({
+            usdc: address(usdc),
+            pools: address(pools),
+            controller: address(controller),
+            oracle: address(oracle),
+            registry: address(registry),
+            auction: address(auction),
+            genesis: GENESIS,
+            epochLength: LENGTH
+        });
+        _put("distributor", type(RewardDistributor).creationCode, abi.encode(distributorConfig));
+        IKeeperSet.Config memory keeperConfig = IKeeperSet.Config({
+            authority: address(manager),
+            usdc: address(usdc),
+            auction: address(auction),
+            oracle: address(oracle),
+            slashing: address(slashing),
+            devnet: true,
+            unbondingPeriod: UNBONDING,
+            genesis: GENESIS,
+            epochLength: LENGTH
+        });
+        _put("keeperSet", type(KeeperSet).creationCode, abi.encode(keeperConfig, keepers(), uint16(SIGNERS)));
         _put(
             "oracle",
             type(EpochOracle).creationCode,
@@ -595,6 +622,7 @@ abstract contract SuiteTest is Test {
                 ACTIVATION_DELAY
             )
         );
+        _deploySlashing();
         ISubnetRegistry.GenesisSubnet[] memory subnets = new ISubnetRegistry.GenesisSubnet[](2);
         subnets[0] = ISubnetRegistry.GenesisSubnet({ owner: subnetOwner, name: "text" });
         subnets[1] = ISubnetRegistry.GenesisSubnet({ owner: memeOwner, name: "meme" });
@@ -626,6 +654,29 @@ abstract contract SuiteTest is Test {
         _deployStaking();
     }
 
+    function _deploySlashing() private {
+        _put("outages", type(Outages).creationCode, abi.encode(uint64(5)));
+        _put(
+            "weightCommits",
+            type(WeightCommits).creationCode,
+            abi.encode(address(oracle), address(outages), GENESIS, LENGTH)
+        );
+        ISlashing.Config memory config = ISlashing.Config({
+            authority: address(manager),
+            oracle: address(oracle),
+            keeperSet: address(keeperSet),
+            staking: address(staking),
+            weightCommits: address(weightCommits),
+            least: ISlashing.Amounts({ commitShare: 0.01e18, reportShare: 0.1e18 }),
+            most: ISlashing.Amounts({ commitShare: 0.2e18, reportShare: 1e18 }),
+            amounts: ISlashing.Amounts({ commitShare: 0.05e18, reportShare: 0.5e18 }),
+            evidencePeriod: UNBONDING,
+            genesis: GENESIS,
+            epochLength: LENGTH
+        });
+        _put("slashing", type(Slashing).creationCode, abi.encode(config));
+    }
+
     function _bindings() private returns (ISubnetRegistry.HotkeyBinding[] memory bindings) {
         bindings = new ISubnetRegistry.HotkeyBinding[](VALIDATORS);
         for (uint256 n = 0; n < VALIDATORS; ++n) {
@@ -645,7 +696,7 @@ abstract contract SuiteTest is Test {
             pools: address(pools),
             registry: address(registry),
             gate: address(gate),
-            slashing: slashing,
+            slashing: address(slashing),
             genesis: GENESIS,
             epochLength: LENGTH,
             unbondingPeriod: UNBONDING,

@@ -9,6 +9,15 @@ interface Vm {
         address emitter;
     }
 
+    /// @dev Of a call; in isolated tests of the whole transaction.
+    struct Gas {
+        uint64 gasLimit;
+        uint64 gasTotalUsed;
+        uint64 gasMemoryUsed;
+        int64 gasRefunded;
+        uint64 gasRemaining;
+    }
+
     struct FuzzSelector {
         address addr;
         bytes4[] selectors;
@@ -45,6 +54,7 @@ interface Vm {
     function assertTrue(bool condition, string calldata err) external pure;
     function assume(bool condition) external pure;
     function chainId(uint256 newChainId) external;
+    function cool(address target) external;
     function computeCreateAddress(address deployer, uint256 nonce) external pure returns (address);
     function deal(address who, uint256 newBalance) external;
     function etch(address target, bytes calldata code) external;
@@ -56,6 +66,7 @@ interface Vm {
     function expectPartialRevert(bytes4 revertData) external;
     function getNonce(address account) external view returns (uint64);
     function getRecordedLogs() external returns (Log[] memory);
+    function lastCallGas() external view returns (Gas memory gas);
     function label(address account, string calldata name) external;
     function prank(address sender) external;
     function recordLogs() external;
