@@ -65,6 +65,8 @@ pub(crate) struct Net {
     pub(crate) world: World,
     pub(crate) config: GenesisConfig,
     pub(crate) plan: Plan,
+    /// Somebody pays an incentive for every subnet in every epoch.
+    patron: bool,
     rewards: RewardTree,
     /// Posted and not active yet, with the time of posting.
     pending: VecDeque<(u64, IEpochOracle::EpochReport)>,
@@ -80,6 +82,8 @@ fn config(world: &World, subnets: u16) -> GenesisConfig {
     config.emission.smoothing = 168;
     config.emission.tndm_per_day = Tndm(U256::from(3_600) * ONE);
     config.emission.alpha_per_day = Alpha(U256::from(3_600) * ONE);
+    config.subnets.subnet_immunity = Seconds::days(120);
+    config.subnets.neuron_immunity = Seconds(60_000);
     config.staking.unbonding = Seconds::days(14);
     config.keepers.unbonding = Seconds::days(14);
     config.keepers.members = (1..=KEEPERS).map(|n| world.account(&format!("keeper {n}"))).collect();
@@ -88,8 +92,7 @@ fn config(world: &World, subnets: u16) -> GenesisConfig {
     config.governance.voting_period = Seconds::days(1);
     config.genesis_subnets =
         (1..=subnets).map(|n| GenesisSubnet { owner: world.account("owner"), name: format!("subnet {n}") }).collect();
-    // A constructor has room for no more; subnets without validators are settled like others and granted nothing.
-    config.mesh_validators = (1..=subnets.min(MOST_IN_MESH))
+    config.mesh_validators = (1..=subnets)
         .flat_map(|netuid| {
             (1..=VALIDATORS).map(move |n| MeshValidator {
                 netuid,
@@ -109,9 +112,14 @@ fn config(world: &World, subnets: u16) -> GenesisConfig {
     config
 }
 
+/// The second half of an ERC-2098 signature.
+fn compact(signature: &Signature) -> B256 {
+    (signature.s() | U256::from(u8::from(signature.v())) << 255_usize).into()
+}
+
 impl Net {
-    /// A network in its mesh phase, some days old, with so many subnets.
-    pub(crate) fn mesh(subnets: u16) -> Self {
+    /// A network in its first epoch, with so many subnets.
+    fn mesh(subnets: u16) -> Self {
         let mut world = World::new();
         let mut config = config(&world, subnets);
         let deployer = world.account("deployer");
@@ -120,6 +128,7 @@ impl Net {
             world,
             config,
             plan,
+            patron: true,
             rewards: RewardTree::default(),
             pending: VecDeque::new(),
             last_report: B256::ZERO,
@@ -141,7 +150,7 @@ impl Net {
         for netuid in 1..=subnets {
             net.furnish(netuid);
         }
-        net.days(2);
+        net.days(1);
         net
     }
 
@@ -242,14 +251,11 @@ impl Net {
     /// The same as part of a batch.
     pub(crate) fn compact_voucher(&self, payer: &str, channel: U256, tokens: u64) -> ISettlement::CompactVoucher {
         let (voucher, signature) = self.sign_voucher(payer, channel, tokens);
-        let parity = U256::from(u8::from(signature.v())) << 255_usize;
+        let amount = U256::from(voucher.amount) << 112_usize;
         ISettlement::CompactVoucher {
-            channelId: voucher.channelId,
-            amount: voucher.amount,
-            promptTokens: voucher.promptTokens,
-            completionTokens: voucher.completionTokens,
+            packed: voucher.channelId << 192_usize | amount | U256::from(voucher.promptTokens) << 56_usize,
             r: signature.r().into(),
-            vs: (signature.s() | parity).into(),
+            vs: compact(&signature),
         }
     }
 
@@ -272,12 +278,15 @@ impl Net {
         (self.world.timestamp() - self.plan.genesis) / self.config.epochs.length.0
     }
 
-    /// Pays an incentive for every subnet and goes to the morning after the epoch.
+    /// Goes to the morning after the epoch.
     pub(crate) fn end_epoch(&mut self) {
-        let distributor = self.suite().reward_distributor;
-        self.fund("patron", distributor, 1_000);
-        for netuid in 1..=self.subnet_count() {
-            self.call("patron", distributor, RewardDistributor::contributeCall { netuid, usdc: U256::from(1_234_567) });
+        if self.patron {
+            let distributor = self.suite().reward_distributor;
+            self.fund("patron", distributor, 1_000);
+            for netuid in 1..=self.subnet_count() {
+                let usdc = U256::from(1_234_567);
+                self.call("patron", distributor, RewardDistributor::contributeCall { netuid, usdc });
+            }
         }
         let next = self.epoch() + 1;
         self.world.set_time(self.plan.genesis + next * self.config.epochs.length.0 + MORNING);
@@ -306,13 +315,13 @@ impl Net {
         let digest = self.view(oracle, EpochOracle::hashReportCall { report: report.clone() });
         let mut keepers: Vec<_> = (1..=KEEPERS).map(|n| self.world.signer(&format!("keeper {n}"))).collect();
         keepers.sort_by_key(|keeper| keeper.address());
-        let signatures: Vec<u8> = keepers[..usize::from(QUORUM)]
-            .iter()
-            .flat_map(|keeper| keeper.sign_hash_sync(&digest).expect("a local key signs").as_bytes())
-            .collect();
+        let signatures = keepers[..usize::from(QUORUM)].iter().map(|keeper| {
+            let signature = keeper.sign_hash_sync(&digest).expect("a local key signs");
+            IEpochOracle::Signature { r: signature.r().into(), vs: compact(&signature) }
+        });
         self.last_report = self.view(oracle, EpochOracle::structHashCall { report: report.clone() });
         self.pending.push_back((self.world.timestamp(), report.clone()));
-        self.tx("keeper 1", oracle, &EpochOracle::postCall { report, signatures: signatures.into() })
+        self.tx("keeper 1", oracle, &EpochOracle::postCall { report, signatures: signatures.collect() })
     }
 
     /// Activating the oldest report, if it has waited long enough.
@@ -350,16 +359,16 @@ impl Net {
         }
     }
 
-    /// Lets so much time pass that every ring has been filled once, and the network works since then.
+    /// Works for so long that every ring has been filled once.
     pub(crate) fn grow_old(&mut self) {
-        self.days(2);
-        let epoch = self.epoch() + RING - 30;
-        self.world.set_time(self.plan.genesis + epoch * self.config.epochs.length.0 + MORNING);
-        let settle = self.settle_tx();
-        while self.view(self.suite().emission_controller, EmissionController::settledThroughCall {}) < epoch {
-            self.send(&settle);
+        self.patron = false;
+        for _ in 0..RING {
+            self.tick();
         }
-        self.days(2);
+        self.patron = true;
+        for _ in 0..3 {
+            self.tick();
+        }
     }
 
     /// Promises an account more than before, in the next report.
@@ -411,7 +420,8 @@ impl Net {
         self.tick();
     }
 
-    fn grow_to(&mut self, subnets: u16) {
+    /// Registers subnets, one an epoch.
+    pub(crate) fn grow_to(&mut self, subnets: u16) {
         let registry = self.suite().subnet_registry;
         while self.subnet_count() < subnets {
             let name = format!("subnet {}", self.subnet_count() + 1);

@@ -362,6 +362,7 @@ impl Parts<'_> {
                         usdc: suite.usdc,
                         auction: suite.burn_auction,
                         slashing: suite.slashing,
+                        oracle: suite.epoch_oracle,
                         devnet: config.devnet,
                         unbondingPeriod: config.keepers.unbonding.0,
                         genesis: self.genesis,

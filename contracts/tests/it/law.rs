@@ -2,7 +2,7 @@
 
 use alloy::primitives::{B256, U256};
 use tandem_contracts::bindings::{
-    AlphaPools, BurnAuction, EmissionController, GenesisAllocation, LaunchGate, RewardDistributor, Staking,
+    AlphaPools, BurnAuction, CreditDesk, EmissionController, GenesisAllocation, LaunchGate, RewardDistributor, Staking,
     reward_distributor::IRewardDistributor,
 };
 use tandem_contracts::suite::GenesisConfig;
@@ -32,6 +32,9 @@ fn work(net: &mut Net) {
         let voucher = net.voucher(channel, 20_000);
         net.settle_voucher("user", voucher).unwrap();
     }
+    // Margin counts in its epoch's pot only if it gets there before the epoch is settled.
+    let forward = CreditDesk::forwardMarginCall { netuid: 1 };
+    net.as_account("anybody", net.suite().credit_desk, forward).unwrap();
 }
 
 /// Epochs 0 and 1 are reported; both contributors claim half of the pot and qualify.
@@ -68,6 +71,8 @@ fn launch(net: &mut Net) {
     let stranger = net.as_account("anybody", gate, LaunchGate::announceCall {}).unwrap_err();
     assert_eq!(stranger.name, "LaunchGate_NotCouncil");
     net.world.warp(net.config.launch.clean_period.0);
+    let delegate = GenesisAllocation::delegateCall { delegatee: net.world.account("statesman") };
+    net.as_account("trader", net.suite().genesis_allocation, delegate).unwrap();
     net.as_account("council", gate, LaunchGate::announceCall {}).unwrap();
     let early = net.as_account("anybody", gate, LaunchGate::openTokenCall {}).unwrap_err();
     assert_eq!(early.name, "LaunchGate_TooEarly");

@@ -39,13 +39,8 @@ fn sell_tx(net: &Net, name: &str) -> Tx {
 fn swap_tx(net: &Net, name: &str) -> Tx {
     let pools = net.suite().alpha_pools;
     let quoted = net.view(pools, AlphaPools::quoteSwapCall { from: 1, to: 2, alphaIn: AMOUNT });
-    let call = AlphaPools::swapCall {
-        from: 1,
-        to: 2,
-        alphaIn: AMOUNT,
-        minAlphaOut: nearly(quoted),
-        deadline: deadline(net),
-    };
+    let call =
+        AlphaPools::swapCall { from: 1, to: 2, alphaIn: AMOUNT, minAlphaOut: nearly(quoted), deadline: deadline(net) };
     net.tx(name, pools, &call)
 }
 

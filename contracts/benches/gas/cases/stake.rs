@@ -59,8 +59,8 @@ fn vote(net: &mut Net) -> Row {
         calldatas: vec![price.abi_encode().into()],
         description: "A dearer credit".into(),
     };
-    let proposalId = net.call(electors[0], governor, propose).ret;
+    let proposal = net.call(electors[0], governor, propose).ret;
     net.world.warp(net.config.governance.voting_delay.0);
-    let cast = TandemGovernor::castVoteCall { proposalId, support: 1 };
+    let cast = TandemGovernor::castVoteCall { proposalId: proposal, support: 1 };
     Row::new("vote", net.steady(electors.len(), |net, time| net.tx(electors[time], governor, &cast)))
 }

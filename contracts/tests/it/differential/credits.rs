@@ -6,21 +6,17 @@ use alloy::{
     sol_types::{SolStruct, eip712_domain},
 };
 use alloy_signer::SignerSync;
-use tandem_contracts::{
-    bindings::{
-        ComputeCredit, CreditDesk, Settlement, TestUSDC, compute_credit::IComputeCredit, settlement::ISettlement,
-    },
-    suite::Fraction,
-    world::{Outcome, Revert},
+use tandem_contracts::bindings::{
+    ComputeCredit, CreditDesk, Settlement, TestUSDC, compute_credit::IComputeCredit, settlement::ISettlement,
 };
 
 use super::{Dice, is_down, is_up, play, product};
 use crate::{
     model::{
         WAD,
-        credits::{Account, Credits, Held, Holding, LONGEST, Lifetime, SHORTEST, Terms, Voucher},
+        credits::{Account, Credits, Holding, LONGEST, Lifetime, SHORTEST, Terms, Voucher},
     },
-    support::{MODEL, Net, net},
+    support::{MODEL, Net, compact, net},
 };
 
 const STEPS: usize = 8_000;
@@ -59,7 +55,8 @@ fn begin() -> Pair {
         USERS.iter().chain(&CONTRIBUTORS).map(|name| ((*name).to_owned(), net.world.account(name))).collect();
     for (name, account) in &everybody {
         net.world.mint_usdc(suite.usdc, *account, U256::from(u128::MAX >> 8)).unwrap();
-        net.as_account(name, suite.usdc, TestUSDC::approveCall { spender: suite.credit_desk, value: U256::MAX }).unwrap();
+        net.as_account(name, suite.usdc, TestUSDC::approveCall { spender: suite.credit_desk, value: U256::MAX })
+            .unwrap();
     }
     let credits = &net.config.credits;
     let rate = &net.config.models[0];
@@ -99,15 +96,16 @@ impl Pair {
         dice.doing("buy", (&payer, account, credits, most));
         let (now, desk) = (self.now(), self.net.suite().credit_desk);
         let price = self.model.price(now);
-        let call =
-            CreditDesk::buyForCall { account, credits: U256::from(credits), maxUsdc: U256::from(most) };
+        let call = CreditDesk::buyForCall { account, credits: U256::from(credits), maxUsdc: U256::from(most) };
         let chain = self.net.as_account(&payer, desk, call);
         if let Some((outcome, model)) = dice.agree(chain, self.model.buy(now, account, credits, most)) {
             let event = outcome.event::<CreditDesk::Bought>().unwrap();
             dice.same("cost", outcome.ret.to::<u128>(), model.usdc);
             dice.same("reserve part", event.toReserve.to::<u128>(), model.to_reserve);
             dice.same("margin", event.margin.to::<u128>(), model.margin);
-            dice.holds(is_up(model.usdc, product(credits, price), WAD), || "a cost rounds up by less than a unit".into());
+            dice.holds(is_up(model.usdc, product(credits, price), WAD), || {
+                "a cost rounds up by less than a unit".into()
+            });
             let reserved = is_up(model.to_reserve, product(credits, self.payout_rate), WAD);
             dice.holds(reserved, || "the reserve's part rounds up by less than a unit".into());
             self.roundings += 1;
@@ -242,7 +240,7 @@ impl Pair {
         let chain = self.net.as_account("anybody", self.net.suite().settlement, call);
         if let Some((outcome, paid)) = dice.agree(chain, self.model.settle(self.now(), &voucher)) {
             dice.same("paid", outcome.ret.to::<u128>(), paid);
-            self.check_margin(dice, &outcome.events());
+            self.check_forwarded(dice, &outcome.events());
         }
         self.compare_channel(dice, id);
         self.compare(dice, self.model.channel(id).contributor);
@@ -257,15 +255,7 @@ impl Pair {
         let compact = vouchers.iter().map(|voucher| {
             let (written, hash, signer) = self.written(voucher);
             let signature = self.net.world.signer(&signer).sign_hash_sync(&hash).unwrap();
-            let parity = U256::from(u8::from(signature.v())) << 255_usize;
-            ISettlement::CompactVoucher {
-                channelId: written.channelId,
-                amount: written.amount,
-                promptTokens: written.promptTokens,
-                completionTokens: written.completionTokens,
-                r: signature.r().into(),
-                vs: (signature.s() | parity).into(),
-            }
+            ISettlement::CompactVoucher { packed: packed(&written), r: signature.r().into(), vs: compact(&signature) }
         });
         let call = Settlement::settleBatchCall {
             contributor,
@@ -284,19 +274,19 @@ impl Pair {
             let name = tandem_contracts::revert_name(&event.reason).unwrap_or("Unknown");
             dice.holds(refused.0.contains(name), || format!("skipped for {name}, the model expects {:?}", refused.0));
         }
-        self.check_margin(dice, &outcome.events());
+        self.check_forwarded(dice, &outcome.events());
         for id in ids {
             self.compare_channel(dice, id);
         }
         self.compare(dice, contributor);
     }
 
-    fn check_margin(&self, dice: &Dice, events: &[(Address, CreditDesk::MarginRecognised)]) {
+    /// `[CR-3]` What leaves the desk splits as promised.
+    fn check_forwarded(&self, dice: &Dice, events: &[(Address, CreditDesk::MarginForwarded)]) {
         let share: u128 = self.net.config.credits.buyback_share.0.to();
         for (_, event) in events {
-            let (margin, to_buyback) = (event.margin.to::<u128>(), event.toBuyback.to::<u128>());
-            dice.same("the pot's part", event.toPot.to::<u128>(), margin - to_buyback);
-            let exact = product(margin, share);
+            let (to_buyback, to_pot) = (event.toBuyback.to::<u128>(), event.toPot.to::<u128>());
+            let exact = product(to_buyback + to_pot, share);
             dice.holds(is_up(to_buyback, exact, WAD), || "the buyback rounds up by less than a unit".into());
         }
     }
@@ -324,7 +314,9 @@ impl Pair {
         dice.doing("forward", netuid);
         let call = CreditDesk::forwardMarginCall { netuid };
         let chain = self.net.as_account("anybody", self.net.suite().credit_desk, call);
-        dice.agree(chain, self.model.forward(netuid));
+        if let Some((outcome, ())) = dice.agree(chain, self.model.forward(netuid)) {
+            self.check_forwarded(dice, &outcome.events());
+        }
         self.compare_money(dice);
     }
 
@@ -340,7 +332,8 @@ impl Pair {
     fn pause_buying(&mut self, dice: &mut Dice) {
         let until = if dice.once_in(3) { self.now() + 8 * 86_400 } else { self.now() + dice.between(0, 30) };
         dice.doing("pause buying", until);
-        let chain = self.net.as_account("guardian", self.net.suite().credit_desk, CreditDesk::pauseBuyingCall { until });
+        let chain =
+            self.net.as_account("guardian", self.net.suite().credit_desk, CreditDesk::pauseBuyingCall { until });
         dice.agree(chain, self.model.pause_buying(self.now(), until));
     }
 
@@ -372,10 +365,8 @@ impl Pair {
     }
 
     fn compare_channel(&self, dice: &Dice, id: u64) {
-        let there = self.net.view(
-            self.net.plan.suite.settlement,
-            Settlement::channelOfCall { channelId: U256::from(id) },
-        );
+        let there =
+            self.net.view(self.net.plan.suite.settlement, Settlement::channelOfCall { channelId: U256::from(id) });
         let model = self.model.channel(id);
         dice.same("rest of the channel", of_chain_in_channel(&there), model.rest);
         dice.same("settled", there.settled, model.settled);
@@ -411,10 +402,10 @@ impl Pair {
         for netuid in SUBNETS {
             let there = self.net.view(suite.credit_desk, CreditDesk::heldMarginCall { netuid });
             let held = self.model.held.get(&netuid).copied().unwrap_or_default();
-            dice.same("buyback held", there.toBuyback.to::<u128>(), held.to_buyback);
-            dice.same("pot held", there.toPot.to::<u128>(), held.to_pot);
-            dice.holds(held == Held::default() || there.epoch == held.epoch, || "the epoch of what is held".into());
-            waiting += held.to_buyback + held.to_pot;
+            let parts = (there.toBuyback.to(), there.toPot.to());
+            dice.same("held", parts, held.parts(self.net.config.credits.buyback_share.0.to()));
+            dice.holds(held.margin == 0 || there.epoch == held.epoch, || "the epoch of what is held".into());
+            waiting += held.margin;
         }
         let [auction, pots] = [suite.burn_auction, suite.reward_distributor]
             .map(|to| self.net.world.balance_of(suite.usdc, to).to::<u128>());
@@ -431,6 +422,14 @@ impl Pair {
             }
         }
     }
+}
+
+/// Channel, amount and tokens of a voucher in one word.
+fn packed(voucher: &ISettlement::Voucher) -> U256 {
+    let tokens = [(voucher.promptTokens, 56), (voucher.completionTokens, 0)];
+    tokens.iter().fold(voucher.channelId << 192 | U256::from(voucher.amount) << 112, |word, (count, shift)| {
+        word | U256::from(*count) << *shift
+    })
 }
 
 fn of_chain(holding: &IComputeCredit::Holding) -> Holding {

@@ -91,7 +91,12 @@ impl Pair {
         self.net.world.timestamp()
     }
 
-    fn by<C: SolCall>(&mut self, name: &str, to: alloy::primitives::Address, call: C) -> Result<Outcome<C::Return>, Revert> {
+    fn by<C: SolCall>(
+        &mut self,
+        name: &str,
+        to: alloy::primitives::Address,
+        call: C,
+    ) -> Result<Outcome<C::Return>, Revert> {
         self.net.as_account(name, to, call)
     }
 
@@ -201,26 +206,14 @@ impl Pair {
         dice.doing("settle", visits);
         let suite = self.net.suite();
         // Taken before, as nothing that happens now may change it.
-        let eligible: BTreeMap<(u64, u16), bool> = (self.model.next..self.model.pools.terms.epoch(self.now()))
-            .flat_map(|epoch| (1..=self.subnets).map(move |netuid| (epoch, netuid)))
-            .map(|(epoch, netuid)| {
-                ((epoch, netuid), self.net.view(suite.staking, Staking::eligibleAtCall { netuid, epoch }))
-            })
-            .collect();
+        let ended = self.model.next..self.model.pools.terms.epoch(self.now());
+        let live: BTreeMap<u64, Vec<(u16, bool)>> = ended.map(|epoch| (epoch, self.live_at(epoch))).collect();
         let call = EmissionController::settleCall { maxSubnets: U256::from(visits) };
         let through = self.by("anybody", suite.emission_controller, call).unwrap().ret;
         while self.model.next < through {
             let epoch = self.model.next;
-            let registered = |netuid: &u16| {
-                let ask = SubnetRegistry::registeredEpochOfCall { netuid: *netuid };
-                self.net.view(suite.subnet_registry, ask) <= epoch
-            };
-            let subnets: Vec<(u16, bool)> = (1..=self.subnets)
-                .filter(registered)
-                .map(|netuid| (netuid, eligible[&(epoch, netuid)]))
-                .collect();
             let ceiling = self.model.ceiling();
-            let grants = self.model.settle(&subnets);
+            let grants = self.model.settle(&live[&epoch]);
             self.compare_grants(dice, epoch, &grants);
             let emitted: u128 = grants.values().map(|grant| grant.emitted).sum();
             dice.holds(emitted <= ceiling, || format!("{emitted} emitted under a ceiling of {ceiling}"));
@@ -233,16 +226,20 @@ impl Pair {
         }
     }
 
+    /// The subnets of an epoch, and whether each is eligible.
+    fn live_at(&self, epoch: u64) -> Vec<(u16, bool)> {
+        let suite = &self.net.plan.suite;
+        let live = self.net.view(suite.subnet_registry, SubnetRegistry::liveAtCall { epoch });
+        let eligible = |netuid| self.net.view(suite.staking, Staking::eligibleAtCall { netuid, epoch });
+        live.into_iter().map(|netuid| (netuid, eligible(netuid))).collect()
+    }
+
     fn compare_grants(&self, dice: &Dice, epoch: u64, grants: &BTreeMap<u16, Grant>) {
         for (netuid, grant) in grants {
             let ask = EmissionController::grantOfCall { epoch, netuid: *netuid };
             let there = self.net.view(self.net.plan.suite.emission_controller, ask);
-            let there = Grant {
-                emitted: there.emitted,
-                alpha_out: there.alphaOut,
-                usdc: there.usdc,
-                eligible: there.eligible,
-            };
+            let there =
+                Grant { emitted: there.emitted, alpha_out: there.alphaOut, usdc: there.usdc, eligible: there.eligible };
             dice.same(&format!("grant of epoch {epoch} to {netuid}"), there, *grant);
         }
     }
@@ -252,10 +249,8 @@ impl Pair {
         for netuid in 1..=self.subnets {
             let there = self.net.view(suite.emission_controller, EmissionController::ledgerOfCall { netuid });
             let ledger = self.model.ledgers.get(&netuid).cloned().unwrap_or_default();
-            let (chain, model) = (
-                (there.allowance, there.burned, there.emitted),
-                (ledger.allowance, ledger.burned, ledger.emitted),
-            );
+            let (chain, model) =
+                ((there.allowance, there.burned, there.emitted), (ledger.allowance, ledger.burned, ledger.emitted));
             dice.same("ledger", chain, model);
             let pool = self.net.view(suite.alpha_pools, AlphaPools::poolOfCall { netuid });
             let model = self.model.pools.pool(netuid);

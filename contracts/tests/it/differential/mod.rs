@@ -95,7 +95,11 @@ impl Dice {
 
     /// Both sides did it, or both refused it for the same reason; what both answered, if they did.
     #[track_caller]
-    pub(crate) fn agree<C, M>(&mut self, chain: Result<Outcome<C>, Revert>, model: Result<M, Refused>) -> Option<(Outcome<C>, M)> {
+    pub(crate) fn agree<C, M>(
+        &mut self,
+        chain: Result<Outcome<C>, Revert>,
+        model: Result<M, Refused>,
+    ) -> Option<(Outcome<C>, M)> {
         let outcomes = self.outcomes.entry(self.call).or_default();
         match (chain, model) {
             (Ok(chain), Ok(model)) => {

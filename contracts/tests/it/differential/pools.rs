@@ -347,9 +347,8 @@ impl Pair {
             return;
         }
         dice.doing("settle", epoch);
-        let alive: Vec<u16> = (1..=self.count)
-            .filter(|netuid| self.model.pool(*netuid).stop.is_none_or(|stop| epoch < stop))
-            .collect();
+        let alive: Vec<u16> =
+            (1..=self.count).filter(|netuid| self.model.pool(*netuid).stop.is_none_or(|stop| epoch < stop)).collect();
         for netuid in alive {
             let chain = self.by("controller", AlphaPools::closeEpochCall { netuid, epoch }).unwrap().ret;
             let model = self.model.close_epoch(netuid, epoch);

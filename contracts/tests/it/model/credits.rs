@@ -93,8 +93,15 @@ pub(crate) struct Channel {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Held {
     pub(crate) epoch: u64,
-    pub(crate) to_buyback: u128,
-    pub(crate) to_pot: u128,
+    pub(crate) margin: u128,
+}
+
+impl Held {
+    /// What of it buys back, rounded up, and what is the pot's.
+    pub(crate) fn parts(&self, buyback_share: u128) -> (u128, u128) {
+        let to_buyback = mul_div_up(self.margin, buyback_share, WAD);
+        (to_buyback, self.margin - to_buyback)
+    }
 }
 
 /// What a purchase splits into.
@@ -418,22 +425,21 @@ impl Credits {
         if held != Held::default() && held.epoch < epoch {
             let _ = self.forward(netuid);
         }
-        let to_buyback = mul_div_up(margin, self.terms.buyback_share, WAD);
         let held = self.held.entry(netuid).or_default();
         held.epoch = epoch;
-        held.to_buyback += to_buyback;
-        held.to_pot += margin - to_buyback;
+        held.margin += margin;
     }
 
     pub(crate) fn forward(&mut self, netuid: u16) -> Result<(), Refused> {
         let held = self.held.get(&netuid).copied().unwrap_or_default();
-        if held.to_buyback + held.to_pot == 0 {
+        if held.margin == 0 {
             return Ok(());
         }
         Reasons::default().when(!self.usdc_moves, "TestUSDC_Paused").done()?;
         self.held.remove(&netuid);
-        self.sent_to_auction += held.to_buyback;
-        *self.sent_to_pots.entry(netuid).or_default() += held.to_pot;
+        let (to_buyback, to_pot) = held.parts(self.terms.buyback_share);
+        self.sent_to_auction += to_buyback;
+        *self.sent_to_pots.entry(netuid).or_default() += to_pot;
         Ok(())
     }
 

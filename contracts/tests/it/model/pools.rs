@@ -357,9 +357,8 @@ impl Pools {
         alpha_in: u128,
         least: u128,
     ) -> Result<(Fill, u128), Refused> {
-        let mut reasons = Reasons::default()
-            .when(from == to, "AlphaPools_SamePool")
-            .when(alpha_in == 0, "AlphaPools_ZeroAmount");
+        let mut reasons =
+            Reasons::default().when(from == to, "AlphaPools_SamePool").when(alpha_in == 0, "AlphaPools_ZeroAmount");
         for netuid in [from, to] {
             reasons.0.extend(self.trades(now, netuid).0);
         }

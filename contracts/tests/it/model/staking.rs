@@ -138,6 +138,8 @@ impl Default for Queue {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pool {
     pub(crate) total: Kept<Total>,
+    /// Calls that may each have left a wei to the others.
+    pub(crate) calls: u128,
     pub(crate) positions: BTreeMap<Address, Position>,
     queue: Queue,
 }
@@ -216,6 +218,11 @@ impl Staking {
         pool.and_then(|pool| pool.positions.get(&account)).cloned().unwrap_or_default()
     }
 
+    /// Calls that changed a pool.
+    pub(crate) fn calls(&self, netuid: u16, hotkey: Address) -> u128 {
+        self.pools.get(&(netuid, hotkey)).map_or(0, |pool| pool.calls)
+    }
+
     pub(crate) fn worth(&self, netuid: u16, hotkey: Address, account: Address) -> u128 {
         self.total(netuid, hotkey).now().worth(self.position(netuid, hotkey, account).shares.now())
     }
@@ -241,6 +248,7 @@ impl Staking {
         let (from, shares) = (self.next_epoch(now), total.shares_down(amount));
         let pool = self.pool(netuid, hotkey);
         pool.total.set(from, after(shares));
+        pool.calls += 1;
         let position = pool.positions.entry(account).or_default();
         position.shares.set(from, own + shares);
         position.votes = left;
@@ -272,6 +280,7 @@ impl Staking {
         let (from, release_at) = (self.next_epoch(now), now + self.terms.unbonding);
         let pool = self.pool(netuid, hotkey);
         pool.total.set(from, after);
+        pool.calls += 1;
         let position = pool.positions.entry(account).or_default();
         position.shares.set(from, own - shares);
         position.votes = left;
