@@ -74,3 +74,23 @@ pub fn recover(digest: B256, signature: &SignatureBytes) -> Result<Address, Sign
     }
     parsed.recover_address_from_prehash(&digest).map_err(|_| SignatureError::Malformed)
 }
+
+/// The ERC-2098 form of a 65-byte signature: `r`, and `s` with the parity of `v` in its highest bit, which a low `s` leaves free.
+pub fn compact(signature: &[u8; 65]) -> (B256, B256) {
+    let (r, mut vs) = (B256::from_slice(&signature[..32]), B256::from_slice(&signature[32..64]));
+    if matches!(signature[64], 1 | 28) {
+        vs.0[0] |= 0x80;
+    }
+    (r, vs)
+}
+
+/// The 65-byte form of an ERC-2098 signature.
+pub fn expand(r: B256, mut vs: B256) -> [u8; 65] {
+    let odd = vs.0[0] & 0x80 != 0;
+    vs.0[0] &= 0x7f;
+    let mut signature = [0; 65];
+    signature[..32].copy_from_slice(r.as_slice());
+    signature[32..64].copy_from_slice(vs.as_slice());
+    signature[64] = 27 + u8::from(odd);
+    signature
+}

@@ -62,30 +62,28 @@ function isNone(
     return Purse.unwrap(purse) == 0;
 }
 
-// The casts below cut a field out of its word.
-
 function remainingOf(
     Purse purse
 ) pure returns (uint256) {
-    return uint80(Purse.unwrap(purse));
+    return Purse.unwrap(purse) & type(uint80).max;
 }
 
 function settledOf(
     Purse purse
 ) pure returns (uint256) {
-    return uint80(Purse.unwrap(purse) >> SETTLED_AT);
+    return (Purse.unwrap(purse) >> SETTLED_AT) & type(uint80).max;
 }
 
 function marginOf(
     Purse purse
 ) pure returns (uint256) {
-    return uint48(Purse.unwrap(purse) >> MARGIN_AT);
+    return (Purse.unwrap(purse) >> MARGIN_AT) & type(uint48).max;
 }
 
 function expiryOf(
     Purse purse
 ) pure returns (uint256) {
-    return uint40(Purse.unwrap(purse) >> EXPIRY_AT);
+    return (Purse.unwrap(purse) >> EXPIRY_AT) & type(uint40).max;
 }
 
 function spendsEarned(

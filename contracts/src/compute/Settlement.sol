@@ -112,11 +112,13 @@ contract Settlement is Channels, Multicall {
         voucher.rateCardVersion = rateCardVersion;
         for (uint256 i = 0; i < vouchers.length; ++i) {
             CompactVoucher calldata compact = vouchers[i];
-            // The casts cut the fields out of the word, see CompactVoucher.
             voucher.channelId = compact.packed >> 192;
+            // The casts cut the fields out of the word, see CompactVoucher.
+            // forge-lint: disable-start(unsafe-typecast)
             voucher.amount = uint80(compact.packed >> 112);
             voucher.promptTokens = uint56(compact.packed >> 56);
             voucher.completionTokens = uint56(compact.packed);
+            // forge-lint: disable-end(unsafe-typecast)
             (address signer,,) = ECDSA.tryRecover(_digestOf(batch.domain, voucher), compact.r, compact.vs);
             bytes memory failure = _settle(voucher, batch, purses[signer][voucher.channelId]);
             if (failure.length != 0) _skip(voucher.channelId, contributor, netuid, failure);

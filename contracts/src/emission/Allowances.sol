@@ -47,6 +47,8 @@ abstract contract Allowances is IEmissionController, EpochClock {
         uint40 olderEpoch;
     }
 
+    uint256 private constant MAX_PHI = 0.95e18;
+
     IERC20 public immutable TNDM;
     uint256 public immutable PHI;
     uint64 public immutable FADE_PERIOD;
@@ -62,6 +64,7 @@ abstract contract Allowances is IEmissionController, EpochClock {
         uint256 phi_,
         uint64 fadePeriod
     ) {
+        if (phi_ > MAX_PHI || fadePeriod < LENGTH) revert EmissionController_BadConfig();
         TNDM = IERC20(tndm);
         PHI = phi_;
         FADE_PERIOD = fadePeriod;

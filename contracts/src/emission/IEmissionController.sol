@@ -36,7 +36,8 @@ interface IEmissionController {
     /// @param smoothing Epochs over which an allowance is paid out at the fastest; above zero.
     /// @param fadePeriod Seconds; unspent allowance fades by epochLength / fadePeriod per epoch. At least an epoch.
     /// @param emissionPerDay TNDM ceiling, halving with what was emitted of 10.5 M. An epoch's part is below 2^80 wei.
-    /// @param alphaPerDay Per subnet, halving with what was issued of 21 M; as in AlphaPools. An epoch's part is below 2^80 wei.
+    /// @param alphaPerDay Per subnet, halving with what was issued of 21 M; the same as in AlphaPools. An epoch's part is below 2^80
+    /// wei.
     struct Config {
         address tndm;
         address pools;

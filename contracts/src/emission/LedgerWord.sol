@@ -13,11 +13,11 @@ type LedgerWord is uint256;
 
 using { allowance, emitted, burned, waits, differs, burnedMore, paid } for LedgerWord global;
 
-uint256 constant AMOUNT_BITS = 85;
-uint256 constant AMOUNT_MASK = 2 ** AMOUNT_BITS - 1;
-uint256 constant EMITTED_AT = AMOUNT_BITS;
-uint256 constant BURNED_AT = 2 * AMOUNT_BITS;
-uint256 constant WAITS_AT = 3 * AMOUNT_BITS;
+// Literals: solc would compute powers of constants anew wherever they are used.
+uint256 constant AMOUNT_MASK = 0x1fffffffffffffffffffff;
+uint256 constant EMITTED_AT = 85;
+uint256 constant BURNED_AT = 170;
+uint256 constant WAITS_AT = 255;
 
 /// @dev The amount does not fit, which the supply of TNDM rules out.
 error LedgerWord_Overflow(uint256 amount);

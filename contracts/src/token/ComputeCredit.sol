@@ -287,21 +287,21 @@ contract ComputeCredit is IComputeCredit {
         return Lifetime({
             bought: buying.bought,
             spent: buying.bought - buying.purchased + using_.escrowed,
-            earned: serving.earnedOf() + using_.cashedOut + using_.escrowed,
-            earnedFromPurchased: serving.servedOf(),
+            earned: serving.earnedOf().toUint128() + using_.cashedOut + using_.escrowed,
+            earnedFromPurchased: serving.servedOf().toUint128(),
             cashedOut: using_.cashedOut,
-            marginRecognised: serving.recognisedOf()
+            marginRecognised: serving.recognisedOf().toUint128()
         });
     }
 
     /// @inheritdoc IComputeCredit
     function lifetimeTotal() external view returns (Lifetime memory) {
-        uint128 settled = _escrow.settledOf() + _recycling.settled;
+        uint256 settled = _escrow.settledOf() + _recycling.settled;
         return Lifetime({
             bought: _supply.bought,
-            spent: settled + _escrow.purchasedOf() + _recycling.held,
-            earned: settled,
-            earnedFromPurchased: _escrow.settledOf(),
+            spent: (settled + _escrow.purchasedOf() + _recycling.held).toUint128(),
+            earned: settled.toUint128(),
+            earnedFromPurchased: _escrow.settledOf().toUint128(),
             cashedOut: _supply.cashedOut,
             marginRecognised: _recognised().toUint128()
         });
@@ -351,10 +351,16 @@ contract ComputeCredit is IComputeCredit {
         address account
     ) private view returns (Holding memory) {
         if (account == SETTLEMENT) {
-            return Holding({ purchased: _escrow.purchasedOf(), earned: _recycling.held, margin: _escrow.marginOf() });
+            return Holding({
+                purchased: _escrow.purchasedOf().toUint128(),
+                earned: _recycling.held,
+                margin: _escrow.marginOf().toUint128()
+            });
         }
         Buying memory buying = _buyings[account];
-        return Holding({ purchased: buying.purchased, earned: _servings[account].earnedOf(), margin: buying.margin });
+        return Holding({
+            purchased: buying.purchased, earned: _servings[account].earnedOf().toUint128(), margin: buying.margin
+        });
     }
 
     function _recognised() private view returns (uint256) {

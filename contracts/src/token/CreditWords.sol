@@ -23,24 +23,22 @@ uint256 constant FLAG = 1 << 248;
 uint256 constant ALL_BUT_HELD = ~uint256(type(uint96).max);
 uint256 constant ALL_BUT_HELD_AND_USDC = ALL_BUT_HELD & ~(uint256(type(uint56).max) << USDC_AT);
 
-// The casts below cut a field out of its word.
-
 function earnedOf(
     Serving word
-) pure returns (uint96) {
-    return uint96(Serving.unwrap(word));
+) pure returns (uint256) {
+    return Serving.unwrap(word) & type(uint96).max;
 }
 
 function servedOf(
     Serving word
-) pure returns (uint96) {
-    return uint96(Serving.unwrap(word) >> EVER_AT);
+) pure returns (uint256) {
+    return (Serving.unwrap(word) >> EVER_AT) & type(uint96).max;
 }
 
 function recognisedOf(
     Serving word
-) pure returns (uint56) {
-    return uint56(Serving.unwrap(word) >> USDC_AT);
+) pure returns (uint256) {
+    return (Serving.unwrap(word) >> USDC_AT) & type(uint56).max;
 }
 
 function isKept(
@@ -78,20 +76,20 @@ function kept(
 
 function purchasedOf(
     Escrow word
-) pure returns (uint96) {
-    return uint96(Escrow.unwrap(word));
+) pure returns (uint256) {
+    return Escrow.unwrap(word) & type(uint96).max;
 }
 
 function settledOf(
     Escrow word
-) pure returns (uint96) {
-    return uint96(Escrow.unwrap(word) >> EVER_AT);
+) pure returns (uint256) {
+    return (Escrow.unwrap(word) >> EVER_AT) & type(uint96).max;
 }
 
 function marginOf(
     Escrow word
-) pure returns (uint56) {
-    return uint56(Escrow.unwrap(word) >> USDC_AT);
+) pure returns (uint256) {
+    return (Escrow.unwrap(word) >> USDC_AT) & type(uint56).max;
 }
 
 function isSnapshotTaken(

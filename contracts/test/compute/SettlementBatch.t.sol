@@ -173,31 +173,47 @@ contract SettlementBatchTest is SeriesTest {
         uint256 id = openChannel(purchased + earned);
         assertHolding(settlement.channelOf(id).rest, purchased, earned, margin);
 
-        IComputeCredit.Holding memory before = credit.holdingOf(contributor);
+        uint256 before = credit.balanceOf(contributor);
         uint256 recognised = credit.lifetimeOf(contributor).marginRecognised;
         uint256 settled;
         for (uint256 i = 0; i < steps.length; ++i) {
             uint256 left = purchased + earned - settled;
             if (left == 0) break;
             settled += i == 2 ? left : bound(steps[i], 1, left);
-            ISettlement.Voucher memory voucher = voucherFor(id, settled);
-            if (i == 1) {
-                settlement.settle(voucher, signVoucher(voucher, sessionSecret));
-            } else {
-                ISettlement.CompactVoucher[] memory vouchers = new ISettlement.CompactVoucher[](1);
-                vouchers[0] = compactVoucher(voucher, sessionSecret);
-                settleBatch(vouchers);
-            }
-            uint256 spent = settled < purchased ? settled : purchased;
-            IComputeCredit.Holding memory rest = settlement.channelOf(id).rest;
-            vm.assertEq(rest.purchased, purchased - spent, "purchased first");
-            vm.assertEq(rest.earned, purchased + earned - settled - rest.purchased, "earned after");
-            vm.assertEq(rest.margin + credit.lifetimeOf(contributor).marginRecognised - recognised, margin, "margin");
-            vm.assertGe(rest.margin * purchased, margin * rest.purchased, "margin never ahead of its share");
+            _settleOneWayOrTheOther(voucherFor(id, settled), i == 1);
+            uint256 turned = credit.lifetimeOf(contributor).marginRecognised - recognised;
+            _assertRest(settlement.channelOf(id), purchased, earned, margin, turned);
         }
         assertHolding(settlement.channelOf(id).rest, 0, 0, 0);
-        vm.assertEq(credit.holdingOf(contributor).earned, before.earned + purchased + earned);
+        vm.assertEq(credit.balanceOf(contributor), before + purchased + earned);
         vm.assertEq(settlement.channelOf(id).settled, purchased + earned);
+    }
+
+    function _settleOneWayOrTheOther(
+        ISettlement.Voucher memory voucher,
+        bool single
+    ) private {
+        if (single) {
+            settlement.settle(voucher, signVoucher(voucher, sessionSecret));
+        } else {
+            ISettlement.CompactVoucher[] memory vouchers = new ISettlement.CompactVoucher[](1);
+            vouchers[0] = compactVoucher(voucher, sessionSecret);
+            settleBatch(vouchers);
+        }
+    }
+
+    function _assertRest(
+        ISettlement.Channel memory channel,
+        uint256 purchased,
+        uint256 earned,
+        uint256 margin,
+        uint256 turned
+    ) private pure {
+        uint256 spent = channel.settled < purchased ? channel.settled : purchased;
+        vm.assertEq(channel.rest.purchased, purchased - spent, "purchased first");
+        vm.assertEq(uint256(channel.rest.purchased) + channel.rest.earned, purchased + earned - channel.settled, "rest");
+        vm.assertEq(channel.rest.margin + turned, margin, "margin");
+        vm.assertGe(channel.rest.margin * purchased, margin * channel.rest.purchased, "margin ahead of its share");
     }
 
     /// @dev Vouchers for `amount` each of `count` new channels.

@@ -32,9 +32,7 @@ contract RewardDistributorGasTest is EconomyWorld {
         bytes32 node = keccak256(bytes.concat(inner));
         for (uint256 level = 0; level < DEPTH; ++level) {
             bool isLeft = (c.index >> level) & 1 == 1;
-            node = isLeft
-                ? keccak256(abi.encode(node, siblings[level]))
-                : keccak256(abi.encode(siblings[level], node));
+            node = isLeft ? keccak256(abi.encode(node, siblings[level])) : keccak256(abi.encode(siblings[level], node));
         }
         vm.prank(oracle);
         distributor.activateRoot(epoch, node);
@@ -51,9 +49,8 @@ contract RewardDistributorGasTest is EconomyWorld {
             vm.prank(address(controller));
             distributor.closeEpoch(e, one, true, 1000e18);
         }
-        IRewardDistributor.Claim memory c = IRewardDistributor.Claim({
-            index: 0x5a5a5, kind: kind, netuid: one, account: alice, cumulative: 0
-        });
+        IRewardDistributor.Claim memory c =
+            IRewardDistributor.Claim({ index: 0x5a5a5, kind: kind, netuid: one, account: alice, cumulative: 0 });
         bytes32[] memory proof = siblings;
         for (uint64 e = 0; e < 3; ++e) {
             c.cumulative += unit + 12_345;

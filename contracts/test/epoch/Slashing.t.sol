@@ -131,9 +131,8 @@ contract SlashingTest is OracleWorld {
     /// @dev Written out here once more: the type and the domain that validators' services sign.
     function test_the_digest_of_a_commit_is_that_of_eip_712() public view {
         ISlashing.WeightsCommit memory c = commitOf(1, "row");
-        bytes32 typeHash = keccak256(
-            "WeightsCommit(uint16 netuid,uint64 epoch,address validator,uint32 seq,bytes32 commitHash)"
-        );
+        bytes32 typeHash =
+            keccak256("WeightsCommit(uint16 netuid,uint64 epoch,address validator,uint32 seq,bytes32 commitHash)");
         bytes32 structHash = keccak256(abi.encode(typeHash, c.netuid, c.epoch, c.validator, c.seq, c.commitHash));
         bytes32 domain = keccak256(
             abi.encode(
@@ -347,9 +346,7 @@ contract SlashingTest is OracleWorld {
         (a, b) = twoReports();
         a.epoch = 6;
         b.epoch = 6;
-        refusesReports(
-            a, b, 3, 1, abi.encodeWithSelector(ISlashing.Slashing_NotKeeper.selector, vm.addr(keys[3]))
-        );
+        refusesReports(a, b, 3, 1, abi.encodeWithSelector(ISlashing.Slashing_NotKeeper.selector, vm.addr(keys[3])));
     }
 
     // -------------------------------------------------------------------------------------------------- amounts
@@ -366,9 +363,7 @@ contract SlashingTest is OracleWorld {
         vm.assertEq(slasher.amountsNow().commitShare, 0.2e18);
         vm.assertEq(slasher.amountsNow().reportShare, 0.1e18);
         amounts.commitShare = 0.2e18 + 1;
-        vm.expectRevert(
-            abi.encodeWithSelector(ISlashing.Slashing_OutOfBounds.selector, 0.2e18 + 1, 0.01e18, 0.2e18)
-        );
+        vm.expectRevert(abi.encodeWithSelector(ISlashing.Slashing_OutOfBounds.selector, 0.2e18 + 1, 0.01e18, 0.2e18));
         slasher.setAmounts(amounts);
         amounts = ISlashing.Amounts({ commitShare: 0.2e18, reportShare: 0.1e18 - 1 });
         vm.expectRevert(abi.encodeWithSelector(ISlashing.Slashing_OutOfBounds.selector, 0.1e18 - 1, 0.1e18, 1e18));

@@ -120,14 +120,10 @@ contract WeightCommitsTest is Test {
     function test_sequence_numbers_ascend_within_an_epoch() public {
         commit(0, 3, ROW);
         refusesCommit(
-            0,
-            3,
-            abi.encodeWithSelector(IWeightCommits.WeightCommits_SeqNotAscending.selector, uint32(3), uint32(3))
+            0, 3, abi.encodeWithSelector(IWeightCommits.WeightCommits_SeqNotAscending.selector, uint32(3), uint32(3))
         );
         refusesCommit(
-            0,
-            2,
-            abi.encodeWithSelector(IWeightCommits.WeightCommits_SeqNotAscending.selector, uint32(2), uint32(3))
+            0, 2, abi.encodeWithSelector(IWeightCommits.WeightCommits_SeqNotAscending.selector, uint32(2), uint32(3))
         );
         commit(0, 4, hex"00010001");
         vm.warp(GENESIS + 95);
@@ -142,9 +138,7 @@ contract WeightCommitsTest is Test {
         vm.warp(GENESIS + 95);
         bytes memory other = hex"00000001";
         bytes32 given = commits.commitHashOf(TEXT, 0, hotkey, 1, SALT, other);
-        refusesReveal(
-            0, 1, other, abi.encodeWithSelector(IWeightCommits.WeightCommits_Mismatch.selector, given, hash)
-        );
+        refusesReveal(0, 1, other, abi.encodeWithSelector(IWeightCommits.WeightCommits_Mismatch.selector, given, hash));
         refusesReveal(
             0,
             2,
@@ -152,9 +146,7 @@ contract WeightCommitsTest is Test {
             abi.encodeWithSelector(IWeightCommits.WeightCommits_NoCommit.selector, TEXT, uint64(0), hotkey, uint32(2))
         );
         refusesReveal(0, 1, hex"000001", abi.encodeWithSelector(IWeightCommits.WeightCommits_BadRow.selector, 3));
-        refusesReveal(
-            0, 1, new bytes(1028), abi.encodeWithSelector(IWeightCommits.WeightCommits_BadRow.selector, 1028)
-        );
+        refusesReveal(0, 1, new bytes(1028), abi.encodeWithSelector(IWeightCommits.WeightCommits_BadRow.selector, 1028));
     }
 
     function test_a_whole_row_of_256_entries_can_be_shown() public {
@@ -188,9 +180,7 @@ contract WeightCommitsTest is Test {
         commit(1, 1, ROW);
         commit(0, 2, ROW);
         refusesCommit(
-            1,
-            1,
-            abi.encodeWithSelector(IWeightCommits.WeightCommits_SeqNotAscending.selector, uint32(1), uint32(1))
+            1, 1, abi.encodeWithSelector(IWeightCommits.WeightCommits_SeqNotAscending.selector, uint32(1), uint32(1))
         );
         vm.warp(GENESIS + 164);
         commits.reveal(TEXT, 0, hotkey, 2, SALT, ROW);

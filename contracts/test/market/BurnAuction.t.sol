@@ -304,8 +304,16 @@ contract BurnAuctionTest is EconomyWorld {
         config.halfLife = config.lotDuration / 2 + 1;
         _assertRefused(config);
         config.halfLife = 1;
-        config.maxLot = 0;
+        config.maxLot = 1e6 - 1;
         _assertRefused(config);
+        config.maxLot = 1e6;
+        config.revenueHalfLife = 0;
+        _assertRefused(config);
+        config.revenueHalfLife = 1;
+        config.genesisPrice = uint256(type(uint128).max) + 1;
+        _assertRefused(config);
+        config.genesisPrice = config.genesisFloor;
+        new BurnAuction(config);
     }
 
     function _assertRefused(

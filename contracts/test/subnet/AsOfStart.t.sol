@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.35;
 
+import { IEpochOracle } from "../../src/epoch/IEpochOracle.sol";
 import { ISubnetRegistry } from "../../src/subnet/ISubnetRegistry.sol";
 import { Netuid } from "../../src/types/Types.sol";
 import { SuiteTest } from "../support/Suite.sol";
@@ -9,13 +10,20 @@ import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 /// @notice [SN-2] What an epoch reads is fixed when the epoch begins, whatever anybody does afterwards.
 contract AsOfStartTest is SuiteTest {
     uint256 private constant STEPS = 24;
-    uint256 private constant ACTIONS = 10;
+    uint256 private constant ACTIONS = 12;
 
     /// @dev What was read of an epoch on its first step.
     mapping(uint64 epoch => bytes32) private _read;
     uint64 private _firstRead;
     uint256 private _newcomers;
     uint256 private _acted;
+    ISubnetRegistry.PruneProof private _proof;
+
+    /// @dev Two uids are free: newcomers soon have to evict.
+    function hyperparameters() internal pure override returns (ISubnetRegistry.Hyperparameters memory params) {
+        params = super.hyperparameters();
+        (params.maxUids, params.maxValidators) = (8, 4);
+    }
 
     function setUp() public override {
         super.setUp();
@@ -37,6 +45,8 @@ contract AsOfStartTest is SuiteTest {
             tndm.approve(address(registry), type(uint256).max);
             vm.stopPrank();
         }
+        vm.prank(ecosystem);
+        tndm.approve(address(registry), type(uint256).max);
         _firstRead = oracle.currentEpoch();
     }
 
@@ -58,6 +68,27 @@ contract AsOfStartTest is SuiteTest {
         vm.assertGt(_acted, STEPS / 3, "most steps must do something");
     }
 
+    /// @dev [SN-2] A validator of the trio leaves in the middle of an epoch: it was there when that began, and not when the next did.
+    function test_an_eviction_changes_what_the_next_epoch_reads_and_nothing_before() public {
+        vm.startPrank(ecosystem);
+        registry.registerNeuron(TEXT, makeActor("seventh"), "", type(uint256).max);
+        registry.registerNeuron(TEXT, makeActor("eighth"), "", type(uint256).max);
+        vm.stopPrank();
+        report(1);
+        uint64 epoch = oracle.currentEpoch();
+        bytes32 reading = readingOf(epoch);
+        address newcomer = makeActor("newcomer");
+        (address owner, address hotkey) = validator(1);
+        vm.prank(owner);
+        vm.assertEq(registry.registerNeuronEvicting(TEXT, newcomer, "", type(uint256).max, _proof), 1);
+        vm.assertEq(readingOf(epoch), reading, "the running epoch");
+        vm.assertGt(staking.weightAt(TEXT, hotkey, epoch), 0);
+        vm.assertEq(staking.weightAt(TEXT, hotkey, epoch + 1), 0);
+        vm.assertEq(registry.uidAt(TEXT, newcomer, epoch + 1), 2);
+        vm.warp(oracle.endOf(epoch + 1));
+        vm.assertEq(readingOf(epoch), reading, "and for ever");
+    }
+
     /// @dev One random action; those that the rules refuse at the moment are part of the game.
     function act(
         uint256 random
@@ -73,7 +104,10 @@ contract AsOfStartTest is SuiteTest {
         else if (action == 2) data = abi.encodeCall(staking.bond, (hotkey, amount));
         else if (action == 3) data = abi.encodeCall(staking.unbond, (hotkey, amount));
         else if (action == 4) data = abi.encodeCall(staking.sampleCirculation, (TEXT));
+        else if (action == 10) data = abi.encodeCall(staking.slash, (TEXT, hotkey, amount / 1000, owner));
+        else if (action == 11) data = abi.encodeCall(staking.setTake, (hotkey, uint16(amount % 11_797)));
         else target = address(registry);
+        if (action == 10) caller = address(slashing);
         if (action == 5) {
             data = abi.encodeCall(registry.registerNeuron, (MEME, hotkey, "", type(uint256).max));
         } else if (action == 6) {
@@ -91,30 +125,58 @@ contract AsOfStartTest is SuiteTest {
             data = abi.encodeCall(registry.acceptSubnet, (TEXT));
             caller = registry.offeredTo(TEXT);
         }
+        if (action == 10) {
+            address newcomer = vm.addr(9000 + ++_newcomers);
+            data = abi.encodeCall(registry.registerNeuronEvicting, (TEXT, newcomer, "", type(uint256).max, _proof));
+            caller = ecosystem;
+        } else if (action == 11) {
+            return report(uint16(random >> 16));
+        }
+        // An offer to nobody: no call comes from the zero address.
+        if (caller == address(0)) caller = owner;
         vm.prank(caller);
         (bool ok,) = target.call(data);
         if (ok) ++_acted;
+    }
+
+    /// @dev Ends the epoch and activates a report that lists all uids of the first subnet for eviction, `lowest` first.
+    function report(
+        uint16 lowest
+    ) private {
+        uint64 epoch = endEpoch();
+        uint16[] memory list = new uint16[](8);
+        for (uint16 i = 0; i < list.length; ++i) {
+            list[i] = (lowest % 8 + i) % 8;
+        }
+        bytes32 trace = keccak256(abi.encode("trace", epoch));
+        (_proof.pruneList, _proof.traceRoot) = (list, trace);
+        IEpochOracle.EpochReport memory r = reportFor(epoch);
+        r.subnetsRoot = keccak256(bytes.concat(keccak256(abi.encode(TEXT, trace, keccak256(abi.encode(list))))));
+        oracle.post(r, signReport(r));
+        vm.warp(block.timestamp + ACTIVATION_DELAY);
+        oracle.activate(r);
     }
 
     function readingOf(
         uint64 epoch
     ) private returns (bytes32 digest) {
         for (uint256 n = 0; n < VALIDATORS; ++n) {
-            (, address hotkey) = validator(n);
+            (address owner, address hotkey) = validator(n);
             digest = keccak256(
                 abi.encode(
                     digest,
+                    staking.sharesAt(TEXT, hotkey, owner, epoch),
+                    staking.totalSharesAt(TEXT, hotkey, epoch),
+                    staking.sharesAt(Netuid.wrap(0), hotkey, owner, epoch),
+                    staking.totalBondAt(hotkey, epoch),
+                    staking.takeAt(hotkey, epoch),
                     staking.weightAt(TEXT, hotkey, epoch),
                     staking.weightAt(MEME, hotkey, epoch),
                     registry.subnetsOfAt(hotkey, epoch)
                 )
             );
         }
-        uint256[] memory weights = staking.weightsAt(TEXT, epoch);
-        for (uint256 uid = 0; uid < weights.length; ++uid) {
-            // Later uids weigh nothing in this epoch: they do not change the reading.
-            if (weights[uid] != 0) digest = keccak256(abi.encode(digest, uid, weights[uid]));
-        }
+        digest = keccak256(abi.encode(digest, staking.weightsAt(TEXT, epoch), registry.neuronsAt(TEXT, epoch)));
         return keccak256(
             abi.encode(
                 digest,
@@ -126,6 +188,17 @@ contract AsOfStartTest is SuiteTest {
                 keeperSet.configDigestAt(epoch)
             )
         );
+    }
+}
+
+/// @notice Subnets of 256 uids.
+contract WidestWalkTest is SuiteTest {
+    function setUp() public override {
+        super.setUp();
+        runEpoch(500e18);
+        runEpoch(500e18);
+        runEpoch(0);
+        openMarkets();
     }
 
     /// @dev Settling asks for every subnet: the widest walk, to a third owner who is not there, must stay affordable.

@@ -2,20 +2,16 @@
 pragma solidity 0.8.35;
 
 import { IStakeWeights } from "../../src/subnet/IStakeWeights.sol";
+import { IStaking } from "../../src/subnet/IStaking.sol";
 import { ISubnetRegistry } from "../../src/subnet/ISubnetRegistry.sol";
 import { Netuid } from "../../src/types/Types.sol";
 import { StakingTest } from "../support/StakingTest.sol";
 
-/// @notice [SN] A subnet with three validators of distinct owners is found eligible cheaply, and exactly when it is.
-contract StakingEligibilityTest is StakingTest {
-    uint256 private constant STEPS = 40;
-    uint256 private constant ACTIONS = 16;
-    /// @dev One word of the subnet, one for all subnets, and the call.
-    uint256 private constant REMEMBERED = 8000;
-
-    address[] private _hotkeys;
-    address[] private _owners;
-    uint256 private _newcomers;
+/// @notice Four neurons of three owners in a full subnet, and ways to lose a uid.
+abstract contract SeatsTest is StakingTest {
+    address[] internal _hotkeys;
+    address[] internal _owners;
+    uint256 internal _newcomers;
 
     function setUp() public override {
         super.setUp();
@@ -33,6 +29,49 @@ contract StakingEligibilityTest is StakingTest {
     }
 
     /// @dev HB, HC and HD hold three times the minimum of 1,000 alpha in circulation.
+    /// @dev The uid goes to a newcomer, or to one that had a uid before.
+    function evict(
+        uint16 uid
+    ) internal {
+        ISubnetRegistry.PruneProof memory proof;
+        proof.pruneList = new uint16[](1);
+        proof.pruneList[0] = uid;
+        bytes32 pruneHash = keccak256(abi.encode(proof.pruneList));
+        oracle.activate(
+            keccak256(bytes.concat(keccak256(abi.encode(ONE, proof.traceRoot, pruneHash)))), staking.currentEpoch()
+        );
+        address hotkey = _hotkeys[uint256(keccak256(abi.encode(block.timestamp, uid))) % _hotkeys.length];
+        if (registry.uidOf(ONE, hotkey) != 0) {
+            hotkey = vm.addr(7000 + ++_newcomers);
+            _hotkeys.push(hotkey);
+        }
+        address owner = registry.ownerOfHotkey(hotkey);
+        attempt(
+            address(registry),
+            owner == address(0) ? _owners[_newcomers % 3] : owner,
+            abi.encodeCall(registry.registerNeuronEvicting, (ONE, hotkey, "", 0, proof))
+        );
+    }
+
+    /// @dev What the rules refuse at the moment is part of the game.
+    function attempt(
+        address target,
+        address caller,
+        bytes memory data
+    ) internal {
+        vm.prank(caller);
+        (bool ok,) = target.call(data);
+        ok;
+    }
+}
+
+/// @notice [SN] A subnet with three validators of distinct owners is found eligible cheaply, and exactly when it is.
+contract StakingEligibilityTest is SeatsTest {
+    uint256 private constant STEPS = 40;
+    uint256 private constant ACTIONS = 16;
+    /// @dev One word of the subnet, one for all subnets, and the call.
+    uint256 private constant REMEMBERED = 8000;
+
     function makeTrio() private {
         gate.openMarkets();
         pools.setCirculating(ONE, 1000e18);
@@ -235,45 +274,44 @@ contract StakingEligibilityTest is StakingTest {
         );
     }
 
-    /// @dev The uid goes to a newcomer, or to one that had a uid before.
-    function evict(
-        uint16 uid
-    ) private {
-        ISubnetRegistry.PruneProof memory proof;
-        proof.pruneList = new uint16[](1);
-        proof.pruneList[0] = uid;
-        bytes32 pruneHash = keccak256(abi.encode(proof.pruneList));
-        oracle.activate(
-            keccak256(bytes.concat(keccak256(abi.encode(ONE, proof.traceRoot, pruneHash)))), staking.currentEpoch()
-        );
-        address hotkey = _hotkeys[uint256(keccak256(abi.encode(block.timestamp, uid))) % _hotkeys.length];
-        if (registry.uidOf(ONE, hotkey) != 0) {
-            hotkey = vm.addr(7000 + ++_newcomers);
-            _hotkeys.push(hotkey);
-        }
-        address owner = registry.ownerOfHotkey(hotkey);
-        attempt(
-            address(registry),
-            owner == address(0) ? _owners[_newcomers % 3] : owner,
-            abi.encodeCall(registry.registerNeuronEvicting, (ONE, hotkey, "", 0, proof))
-        );
-    }
-
     /// @dev A third subnet, and a fourth in the place of the first, which earns least.
     function prune() private {
         for (uint256 n = 0; n < 2; ++n) {
             attempt(address(registry), A, abi.encodeCall(registry.registerSubnet, ("new", type(uint256).max)));
         }
     }
+}
 
-    /// @dev What the rules refuse at the moment is part of the game.
-    function attempt(
-        address target,
-        address caller,
-        bytes memory data
-    ) private {
-        vm.prank(caller);
-        (bool ok,) = target.call(data);
-        ok;
+/// @notice Mesh validators whose virtual stake outlasts the horizon.
+contract StakingMeshTrioTest is SeatsTest {
+    function mesh() internal view override returns (IStaking.Virtual[] memory list) {
+        list = new IStaking.Virtual[](3);
+        for (uint256 n = 0; n < 3; ++n) {
+            list[n] = IStaking.Virtual({ netuid: ONE, hotkey: [HA, HB, HC][n], weight: VIRTUAL });
+        }
+    }
+
+    function fade() internal pure override returns (uint64) {
+        return 1000 * LENGTH;
+    }
+
+    function test_a_member_of_virtual_stake_alone_is_watched_too() public {
+        warpToEpoch(1);
+        vm.expectEmit(address(staking));
+        emit IStakeWeights.TrioFound(ONE, 2, [HA, HB, HC], limit());
+        vm.assertTrue(staking.checkEligible(ONE, 1));
+        warpToEpoch(2);
+        gate.openMarkets();
+        evict(1);
+        pools.setCirculating(ONE, limit());
+        staking.sampleCirculation(ONE);
+        vm.assertTrue(staking.checkEligible(ONE, 2));
+        warpToEpoch(3);
+        vm.assertFalse(staking.checkEligible(ONE, 3));
+    }
+
+    /// @dev 257 epochs after this one 743 thousandths are left, of which a circulation 200 times as large needs one in 200.
+    function limit() private pure returns (uint256) {
+        return uint256(VIRTUAL) * 743 / 1000 * 200 >> 40 << 40;
     }
 }

@@ -396,6 +396,8 @@ contract StakingLawsTest is StakingTest {
             for (uint256 h = 0; h < 2; ++h) {
                 if (staking.stakeOf(ONE, _hotkeys[h], _accounts[n]) != 0) unstakeAs(_accounts[n], _hotkeys[h], ALL);
                 vm.assertEq(staking.stakeOf(ONE, _hotkeys[h], _accounts[n]), 0);
+                // A position that slashes made worthless has votes until it is synced.
+                staking.syncVotes(ONE, _hotkeys[h], _accounts[n]);
             }
         }
         vm.warp(block.timestamp + UNBONDING);

@@ -79,10 +79,17 @@ contract StakingStandIn {
         _from[netuid] = epoch + 1;
     }
 
-    function eligibleAt(
+    function checkEligible(
         Netuid netuid,
         uint64 epoch
     ) external view returns (bool) {
+        return eligibleAt(netuid, epoch);
+    }
+
+    function eligibleAt(
+        Netuid netuid,
+        uint64 epoch
+    ) public view returns (bool) {
         return _from[netuid] != 0 && epoch + 1 >= _from[netuid];
     }
 }
@@ -314,7 +321,7 @@ abstract contract EconomyWorld is Test {
     function _sell(
         Netuid netuid,
         uint256 alphaIn
-    ) internal returns (uint256) {
+    ) internal virtual returns (uint256) {
         address token = pools.alphaOf(netuid);
         vm.startPrank(trader);
         TandemToken(token).approve(address(pools), alphaIn);

@@ -62,9 +62,7 @@ abstract contract StakingTest is Test {
         alpha = new AlphaToken(ONE, "Alpha", "a1", A);
         pools.setAlpha(ONE, address(alpha));
         _deployRegistry();
-        IStaking.Virtual[] memory mesh = new IStaking.Virtual[](1);
-        mesh[0] = IStaking.Virtual({ netuid: ONE, hotkey: HA, weight: VIRTUAL });
-        staking = new Staking(config(), mesh);
+        staking = new Staking(config(), mesh());
         vm.assertEq(address(registry.STAKING()), address(staking), "wired to each other");
         approve(A);
     }
@@ -125,7 +123,7 @@ abstract contract StakingTest is Test {
             genesis: GENESIS,
             epochLength: LENGTH,
             unbondingPeriod: UNBONDING,
-            virtualFade: FADE,
+            virtualFade: fade(),
             minimumStakeShare: 0.005e18,
             minimumDelegation: minimumDelegation(),
             rootWeightStart: 0.5e18,
@@ -136,6 +134,15 @@ abstract contract StakingTest is Test {
             takeStep: TAKE_STEP,
             takePeriod: TAKE_PERIOD
         });
+    }
+
+    function mesh() internal view virtual returns (IStaking.Virtual[] memory list) {
+        list = new IStaking.Virtual[](1);
+        list[0] = IStaking.Virtual({ netuid: ONE, hotkey: HA, weight: VIRTUAL });
+    }
+
+    function fade() internal pure virtual returns (uint64) {
+        return FADE;
     }
 
     function minimumDelegation() internal pure virtual returns (uint256) {

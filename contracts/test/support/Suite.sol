@@ -33,6 +33,7 @@ import { TandemTimelock } from "../../src/governance/TandemTimelock.sol";
 import { TandemVotes } from "../../src/governance/TandemVotes.sol";
 import { TestUSDC } from "../../src/local/TestUSDC.sol";
 import { AlphaPools } from "../../src/market/AlphaPools.sol";
+import { AlphaRouter } from "../../src/market/AlphaRouter.sol";
 import { BurnAuction } from "../../src/market/BurnAuction.sol";
 import { IAlphaPools } from "../../src/market/IAlphaPools.sol";
 import { IBurnAuction } from "../../src/market/IBurnAuction.sol";
@@ -107,6 +108,7 @@ abstract contract SuiteTest is Test {
     RateCard internal card;
     AlphaFactory internal alphaFactory;
     AlphaPools internal pools;
+    AlphaRouter internal router;
     BurnAuction internal auction;
     SubnetRegistry internal registry;
     Staking internal staking;
@@ -484,6 +486,7 @@ abstract contract SuiteTest is Test {
         card = RateCard(_at("card"));
         alphaFactory = AlphaFactory(_at("alphaFactory"));
         pools = AlphaPools(_at("pools"));
+        router = AlphaRouter(_at("router"));
         auction = BurnAuction(_at("auction"));
         registry = SubnetRegistry(_at("registry"));
         staking = Staking(_at("staking"));
@@ -505,7 +508,6 @@ abstract contract SuiteTest is Test {
     function _deployCompute() private {
         _put("manager", type(TandemAccess).creationCode, abi.encode(address(this), address(gate)));
         _put("usdc", type(TestUSDC).creationCode, "");
-        _put("outages", type(Outages).creationCode, abi.encode(uint64(60)));
         _put("credit", type(ComputeCredit).creationCode, abi.encode(address(desk), address(settlement), address(gate)));
         _put("card", type(RateCard).creationCode, abi.encode(address(manager), GENESIS, LENGTH));
         ICreditDesk.Config memory deskConfig = ICreditDesk.Config({
@@ -526,7 +528,7 @@ abstract contract SuiteTest is Test {
         _put(
             "settlement",
             type(Settlement).creationCode,
-            abi.encode(address(credit), address(desk), address(card), address(registry), _at("outages"), uint64(40))
+            abi.encode(address(credit), address(desk), address(card), address(registry), address(outages), uint64(40))
         );
     }
 
@@ -548,6 +550,7 @@ abstract contract SuiteTest is Test {
             alphaPerDay: 864_000e18
         });
         _put("pools", type(AlphaPools).creationCode, abi.encode(poolsConfig));
+        _put("router", type(AlphaRouter).creationCode, abi.encode(address(tndm), address(pools)));
         IBurnAuction.Config memory auctionConfig = IBurnAuction.Config({
             authority: address(manager),
             tndm: address(tndm),

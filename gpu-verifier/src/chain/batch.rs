@@ -3,11 +3,17 @@
 use std::collections::BTreeMap;
 
 use alloy::sol_types::SolCall;
-use alloy_primitives::{Address, B256, Bytes};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use tandem_contracts::bindings::Settlement;
 use tandem_contracts::bindings::settlement::ISettlement::CompactVoucher;
 use tandem_protocol::messages::Voucher;
-use tandem_protocol::signed::Signed;
+use tandem_protocol::signed::{Signed, compact};
+
+// Places of a packed voucher's fields. They hold what the meter admits: 80 bits are more credits than a channel takes, 56 more
+// tokens than it pays for.
+const CHANNEL_AT: usize = 192;
+const AMOUNT_AT: usize = 112;
+const PROMPT_AT: usize = 56;
 
 /// Vouchers that a neuron's owner was paid with.
 #[derive(Clone, Copy, Debug)]
@@ -26,14 +32,12 @@ impl Batch<'_> {
         let mut groups: BTreeMap<(B256, u32), Vec<CompactVoucher>> = BTreeMap::new();
         for Signed { message, signature } in self.vouchers {
             let (r, vs) = compact(&signature.0);
-            groups.entry((message.model, message.rateCardVersion)).or_default().push(CompactVoucher {
-                channelId: message.channelId,
-                amount: message.amount,
-                promptTokens: message.promptTokens,
-                completionTokens: message.completionTokens,
-                r,
-                vs,
-            });
+            let packed = (message.channelId << CHANNEL_AT)
+                | (U256::from(message.amount) << AMOUNT_AT)
+                | (U256::from(message.promptTokens) << PROMPT_AT)
+                | U256::from(message.completionTokens);
+            let group = groups.entry((message.model, message.rateCardVersion)).or_default();
+            group.push(CompactVoucher { packed, r, vs });
         }
         let mut calls: Vec<Bytes> = groups
             .into_iter()
@@ -53,13 +57,4 @@ impl Batch<'_> {
             _ => Settlement::multicallCall { data: calls }.abi_encode().into(),
         }
     }
-}
-
-/// ERC-2098: the parity of `v` in the highest bit of `s`, which a low `s` leaves free.
-fn compact(signature: &[u8; 65]) -> (B256, B256) {
-    let (r, mut vs) = (B256::from_slice(&signature[..32]), B256::from_slice(&signature[32..64]));
-    if signature[64] == 28 || signature[64] == 1 {
-        vs.0[0] |= 0x80;
-    }
-    (r, vs)
 }

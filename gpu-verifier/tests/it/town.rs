@@ -18,9 +18,8 @@ use tandem_contracts::bindings::{
 use tandem_contracts::suite::{GenesisConfig, Plan};
 use tandem_contracts::world::{Revert, World};
 use tandem_protocol::clock::EpochClock;
-use tandem_protocol::messages::{Voucher, model_id};
+use tandem_protocol::messages::model_id;
 use tandem_protocol::payment::{PaymentMeter, Rate, Tokens};
-use tandem_protocol::signed::Signed;
 use tandem_verifier::chain::{Batch, Chain, ChainError, Channel, Head, Network, Neuron, NewChannel};
 use tandem_verifier::model::{ModelFiles, Text};
 use tandem_verifier::node::engine::Engine;

@@ -199,7 +199,7 @@ impl Keeper {
         let current = self.network.clock.epoch_at(heads.latest.time).and_then(|epoch| self.facts(epoch));
         let (oracle, jobs_of) = {
             let live = self.live();
-            (live.oracle, live.jobs_of.map(|(epoch, _)| epoch))
+            (live.oracle.clone(), live.jobs_of.map(|(epoch, _)| epoch))
         };
         let actions = decide(&View {
             now: heads.latest.time,

@@ -35,7 +35,7 @@ use alloy_sol_types::SolCall;
 use async_trait::async_trait;
 use metrics::{counter, gauge};
 use tandem_contracts::bindings::{CreditDesk, EmissionController, EpochOracle, epoch_oracle::IEpochOracle};
-use tandem_protocol::messages::EpochReport;
+use tandem_protocol::{messages::EpochReport, signed::compact};
 use tokio::sync::Mutex;
 
 pub use classify::{Refusal, classify};
@@ -214,7 +214,8 @@ impl Sender {
                 (self.network.controller, call.abi_encode())
             }
             Intent::Post { report, signatures } => {
-                let signatures = Bytes::from(signatures.clone());
+                let compact = signatures.chunks_exact(65).filter_map(|bytes| bytes.try_into().ok()).map(compact);
+                let signatures = compact.map(|(r, vs)| IEpochOracle::Signature { r, vs }).collect();
                 let call = EpochOracle::postCall { report: for_chain(report), signatures };
                 (self.network.oracle, call.abi_encode())
             }

@@ -292,8 +292,15 @@ impl Network {
         let payout = self.chain.read(self.suite.credit_desk, &CreditDesk::payoutRateCall {}).await?;
         let mut work = [Work::default(), Work::default()];
         let side = |log: &Log| usize::from(log.block_number.is_some_and(|number| number > evidence.crash_block));
+        let mut before: BTreeMap<U256, Tokens> = BTreeMap::new();
         for (event, log) in self.chain.events::<Settlement::Settled>(self.suite.settlement, self.first_block).await? {
-            let tokens = Tokens { prompt: event.promptTokens, completion: event.completionTokens };
+            // A voucher names the tokens since the channel opened.
+            let named = Tokens { prompt: event.promptTokens, completion: event.completionTokens };
+            let last = before.insert(event.channelId, named).unwrap_or_default();
+            let tokens = Tokens {
+                prompt: named.prompt.saturating_sub(last.prompt),
+                completion: named.completion.saturating_sub(last.completion),
+            };
             let amount = event.amount.saturating_to::<u128>();
             let work = &mut work[side(&log)];
             work.credits += amount;

@@ -12,7 +12,7 @@ use alloy::sol_types::SolCall as _;
 use eyre::{Context, Result, ensure, eyre};
 use serde::Serialize;
 use tandem_contracts::bindings::{
-    AlphaPools, CreditDesk, EmissionController, EpochOracle, RewardDistributor, Settlement,
+    AlphaPools, ComputeCredit, CreditDesk, EmissionController, EpochOracle, RewardDistributor,
 };
 use tandem_protocol::api::{Attestation, AuditCount, ClaimList, decimal};
 use tandem_protocol::bundle::EpochBundle;
@@ -249,7 +249,7 @@ impl Network {
         let within = |log: &Log| log.block_number.is_some_and(|number| (first..=last).contains(&number));
 
         let mut earned: BTreeMap<Address, u128> = BTreeMap::new();
-        for (event, log) in self.chain.events::<Settlement::Settled>(self.suite.settlement, first).await? {
+        for (event, log) in self.chain.events::<ComputeCredit::Earned>(self.suite.compute_credit, first).await? {
             if within(&log) {
                 *earned.entry(event.contributor).or_default() += event.amount.saturating_to::<u128>();
             }
@@ -288,6 +288,12 @@ impl Network {
         for netuid in Self::netuids(meme) {
             subnets.push(self.subnet_record(epoch, netuid, meme == Some(netuid)).await?);
         }
+        let emitted: u128 = subnets.iter().map(|subnet| subnet.emitted).sum();
+        if emitted > 0 {
+            for subnet in &mut subnets {
+                subnet.share = subnet.emitted as f64 / emitted as f64;
+            }
+        }
         Ok(EpochRecord {
             epoch,
             phase: phase.name(),
@@ -319,7 +325,7 @@ impl Network {
             netuid,
             kind: if meme { "meme" } else { "work" },
             price,
-            share: grant.share as f64 / 1e18,
+            share: 0.0,
             allowance: ledger.allowance,
             emitted: grant.emitted,
             burned,
@@ -361,10 +367,10 @@ impl Network {
         };
         let domain = oracle_domain(self.chain.id(), self.suite.epoch_oracle);
         let digest = alloy::sol_types::SolStruct::eip712_signing_hash(&message, &domain);
-        ensure!(call.signatures.len() % 65 == 0, "posted signatures are not 65 bytes each");
         call.signatures
-            .chunks(65)
-            .map(|bytes| signed::recover(digest, &FixedBytes::from_slice(bytes)).wrap_err("a posted signature"))
+            .iter()
+            .map(|signature| signed::expand(signature.r, signature.vs))
+            .map(|bytes| signed::recover(digest, &FixedBytes(bytes)).wrap_err("a posted signature"))
             .collect()
     }
 

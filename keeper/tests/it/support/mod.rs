@@ -60,7 +60,7 @@ pub(crate) fn network() -> Network {
 }
 
 pub(crate) fn policy() -> Policy {
-    Policy { proposer_timeout: 4, collect_wait: 2, stagger: 2, margin: 5 }
+    Policy { proposer_timeout: 4, collect_wait: 2, stagger: 2, margin: 5, forward_wait: 6 }
 }
 
 /// A commit of `row` by `validator`.
