@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use alloy::{
-    primitives::{Address, B256, Bytes, U256, keccak256},
+    primitives::{Address, B256, Bytes, Signature, U256, keccak256},
     sol_types::{SolCall, SolStruct, eip712_domain},
 };
 use alloy_signer::SignerSync;
@@ -13,7 +13,7 @@ use tandem_contracts::{
         RewardDistributor, Settlement, Staking, SubnetRegistry, TestUSDC, epoch_oracle::IEpochOracle,
         reward_distributor::IRewardDistributor, settlement::ISettlement,
     },
-    suite::{Allocation, Fraction, GenesisConfig, GenesisSubnet, MeshValidator, Plan, Seconds, Suite, Tndm},
+    suite::{Allocation, Alpha, Fraction, GenesisConfig, GenesisSubnet, MeshValidator, Plan, Seconds, Suite, Tndm},
     world::{Outcome, World},
 };
 
@@ -24,7 +24,7 @@ pub(crate) const ONE: U256 = Fraction::ONE.0;
 /// A whole USDC.
 pub(crate) const USDC: U256 = U256::from_limbs([1_000_000, 0, 0, 0]);
 /// The model of the rate card: a token of its prompt costs a thousandth of a credit.
-const MODEL: &str = "tandem/test";
+pub(crate) const MODEL: &str = "tandem/test";
 const KEEPERS: usize = 7;
 const QUORUM: u16 = 5;
 /// Owners of validators, enough to make a subnet eligible.
@@ -35,6 +35,8 @@ const MOST_IN_MESH: u16 = 4;
 pub(crate) const CONTRIBUTOR_UID: u16 = VALIDATORS as u16;
 /// Where in an epoch its first transactions are.
 const MORNING: u64 = 60;
+/// Epochs that the oracle's and the controller's rings remember.
+const RING: u64 = 256;
 /// Between two blocks with a transaction of interest.
 pub(crate) const BLOCK: u64 = 12;
 
@@ -63,6 +65,8 @@ pub(crate) struct Net {
     pub(crate) world: World,
     pub(crate) config: GenesisConfig,
     pub(crate) plan: Plan,
+    /// Somebody pays an incentive for every subnet in every epoch.
+    patron: bool,
     rewards: RewardTree,
     /// Posted and not active yet, with the time of posting.
     pending: VecDeque<(u64, IEpochOracle::EpochReport)>,
@@ -75,21 +79,26 @@ fn config(world: &World, subnets: u16) -> GenesisConfig {
     world.populate(&mut config);
     config.epochs.length = Seconds(3_600);
     config.epochs.activation_delay = Seconds::days(1);
+    config.emission.smoothing = 168;
+    config.emission.tndm_per_day = Tndm(U256::from(3_600) * ONE);
+    config.emission.alpha_per_day = Alpha(U256::from(3_600) * ONE);
+    config.subnets.subnet_immunity = Seconds::days(120);
+    config.subnets.neuron_immunity = Seconds(60_000);
     config.staking.unbonding = Seconds::days(14);
     config.keepers.unbonding = Seconds::days(14);
     config.keepers.members = (1..=KEEPERS).map(|n| world.account(&format!("keeper {n}"))).collect();
     config.keepers.threshold = QUORUM;
     config.launch.verified_contributors = 1;
+    config.governance.voting_period = Seconds::days(1);
     config.genesis_subnets =
         (1..=subnets).map(|n| GenesisSubnet { owner: world.account("owner"), name: format!("subnet {n}") }).collect();
-    // A constructor has room for no more; subnets without validators are settled like others and granted nothing.
-    config.mesh_validators = (1..=subnets.min(MOST_IN_MESH))
+    config.mesh_validators = (1..=subnets)
         .flat_map(|netuid| {
             (1..=VALIDATORS).map(move |n| MeshValidator {
                 netuid,
                 hotkey: world.account(&format!("hotkey {n}")),
                 owner: world.account(&format!("validator {n}")),
-                weight: tandem_contracts::suite::Alpha(U256::from(10_000) * ONE),
+                weight: Alpha(U256::from(10_000) * ONE),
             })
         })
         .collect();
@@ -103,9 +112,14 @@ fn config(world: &World, subnets: u16) -> GenesisConfig {
     config
 }
 
+/// The second half of an ERC-2098 signature.
+fn compact(signature: &Signature) -> B256 {
+    (signature.s() | U256::from(u8::from(signature.v())) << 255_usize).into()
+}
+
 impl Net {
-    /// A network in its mesh phase, some days old, with so many subnets.
-    pub(crate) fn mesh(subnets: u16) -> Self {
+    /// A network in its first epoch, with so many subnets.
+    fn mesh(subnets: u16) -> Self {
         let mut world = World::new();
         let mut config = config(&world, subnets);
         let deployer = world.account("deployer");
@@ -114,6 +128,7 @@ impl Net {
             world,
             config,
             plan,
+            patron: true,
             rewards: RewardTree::default(),
             pending: VecDeque::new(),
             last_report: B256::ZERO,
@@ -135,7 +150,7 @@ impl Net {
         for netuid in 1..=subnets {
             net.furnish(netuid);
         }
-        net.days(2);
+        net.days(1);
         net
     }
 
@@ -207,8 +222,7 @@ impl Net {
         self.call(payer, self.suite().settlement, call).ret
     }
 
-    /// A voucher over so many tokens of a prompt since the channel's opening, and its signature.
-    pub(crate) fn voucher(&self, payer: &str, channel: U256, tokens: u64) -> (ISettlement::Voucher, Bytes) {
+    fn sign_voucher(&self, payer: &str, channel: U256, tokens: u64) -> (ISettlement::Voucher, Signature) {
         let voucher = ISettlement::Voucher {
             channelId: channel,
             amount: u128::from(tokens) * 1_000_000_000_000_000,
@@ -225,7 +239,24 @@ impl Net {
         };
         let hash = voucher.eip712_signing_hash(&domain);
         let signer = self.world.signer(&format!("{payer} session"));
-        (voucher, signer.sign_hash_sync(&hash).expect("a local key signs").as_bytes().into())
+        (voucher, signer.sign_hash_sync(&hash).expect("a local key signs"))
+    }
+
+    /// A voucher over so many tokens of a prompt since the channel's opening, and its signature.
+    pub(crate) fn voucher(&self, payer: &str, channel: U256, tokens: u64) -> (ISettlement::Voucher, Bytes) {
+        let (voucher, signature) = self.sign_voucher(payer, channel, tokens);
+        (voucher, signature.as_bytes().into())
+    }
+
+    /// The same as part of a batch.
+    pub(crate) fn compact_voucher(&self, payer: &str, channel: U256, tokens: u64) -> ISettlement::CompactVoucher {
+        let (voucher, signature) = self.sign_voucher(payer, channel, tokens);
+        let amount = U256::from(voucher.amount) << 112_usize;
+        ISettlement::CompactVoucher {
+            packed: voucher.channelId << 192_usize | amount | U256::from(voucher.promptTokens) << 56_usize,
+            r: signature.r().into(),
+            vs: compact(&signature),
+        }
     }
 
     /// Registers a neuron at whatever it costs, in the phase's currency.
@@ -247,19 +278,22 @@ impl Net {
         (self.world.timestamp() - self.plan.genesis) / self.config.epochs.length.0
     }
 
-    /// Pays an incentive for every subnet and goes to the morning after the epoch.
+    /// Goes to the morning after the epoch.
     pub(crate) fn end_epoch(&mut self) {
-        let distributor = self.suite().reward_distributor;
-        self.fund("patron", distributor, 1_000);
-        for netuid in 1..=self.subnet_count() {
-            self.call("patron", distributor, RewardDistributor::contributeCall { netuid, usdc: U256::from(1_234_567) });
+        if self.patron {
+            let distributor = self.suite().reward_distributor;
+            self.fund("patron", distributor, 1_000);
+            for netuid in 1..=self.subnet_count() {
+                let usdc = U256::from(1_234_567);
+                self.call("patron", distributor, RewardDistributor::contributeCall { netuid, usdc });
+            }
         }
         let next = self.epoch() + 1;
         self.world.set_time(self.plan.genesis + next * self.config.epochs.length.0 + MORNING);
     }
 
     pub(crate) fn settle_tx(&self) -> Tx {
-        let call = EmissionController::settleCall { maxSubnets: U256::from(10_000) };
+        let call = EmissionController::settleCall { maxSubnets: U256::from(1_000) };
         self.tx("keeper 1", self.suite().emission_controller, &call)
     }
 
@@ -281,13 +315,13 @@ impl Net {
         let digest = self.view(oracle, EpochOracle::hashReportCall { report: report.clone() });
         let mut keepers: Vec<_> = (1..=KEEPERS).map(|n| self.world.signer(&format!("keeper {n}"))).collect();
         keepers.sort_by_key(|keeper| keeper.address());
-        let signatures: Vec<u8> = keepers[..usize::from(QUORUM)]
-            .iter()
-            .flat_map(|keeper| keeper.sign_hash_sync(&digest).expect("a local key signs").as_bytes())
-            .collect();
+        let signatures = keepers[..usize::from(QUORUM)].iter().map(|keeper| {
+            let signature = keeper.sign_hash_sync(&digest).expect("a local key signs");
+            IEpochOracle::Signature { r: signature.r().into(), vs: compact(&signature) }
+        });
         self.last_report = self.view(oracle, EpochOracle::structHashCall { report: report.clone() });
         self.pending.push_back((self.world.timestamp(), report.clone()));
-        self.tx("keeper 1", oracle, &EpochOracle::postCall { report, signatures: signatures.into() })
+        self.tx("keeper 1", oracle, &EpochOracle::postCall { report, signatures: signatures.collect() })
     }
 
     /// Activating the oldest report, if it has waited long enough.
@@ -297,7 +331,7 @@ impl Net {
             return None;
         }
         let (_, report) = self.pending.pop_front()?;
-        Some(self.tx("keeper 1", self.suite().epoch_oracle, &EpochOracle::activateCall { epoch: report.epoch }))
+        Some(self.tx("keeper 1", self.suite().epoch_oracle, &EpochOracle::activateCall { report }))
     }
 
     /// Sends what must succeed and returns its gas.
@@ -321,6 +355,18 @@ impl Net {
     /// So many days of them.
     pub(crate) fn days(&mut self, days: u64) {
         for _ in 0..Seconds::days(days).0 / self.config.epochs.length.0 {
+            self.tick();
+        }
+    }
+
+    /// Works for so long that every ring has been filled once.
+    pub(crate) fn grow_old(&mut self) {
+        self.patron = false;
+        for _ in 0..RING {
+            self.tick();
+        }
+        self.patron = true;
+        for _ in 0..3 {
             self.tick();
         }
     }
@@ -360,6 +406,8 @@ impl Net {
         let suite = self.suite().clone();
         let account = self.account("contributor");
         self.call("anybody", suite.launch_gate, LaunchGate::qualifyCall { account });
+        let delegatee = self.account("statesman");
+        self.call("trader", suite.genesis_allocation, GenesisAllocation::delegateCall { delegatee });
         self.call("council", suite.launch_gate, LaunchGate::announceCall {});
         self.world.warp(self.config.launch.notice.0);
         self.call("anybody", suite.launch_gate, LaunchGate::openTokenCall {});
@@ -372,7 +420,8 @@ impl Net {
         self.tick();
     }
 
-    fn grow_to(&mut self, subnets: u16) {
+    /// Registers subnets, one an epoch.
+    pub(crate) fn grow_to(&mut self, subnets: u16) {
         let registry = self.suite().subnet_registry;
         while self.subnet_count() < subnets {
             let name = format!("subnet {}", self.subnet_count() + 1);

@@ -34,9 +34,13 @@ fn a_credit_is_bought_spent_earned_and_cashed_out() {
     let settled = net.settle_voucher("user", voucher).unwrap();
     assert_eq!(settled.ret, U256::from(4) * CREDIT);
     let event = settled.event::<Settlement::Settled>().unwrap();
-    assert_eq!((event.fromPurchased, event.margin), (U256::from(4) * CREDIT, U256::from(600_000)));
+    assert_eq!((event.amount, event.margin), (U256::from(4) * CREDIT, U256::from(600_000)));
     let recognised = settled.event::<CreditDesk::MarginRecognised>().unwrap();
-    assert_eq!((recognised.toBuyback, recognised.toPot), (U256::from(300_000), U256::from(300_000)));
+    assert_eq!(recognised.margin, U256::from(600_000));
+    let forward = CreditDesk::forwardMarginCall { netuid: 1 };
+    let forwarded = net.as_account("anybody", suite.credit_desk, forward).unwrap();
+    let parts = forwarded.event::<CreditDesk::MarginForwarded>().unwrap();
+    assert_eq!((parts.toBuyback, parts.toPot), (U256::from(300_000), U256::from(300_000)));
     assert!(settled.gas_used > 21_000);
     assert_reserve_covers(&net);
 

@@ -2,11 +2,12 @@
 
 use alloy::primitives::{B256, U256};
 use tandem_contracts::bindings::{
-    AlphaPools, BurnAuction, EmissionController, GenesisAllocation, LaunchGate, RewardDistributor, Staking,
+    AlphaPools, BurnAuction, CreditDesk, EmissionController, GenesisAllocation, LaunchGate, RewardDistributor, Staking,
     reward_distributor::IRewardDistributor,
 };
+use tandem_contracts::suite::GenesisConfig;
 
-use crate::support::{CREDIT, Net, leaf, net, root_of_two};
+use crate::support::{CREDIT, Net, leaf, net, net_with, root_of_two};
 
 /// `RewardKind.ContributorUsdc`.
 const CONTRIBUTOR_USDC: u8 = 5;
@@ -31,6 +32,9 @@ fn work(net: &mut Net) {
         let voucher = net.voucher(channel, 20_000);
         net.settle_voucher("user", voucher).unwrap();
     }
+    // Margin counts in its epoch's pot only if it gets there before the epoch is settled.
+    let forward = CreditDesk::forwardMarginCall { netuid: 1 };
+    net.as_account("anybody", net.suite().credit_desk, forward).unwrap();
 }
 
 /// Epochs 0 and 1 are reported; both contributors claim half of the pot and qualify.
@@ -67,6 +71,8 @@ fn launch(net: &mut Net) {
     let stranger = net.as_account("anybody", gate, LaunchGate::announceCall {}).unwrap_err();
     assert_eq!(stranger.name, "LaunchGate_NotCouncil");
     net.world.warp(net.config.launch.clean_period.0);
+    let delegate = GenesisAllocation::delegateCall { delegatee: net.world.account("statesman") };
+    net.as_account("trader", net.suite().genesis_allocation, delegate).unwrap();
     net.as_account("council", gate, LaunchGate::announceCall {}).unwrap();
     let early = net.as_account("anybody", gate, LaunchGate::openTokenCall {}).unwrap_err();
     assert_eq!(early.name, "LaunchGate_TooEarly");
@@ -122,4 +128,20 @@ fn emission_is_earned_by_burning_from_mesh_to_markets() {
     assert_eq!(idle.emitted, 0, "nobody burned for subnet 2");
     let pool = net.view(suite.alpha_pools, AlphaPools::poolOfCall { netuid: 1 });
     assert!(U256::from(pool.issued) < U256::from(21_000_000) * CREDIT, "[EM-3]");
+}
+
+/// A network whose markets have just opened: two subnets, the trader's TNDM released.
+pub(crate) fn opened() -> Net {
+    opened_with(|_| ())
+}
+
+/// The same with other numbers.
+pub(crate) fn opened_with(change: impl FnOnce(&mut GenesisConfig)) -> Net {
+    let mut net = net_with(change);
+    work(&mut net);
+    verify(&mut net);
+    launch(&mut net);
+    let release = GenesisAllocation::releaseCall { id: U256::ZERO };
+    net.as_account("anybody", net.suite().genesis_allocation, release).unwrap();
+    net
 }

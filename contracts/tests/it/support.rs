@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use alloy::{
-    primitives::{Address, B256, Bytes, U256, keccak256},
+    primitives::{Address, B256, Bytes, Signature, U256, keccak256},
     sol_types::{SolCall, SolStruct, SolValue, eip712_domain},
 };
 use alloy_signer::SignerSync;
@@ -38,17 +38,24 @@ pub(crate) fn config() -> GenesisConfig {
 /// What deploying cost, and the world afterwards, before genesis.
 pub(crate) fn deployed() -> (Net, Execution) {
     static DEPLOYED: OnceLock<(Net, Execution)> = OnceLock::new();
-    DEPLOYED
-        .get_or_init(|| {
-            let (mut world, mut config) = (World::new(), config());
-            config.resolve_genesis(world.timestamp());
-            let deployer = world.account("deployer");
-            let facts = tandem_contracts::suite::ChainFacts { chain_id: world.chain_id() };
-            let plan = Plan::new(&config, deployer, facts).unwrap();
-            let execution = world.execute(&plan).unwrap();
-            (Net { world, config, plan }, execution)
-        })
-        .clone()
+    DEPLOYED.get_or_init(|| deploy(config())).clone()
+}
+
+fn deploy(mut config: GenesisConfig) -> (Net, Execution) {
+    let mut world = World::new();
+    config.resolve_genesis(world.timestamp());
+    let deployer = world.account("deployer");
+    let facts = tandem_contracts::suite::ChainFacts { chain_id: world.chain_id() };
+    let plan = Plan::new(&config, deployer, facts).unwrap();
+    let execution = world.execute(&plan).unwrap();
+    (Net { world, config, plan }, execution)
+}
+
+/// A world whose suite was born with other numbers.
+pub(crate) fn net_with(change: impl FnOnce(&mut GenesisConfig)) -> Net {
+    let mut config = config();
+    change(&mut config);
+    deploy(config).0
 }
 
 pub(crate) fn net() -> Net {
@@ -96,6 +103,18 @@ impl Net {
             maxPrice: U256::from(10_000_000),
         };
         self.as_account(owner, registry, call).unwrap().ret
+    }
+
+    /// Registers for TNDM, which the registry may take from the owner.
+    pub(crate) fn register_in_markets(&mut self, netuid: u16, owner: &str, hotkey: &str) -> Outcome<u16> {
+        let registry = self.plan.suite.subnet_registry;
+        let call = SubnetRegistry::registerNeuronCall {
+            netuid,
+            hotkey: self.world.account(hotkey),
+            endpoint: format!("http://{hotkey}"),
+            maxPrice: U256::MAX,
+        };
+        self.as_account(owner, registry, call).unwrap()
     }
 
     pub(crate) fn buy_credits(&mut self, user: &str, credits: u64) {
@@ -176,18 +195,25 @@ impl Net {
         let digest = self.view(suite.epoch_oracle, EpochOracle::hashReportCall { report: report.clone() });
         let mut keepers: Vec<_> = (1..=3).map(|n| self.world.signer(&format!("keeper {n}"))).collect();
         keepers.sort_by_key(|keeper| keeper.address());
-        let signatures: Vec<u8> =
-            keepers[..2].iter().flat_map(|keeper| keeper.sign_hash_sync(&digest).unwrap().as_bytes()).collect();
-        self.as_account("anybody", suite.epoch_oracle, EpochOracle::postCall { report, signatures: signatures.into() })
-            .unwrap();
+        let signatures = keepers[..2].iter().map(|keeper| {
+            let signature = keeper.sign_hash_sync(&digest).unwrap();
+            IEpochOracle::Signature { r: signature.r().into(), vs: compact(&signature) }
+        });
+        let post = EpochOracle::postCall { report: report.clone(), signatures: signatures.collect() };
+        self.as_account("anybody", suite.epoch_oracle, post).unwrap();
         self.world.warp(self.config.epochs.activation_delay.0);
-        self.as_account("anybody", suite.epoch_oracle, EpochOracle::activateCall { epoch }).unwrap();
+        self.as_account("anybody", suite.epoch_oracle, EpochOracle::activateCall { report }).unwrap();
     }
 
     pub(crate) fn claim(&mut self, claim: &IRewardDistributor::Claim, proof: Vec<B256>) -> U256 {
         let call = RewardDistributor::claimCall { c: claim.clone(), proof };
         self.as_account("anybody", self.plan.suite.reward_distributor, call).unwrap().ret
     }
+}
+
+/// The second half of an ERC-2098 signature.
+pub(crate) fn compact(signature: &Signature) -> B256 {
+    (signature.s() | U256::from(u8::from(signature.v())) << 255_usize).into()
 }
 
 /// A leaf of the reward tree.

@@ -1,10 +1,10 @@
 //! What users and contributors do.
 
-use alloy::primitives::U256;
+use alloy::primitives::{U256, keccak256};
 use tandem_contracts::bindings::{CreditDesk, Settlement};
 
 use crate::{
-    net::{BLOCK, CONTRIBUTOR_UID, Net, ONE, Tx},
+    net::{BLOCK, CONTRIBUTOR_UID, MODEL, Net, ONE, Tx},
     report::Row,
 };
 
@@ -61,9 +61,14 @@ fn vouchers(net: &mut Net) -> Vec<Row> {
     net.call("contributor", net.suite().settlement, Settlement::settleCall { voucher, signature });
 
     let batch = |net: &Net, round: usize| -> Tx {
-        let (vouchers, signatures) =
-            channels.iter().map(|(payer, id)| net.voucher(payer, *id, TOKENS * round as u64)).unzip();
-        let call = Settlement::settleBatchCall { vouchers, signatures };
+        let vouchers = channels.iter().map(|(payer, id)| net.compact_voucher(payer, *id, TOKENS * round as u64));
+        let call = Settlement::settleBatchCall {
+            contributor: net.account("contributor"),
+            netuid: 1,
+            model: keccak256(MODEL),
+            rateCardVersion: 1,
+            vouchers: vouchers.collect(),
+        };
         net.tx("contributor", net.suite().settlement, &call)
     };
     let first = net.steady(1, |net, _| batch(net, 1));

@@ -5,9 +5,6 @@ use crate::{
     report::{Measured, Row},
 };
 
-/// More epochs than reports can be pending at once in the ring.
-const DAYS_OF_REPORTS: u64 = 3;
-
 /// What one epoch's end costs.
 struct Epoch {
     settle: Measured,
@@ -26,23 +23,25 @@ fn epoch(net: &mut Net) -> Epoch {
     Epoch { settle, post, activate }
 }
 
-fn old_mesh(subnets: u16) -> Net {
-    let mut net = Net::mesh(subnets);
-    net.days(DAYS_OF_REPORTS);
+fn old(subnets: u16) -> Net {
+    let mut net = Net::markets(subnets);
+    net.grow_old();
     net
 }
 
 pub(super) fn rows() -> Vec<Row> {
-    let [one, many] = [1, 128].map(|subnets| epoch(&mut old_mesh(subnets)));
-    let [few, ten, twenty] = [1, 10, 20].map(|subnets| epoch(&mut Net::markets(subnets)));
+    let mut small = old(1);
+    let few = epoch(&mut small);
+    let [ten, twenty] = [10, 20].map(|subnets| epoch(&mut old(subnets)));
+    small.grow_to(128);
+    let many = epoch(&mut small);
     vec![
-        Row::new("post, 5 of 7 signatures, 1 subnet", one.post).gas(85_000),
+        Row::new("post, 5 of 7 signatures, 1 subnet", few.post).gas(85_000),
         Row::new("post, 5 of 7 signatures, 128 subnets", many.post).gas(85_000),
-        Row::new("activate", one.activate),
+        Row::new("activate", few.activate),
         Row::marginal("settle, each further subnet", &ten.settle, &twenty.settle, 10).gas(25_000),
         Row::new("settle, 1 subnet", few.settle),
         Row::new("settle, 10 subnets", ten.settle),
         Row::new("settle, 20 subnets", twenty.settle),
-        Row::new("settle, 128 subnets of the mesh", many.settle),
     ]
 }

@@ -36,6 +36,14 @@ fn sell_tx(net: &Net, name: &str) -> Tx {
     net.tx(name, pools, &call)
 }
 
+fn swap_tx(net: &Net, name: &str) -> Tx {
+    let pools = net.suite().alpha_pools;
+    let quoted = net.view(pools, AlphaPools::quoteSwapCall { from: 1, to: 2, alphaIn: AMOUNT });
+    let call =
+        AlphaPools::swapCall { from: 1, to: 2, alphaIn: AMOUNT, minAlphaOut: nearly(quoted), deadline: deadline(net) };
+    net.tx(name, pools, &call)
+}
+
 /// What a swap on Uniswap costs, by direction.
 struct Beside {
     buy: Measured,
@@ -66,7 +74,9 @@ pub(super) fn rows(mut net: Net, names: &mut Names) -> Vec<Row> {
         let targets = |row: Row, most: f64| if suffix.is_empty() { row.times(most) } else { row };
         rows.push(targets(Row::new(&format!("pool buy{suffix}"), buy).beside("v2 buy", &v2.buy), 0.75));
         rows.push(targets(Row::new(&format!("pool sell{suffix}"), sell).beside("v2 sell", &v2.sell), 0.75));
-        let _ = &v2.two_hop;
+        let swap = net.steady(TIMES, |net, _| swap_tx(net, name));
+        let row = Row::new(&format!("pool alpha to alpha{suffix}"), swap).beside("v2 two-hop", &v2.two_hop);
+        rows.push(targets(row, 0.57));
     }
 
     net.tick();

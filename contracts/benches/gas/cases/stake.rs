@@ -1,11 +1,11 @@
 //! Stake and votes.
 
-use alloy::primitives::U256;
-use tandem_contracts::bindings::{Staking, TandemToken};
+use alloy::{primitives::U256, sol_types::SolCall};
+use tandem_contracts::bindings::{CreditDesk, Staking, TandemGovernor, TandemToken};
 
 use super::market::AMOUNT;
 use crate::{
-    net::{Net, ONE},
+    net::{BLOCK, Net, ONE},
     report::Row,
 };
 
@@ -39,5 +39,28 @@ pub(super) fn rows(mut net: Net) -> Vec<Row> {
     let delegate =
         net.steady(3, |net, time| net.tx("voter", tndm, &TandemToken::delegateCall { delegatee: delegatees[time] }));
     rows.push(Row::new("delegate", delegate));
+    rows.push(vote(&mut net));
     rows
+}
+
+/// The vote of somebody with tokens on a proposal that others have voted on.
+fn vote(net: &mut Net) -> Row {
+    let (tndm, governor) = (net.suite().tandem_token, net.suite().tandem_governor);
+    let electors = ["elector 1", "elector 2", "elector 3"];
+    for name in electors {
+        net.give(tndm, name, U256::from(2_000) * ONE);
+        net.call(name, tndm, TandemToken::delegateCall { delegatee: net.account(name) });
+    }
+    net.world.warp(BLOCK);
+    let price = CreditDesk::setPriceCall { newPrice: U256::from(1_100_000) };
+    let propose = TandemGovernor::proposeCall {
+        targets: vec![net.suite().credit_desk],
+        values: vec![U256::ZERO],
+        calldatas: vec![price.abi_encode().into()],
+        description: "A dearer credit".into(),
+    };
+    let proposal = net.call(electors[0], governor, propose).ret;
+    net.world.warp(net.config.governance.voting_delay.0);
+    let cast = TandemGovernor::castVoteCall { proposalId: proposal, support: 1 };
+    Row::new("vote", net.steady(electors.len(), |net, time| net.tx(electors[time], governor, &cast)))
 }

@@ -1,0 +1,157 @@
+//! The models beside the bytecode: random calls go to both, and both must answer alike.
+//!
+//! A run is a function of its seed, which every failure names; `TANDEM_SEED=… cargo nextest run -p tandem-contracts
+//! differential` repeats it. The feature `deep` runs more seeds for longer.
+
+mod credits;
+mod emission;
+mod pools;
+mod staking;
+
+use std::{collections::BTreeMap, fmt::Debug};
+
+use alloy::primitives::U256;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tandem_contracts::world::{Outcome, Revert};
+
+use crate::model::Refused;
+
+/// Seeds of a deep run, and how much longer each of them lasts.
+const DEEP_SEEDS: u64 = 10;
+const DEEP_FACTOR: usize = 5;
+
+/// Where a run is, for its failures.
+pub(crate) struct Dice {
+    rng: ChaCha8Rng,
+    seed: u64,
+    step: usize,
+    doing: String,
+    call: &'static str,
+    /// How often each call succeeded, and was refused.
+    outcomes: BTreeMap<&'static str, (u64, u64)>,
+}
+
+impl Dice {
+    fn new(seed: u64) -> Self {
+        let rng = ChaCha8Rng::seed_from_u64(seed);
+        Self { rng, seed, step: 0, doing: String::new(), call: "", outcomes: BTreeMap::new() }
+    }
+
+    /// Begins a call.
+    pub(crate) fn doing(&mut self, call: &'static str, with: impl Debug) {
+        self.call = call;
+        self.doing = format!("{call} {with:?}");
+    }
+
+    /// One of `0..below`.
+    pub(crate) fn below(&mut self, below: usize) -> usize {
+        self.rng.random_range(0..below)
+    }
+
+    pub(crate) fn one_of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
+        &all[self.below(all.len())]
+    }
+
+    /// True once in so many times.
+    pub(crate) fn once_in(&mut self, times: usize) -> bool {
+        self.below(times) == 0
+    }
+
+    pub(crate) fn between(&mut self, least: u64, most: u64) -> u64 {
+        self.rng.random_range(least..=most)
+    }
+
+    /// At most `most`, of every order of magnitude alike; the ends more often than anything between.
+    pub(crate) fn amount(&mut self, most: u128) -> u128 {
+        match self.below(16) {
+            0 => most,
+            1 => most.min(1),
+            2 => 0,
+            _ => {
+                let bits = u128::BITS - most.leading_zeros();
+                let drawn = self.rng.random_range(0..=bits);
+                let cap = if drawn == 0 { 0 } else { u128::MAX >> (u128::BITS - drawn) };
+                self.rng.random_range(0..=cap).min(most)
+            }
+        }
+    }
+
+    /// Something that must hold.
+    #[track_caller]
+    pub(crate) fn holds(&self, holds: bool, what: impl FnOnce() -> String) {
+        assert!(holds, "{}: {}", self.place(), what());
+    }
+
+    /// The same on both sides.
+    #[track_caller]
+    pub(crate) fn same<T: PartialEq + Debug>(&self, what: &str, chain: T, model: T) {
+        assert_eq!(chain, model, "{}: {what}: left the contracts, right the model", self.place());
+    }
+
+    fn place(&self) -> String {
+        format!("seed {}, step {}, {}", self.seed, self.step, self.doing)
+    }
+
+    /// Both sides did it, or both refused it for the same reason; what both answered, if they did.
+    #[track_caller]
+    pub(crate) fn agree<C, M>(
+        &mut self,
+        chain: Result<Outcome<C>, Revert>,
+        model: Result<M, Refused>,
+    ) -> Option<(Outcome<C>, M)> {
+        let outcomes = self.outcomes.entry(self.call).or_default();
+        match (chain, model) {
+            (Ok(chain), Ok(model)) => {
+                outcomes.0 += 1;
+                Some((chain, model))
+            }
+            (Err(revert), Err(refused)) => {
+                outcomes.1 += 1;
+                let named = refused.0.contains(revert.name.as_str());
+                assert!(named, "{}: reverts with {revert}, the model expects {:?}", self.place(), refused.0);
+                None
+            }
+            (Ok(_), Err(refused)) => panic!("{}: succeeds, the model expects {:?}", self.place(), refused.0),
+            (Err(revert), Ok(_)) => panic!("{}: reverts with {revert}, the model succeeds", self.place()),
+        }
+    }
+}
+
+/// Plays so many steps, with the seed of the environment if it names one.
+pub(crate) fn play<S>(steps: usize, mut begin: impl FnMut() -> S, mut step: impl FnMut(&mut S, &mut Dice)) {
+    let named = std::env::var("TANDEM_SEED").ok().map(|seed| seed.parse().expect("TANDEM_SEED is a number"));
+    let deep = cfg!(feature = "deep");
+    let seeds = match named {
+        Some(seed) => seed..seed + 1,
+        None => 1..if deep { 1 + DEEP_SEEDS } else { 2 },
+    };
+    for seed in seeds {
+        let (mut state, mut dice) = (begin(), Dice::new(seed));
+        for number in 1..=if deep { steps * DEEP_FACTOR } else { steps } {
+            dice.step = number;
+            step(&mut state, &mut dice);
+        }
+        // Nothing is proved by calls that never come through.
+        let idle: Vec<_> = dice.outcomes.iter().filter(|(_, outcomes)| outcomes.0 == 0).collect();
+        assert!(idle.is_empty(), "seed {seed}: never succeeded: {idle:?}");
+        println!("seed {seed}, succeeded and refused: {:?}", dice.outcomes);
+    }
+}
+
+/// `value` is `exact / scale` rounded up, and no more than that.
+pub(crate) fn is_up(value: u128, exact: U256, scale: u128) -> bool {
+    let scaled = U256::from(value) * U256::from(scale);
+    scaled >= exact && scaled - exact < U256::from(scale)
+}
+
+/// `value` is `exact / scale` rounded down, and no less than that.
+pub(crate) fn is_down(value: u128, exact: U256, scale: u128) -> bool {
+    let scaled = U256::from(value) * U256::from(scale);
+    scaled <= exact && exact - scaled < U256::from(scale)
+}
+
+/// `a · b`.
+pub(crate) fn product(a: u128, b: u128) -> U256 {
+    U256::from(a) * U256::from(b)
+}
