@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.35;
 
-import { Hashes } from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
-
 /// @title Merkle proofs that are bound to a position
 /// @notice A tree of `2^proof.length` leaves, unused ones zero, node = keccak256(left ‖ right) in the order of the tree and
 /// not sorted, so that a leaf can be proved at one place only. Leaf i sits where npm's `SimpleMerkleTree` with
@@ -20,6 +18,16 @@ library PositionalMerkle {
         return index >> depth == 0;
     }
 
+    /// @notice The leaf of an encoded value whose hash is `inner`: hashed twice, so that no inner node passes for a leaf.
+    function leafOf(
+        bytes32 inner
+    ) internal pure returns (bytes32 leaf) {
+        assembly ("memory-safe") {
+            mstore(0x00, inner)
+            leaf := keccak256(0x00, 0x20)
+        }
+    }
+
     /// @notice The root that `leaf` at `index` and its siblings, from the leaf upwards, lead to.
     function rootOf(
         bytes32 leaf,
@@ -28,10 +36,17 @@ library PositionalMerkle {
     ) internal pure returns (bytes32 node) {
         if (!exists(index, proof.length)) revert PositionalMerkle_IndexOutOfTree(index, proof.length);
         node = leaf;
-        for (uint256 level = 0; level < proof.length; ++level) {
-            bool isLeft = (index >> level) & 1 == 1;
-            node =
-                isLeft ? Hashes.efficientKeccak256(node, proof[level]) : Hashes.efficientKeccak256(proof[level], node);
+        // Twenty levels are most of what a claim computes; in scratch space each costs half of what a library call does.
+        assembly ("memory-safe") {
+            let end := add(proof.offset, shl(5, proof.length))
+            for { let sibling := proof.offset } lt(sibling, end) { sibling := add(sibling, 0x20) } {
+                // The sibling's half of the pair: the second where the node is the left child (bit 1), else the first.
+                let half := shl(5, and(index, 1))
+                mstore(half, calldataload(sibling))
+                mstore(xor(half, 0x20), node)
+                node := keccak256(0x00, 0x40)
+                index := shr(1, index)
+            }
         }
     }
 }

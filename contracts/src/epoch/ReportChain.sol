@@ -27,7 +27,7 @@ library ReportChain {
     }
 
     uint256 private constant WIDTH = 40;
-    uint256 private constant MASK = (1 << WIDTH) - 1;
+    uint256 private constant MASK = 2 ** WIDTH - 1;
     uint256 private constant ATTEMPT_WIDTH = 32;
 
     function unpackHead(
@@ -56,7 +56,7 @@ library ReportChain {
         entry.epoch = word & MASK;
         entry.parent = (word >> WIDTH) & MASK;
         entry.postedAt = (word >> (2 * WIDTH)) & MASK;
-        entry.attempt = (word >> (3 * WIDTH)) & ((1 << ATTEMPT_WIDTH) - 1);
+        entry.attempt = (word >> (3 * WIDTH)) & (2 ** ATTEMPT_WIDTH - 1);
         entry.isVoid = word >> (3 * WIDTH + ATTEMPT_WIDTH) != 0;
     }
 

@@ -6,6 +6,7 @@ import { IBurnAuction } from "../market/IBurnAuction.sol";
 import { ISubnetRegistry } from "../subnet/ISubnetRegistry.sol";
 import { EpochClock } from "../types/EpochClock.sol";
 import { Netuid, RewardKind } from "../types/Types.sol";
+import { BudgetWords } from "./BudgetWords.sol";
 import { IRewardDistributor } from "./IRewardDistributor.sol";
 import { isAlpha, packDown, shareDown, unpack } from "./RewardShares.sol";
 import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
@@ -15,30 +16,11 @@ import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 /// @title The money side of the distributor: incentive pots, what was granted of them, and how much of that may be claimed now
 abstract contract RewardBudgets is IRewardDistributor, EpochClock {
+    using BudgetWords for BudgetWords.Grants;
+    using BudgetWords for BudgetWords.Spending;
+    using BudgetWords for uint256;
     using SafeCast for uint256;
     using SafeERC20 for IERC20;
-
-    /// @dev Of a subnet, one slot, so that closing an epoch writes one. Grants are sums since the beginning; `last…` the last grant that
-    /// was not zero, packed (RewardShares). `pot` is USDC that counts in `nextEpoch`, the first one not closed yet, or was
-    /// carried; what counts in later epochs lies in `_ahead`, if `ahead` says that anything does.
-    struct Grants {
-        uint88 alpha;
-        uint56 usdc;
-        uint48 pot;
-        uint24 nextEpoch;
-        bool ahead;
-        uint16 lastAlpha;
-        uint16 lastUsdc;
-    }
-
-    /// @dev Of a (netuid, kind), one slot, so that a claim writes one. During epoch `period` − 1 `claimed` rises up to `ceiling` at most
-    /// [EP-3]; `backed`: that much is granted already, nobody needs to look.
-    struct Spending {
-        uint96 claimed;
-        uint96 ceiling;
-        uint56 period;
-        bool backed;
-    }
 
     /// @dev Of a kind's budget, what one epoch may claim: four times its last grant, or the twentieth part of all that is unclaimed.
     uint256 private constant BUDGETS_PER_EPOCH = 4;
@@ -51,9 +33,12 @@ abstract contract RewardBudgets is IRewardDistributor, EpochClock {
     ISubnetRegistry public immutable REGISTRY;
     IBurnAuction public immutable AUCTION;
 
-    mapping(Netuid => Grants) private _grants;
+    /// @dev A packed BudgetWords.Grants: closing an epoch writes one slot of a subnet.
+    mapping(Netuid => uint256) private _grants;
+    /// @dev USDC that counts in an epoch after the next to close.
     mapping(Netuid => mapping(uint256 epoch => uint256 usdc)) private _ahead;
-    mapping(Netuid => mapping(RewardKind => Spending)) internal _spendings;
+    /// @dev A packed BudgetWords.Spending: a claim writes one slot of a kind.
+    mapping(Netuid => mapping(RewardKind => uint256)) internal _spendings;
 
     constructor(
         Config memory config
@@ -91,21 +76,21 @@ abstract contract RewardBudgets is IRewardDistributor, EpochClock {
         uint256 alphaOut
     ) external returns (uint256 usdcGranted) {
         if (msg.sender != address(CONTROLLER)) revert RewardDistributor_OnlyController(msg.sender);
-        Grants memory g = _grants[netuid];
+        BudgetWords.Grants memory g = _grants[netuid].unpackGrants();
         // The first closing of a subnet that is younger than the network.
         if (g.ahead && g.nextEpoch != epoch) _collect(g, netuid, epoch);
         if (g.pot != 0) {
             // Seventy billion USDC for one subnet, after which its pot is carried for ever: closing must not fail.
-            if (eligible) usdcGranted = Math.min(g.pot, type(uint56).max - g.usdc);
+            if (eligible) usdcGranted = Math.min(g.pot, BudgetWords.MAX_USDC - g.usdc);
             if (usdcGranted == 0) emit PotCarried(epoch, netuid, g.pot);
         }
         if (usdcGranted != 0) {
-            g.pot -= uint48(usdcGranted);
-            g.usdc += uint56(usdcGranted);
+            g.pot -= usdcGranted;
+            g.usdc += usdcGranted;
             g.lastUsdc = packDown(usdcGranted);
         }
         if (alphaOut != 0) {
-            g.alpha += alphaOut.toUint88();
+            g.alpha = (g.alpha + alphaOut).toUint88();
             g.lastAlpha = packDown(alphaOut);
         }
         g.nextEpoch = (uint256(epoch) + 1).toUint24();
@@ -113,7 +98,7 @@ abstract contract RewardBudgets is IRewardDistributor, EpochClock {
             g.ahead = g.nextEpoch < currentEpoch();
             _collect(g, netuid, g.nextEpoch);
         }
-        _grants[netuid] = g;
+        _grants[netuid] = g.pack();
     }
 
     /// @inheritdoc IRewardDistributor
@@ -125,20 +110,20 @@ abstract contract RewardBudgets is IRewardDistributor, EpochClock {
         uint64 settled = CONTROLLER.settledThrough();
         if (settled < from) revert RewardDistributor_NotSettled(from, settled);
 
-        Grants memory g = _grants[netuid];
+        BudgetWords.Grants memory g = _grants[netuid].unpackGrants();
         usdc = g.pot;
         g.pot = 0;
         if (g.ahead) {
             uint256 running = currentEpoch();
             uint256 last = Math.min(running, g.nextEpoch + MAX_SWEPT_EPOCHS);
-            for (uint256 epoch = uint256(g.nextEpoch) + 1; epoch <= last; ++epoch) {
+            for (uint256 epoch = g.nextEpoch + 1; epoch <= last; ++epoch) {
                 usdc += _ahead[netuid][epoch];
                 delete _ahead[netuid][epoch];
             }
-            g.nextEpoch = last.toUint24();
+            g.nextEpoch = last;
             g.ahead = last < running;
         }
-        _grants[netuid] = g;
+        _grants[netuid] = g.pack();
         if (usdc == 0) return 0;
         emit PotSwept(netuid, usdc);
         USDC.forceApprove(address(AUCTION), usdc);
@@ -151,7 +136,9 @@ abstract contract RewardBudgets is IRewardDistributor, EpochClock {
         RewardKind kind
     ) external view returns (Budget memory) {
         (uint256 granted,) = _grantedOf(netuid, kind);
-        return Budget({ granted: granted.toUint128(), claimed: _spendings[netuid][kind].claimed });
+        return Budget({
+            granted: granted.toUint128(), claimed: _spendings[netuid][kind].unpackSpending().claimed.toUint128()
+        });
     }
 
     /// @inheritdoc IRewardDistributor
@@ -159,14 +146,14 @@ abstract contract RewardBudgets is IRewardDistributor, EpochClock {
         Netuid netuid,
         RewardKind kind
     ) external view returns (uint256) {
-        return _room(netuid, kind, _spendings[netuid][kind]);
+        return _room(netuid, kind, _spendings[netuid][kind].unpackSpending());
     }
 
     /// @inheritdoc IRewardDistributor
     function grantsOf(
         Netuid netuid
     ) external view returns (uint256 alpha, uint256 usdc) {
-        Grants memory g = _grants[netuid];
+        BudgetWords.Grants memory g = _grants[netuid].unpackGrants();
         return (g.alpha, g.usdc);
     }
 
@@ -175,10 +162,10 @@ abstract contract RewardBudgets is IRewardDistributor, EpochClock {
         uint64 epoch,
         Netuid netuid
     ) external view returns (uint256 usdc) {
-        Grants memory g = _grants[netuid];
+        BudgetWords.Grants memory g = _grants[netuid].unpackGrants();
         usdc = g.pot;
         if (!g.ahead) return usdc;
-        for (uint256 e = uint256(g.nextEpoch) + 1; e <= epoch; ++e) {
+        for (uint256 e = g.nextEpoch + 1; e <= epoch; ++e) {
             usdc += _ahead[netuid][e];
         }
     }
@@ -188,14 +175,14 @@ abstract contract RewardBudgets is IRewardDistributor, EpochClock {
     function _room(
         Netuid netuid,
         RewardKind kind,
-        Spending memory s
+        BudgetWords.Spending memory s
     ) internal view returns (uint256) {
-        uint56 period = uint56(currentEpoch()) + 1;
+        uint256 period = uint256(currentEpoch()) + 1;
         if (s.period == period && s.backed) return s.ceiling - s.claimed;
         (uint256 granted, uint256 last) = _grantedOf(netuid, kind);
         if (s.period != period) {
             uint256 part = Math.ceilDiv(granted - s.claimed, UNCLAIMED_PARTS);
-            s.ceiling = (s.claimed + Math.max(BUDGETS_PER_EPOCH * last, part)).toUint96();
+            s.ceiling = s.claimed + Math.max(BUDGETS_PER_EPOCH * last, part);
             s.period = period;
         }
         s.backed = s.ceiling <= granted;
@@ -207,9 +194,8 @@ abstract contract RewardBudgets is IRewardDistributor, EpochClock {
         Netuid netuid,
         RewardKind kind
     ) private view returns (uint256 granted, uint256 last) {
-        Grants memory g = _grants[netuid];
-        (granted, last) =
-            isAlpha(kind) ? (uint256(g.alpha), unpack(g.lastAlpha)) : (uint256(g.usdc), unpack(g.lastUsdc));
+        BudgetWords.Grants memory g = _grants[netuid].unpackGrants();
+        (granted, last) = isAlpha(kind) ? (g.alpha, unpack(g.lastAlpha)) : (g.usdc, unpack(g.lastUsdc));
         return (shareDown(kind, granted), shareDown(kind, last));
     }
 
@@ -219,7 +205,7 @@ abstract contract RewardBudgets is IRewardDistributor, EpochClock {
         uint256 usdc
     ) private {
         if (usdc == 0) return;
-        Grants memory g = _grants[netuid];
+        BudgetWords.Grants memory g = _grants[netuid].unpackGrants();
         if (g.nextEpoch == 0) {
             if (!REGISTRY.exists(netuid)) revert RewardDistributor_UnknownSubnet(netuid);
             // A subnet is born when all epochs before it are closed; nobody will close them for it.
@@ -227,26 +213,26 @@ abstract contract RewardBudgets is IRewardDistributor, EpochClock {
         }
         epoch = Math.max(epoch, g.nextEpoch);
         if (epoch == g.nextEpoch) {
-            g.pot += usdc.toUint48();
+            g.pot = (g.pot + usdc).toUint48();
         } else {
             g.ahead = true;
             _ahead[netuid][epoch] += usdc;
         }
-        _grants[netuid] = g;
-        emit Contributed(netuid, uint64(epoch), msg.sender, usdc);
+        _grants[netuid] = g.pack();
+        emit Contributed(netuid, epoch.toUint64(), msg.sender, usdc);
         USDC.safeTransferFrom(msg.sender, address(this), usdc);
     }
 
     /// @dev Moves what counts in `epoch` to the pot; the pot holds 281 million USDC, more waits for the next epoch.
     function _collect(
-        Grants memory g,
+        BudgetWords.Grants memory g,
         Netuid netuid,
         uint256 epoch
     ) private {
         uint256 waiting = _ahead[netuid][epoch];
         if (waiting == 0) return;
-        uint256 moved = Math.min(waiting, type(uint48).max - g.pot);
-        g.pot += uint48(moved);
+        uint256 moved = Math.min(waiting, BudgetWords.MAX_POT - g.pot);
+        g.pot += moved;
         delete _ahead[netuid][epoch];
         if (moved == waiting) return;
         _ahead[netuid][epoch + 1] += waiting - moved;

@@ -3,6 +3,7 @@ pragma solidity 0.8.35;
 
 import { IAlphaPools } from "../market/IAlphaPools.sol";
 import { Netuid, RewardKind } from "../types/Types.sol";
+import { BudgetWords } from "./BudgetWords.sol";
 import { IRewardDistributor } from "./IRewardDistributor.sol";
 import { PositionalMerkle } from "./PositionalMerkle.sol";
 import { RewardBudgets } from "./RewardBudgets.sol";
@@ -10,13 +11,13 @@ import { isAlpha } from "./RewardShares.sol";
 import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
-import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 /// @title RewardDistributor
 /// @notice Promises, units and errors are documented on IRewardDistributor. No reentrancy guard: all of a claim is booked before
 /// anybody is called.
 contract RewardDistributor is RewardBudgets {
-    using SafeCast for uint256;
+    using BudgetWords for BudgetWords.Spending;
+    using BudgetWords for uint256;
     using SafeERC20 for IERC20;
 
     /// @dev Of an account, one slot. `counted` are the low bits of the root that last confirmed it as a contributor.
@@ -98,7 +99,8 @@ contract RewardDistributor is RewardBudgets {
                 ++paidCount;
             } else {
                 _paid[c.netuid][c.kind][c.account] -= payment.amount;
-                _spendings[c.netuid][c.kind].claimed -= payment.amount.toUint96();
+                // The low bits of the word.
+                _spendings[c.netuid][c.kind] -= payment.amount;
                 emit ClaimSkipped(i, reason);
             }
         }
@@ -145,17 +147,17 @@ contract RewardDistributor is RewardBudgets {
     function _book(
         Claim calldata c
     ) private returns (Payment memory payment) {
-        mapping(address => uint256) storage paid = _paid[c.netuid][c.kind];
-        payment.paid = paid[c.account];
-        if (c.cumulative <= payment.paid) return payment;
-        Spending memory spending = _spendings[c.netuid][c.kind];
-        payment.amount = Math.min(c.cumulative - payment.paid, _room(c.netuid, c.kind, spending));
-        if (payment.amount == 0) return payment;
-        spending.claimed += payment.amount.toUint96();
-        payment.paid += payment.amount;
-        payment.to = payoutOf(c.account);
-        _spendings[c.netuid][c.kind] = spending;
-        paid[c.account] = payment.paid;
+        (Netuid netuid, RewardKind kind, address account) = (c.netuid, c.kind, c.account);
+        mapping(address => uint256) storage paid = _paid[netuid][kind];
+        uint256 before = paid[account];
+        if (c.cumulative <= before) return payment;
+        BudgetWords.Spending memory spending = _spendings[netuid][kind].unpackSpending();
+        uint256 amount = Math.min(c.cumulative - before, _room(netuid, kind, spending));
+        if (amount == 0) return payment;
+        spending.claimed += amount;
+        _spendings[netuid][kind] = spending.pack();
+        paid[account] = before + amount;
+        return Payment({ amount: amount, paid: before + amount, to: payoutOf(account) });
     }
 
     function _tryPay(
@@ -195,10 +197,8 @@ contract RewardDistributor is RewardBudgets {
         bytes32[] calldata proof
     ) private view returns (bytes32 root) {
         if (!PositionalMerkle.exists(c.index, proof.length)) return 0;
-        bytes32 leaf = keccak256(
-            bytes.concat(
-                keccak256(abi.encode(c.index, uint8(c.kind), Netuid.unwrap(c.netuid), c.account, c.cumulative))
-            )
+        bytes32 leaf = PositionalMerkle.leafOf(
+            keccak256(abi.encode(c.index, uint8(c.kind), Netuid.unwrap(c.netuid), c.account, c.cumulative))
         );
         root = PositionalMerkle.rootOf(leaf, c.index, proof);
         if (root != _current && root != _previous) return 0;

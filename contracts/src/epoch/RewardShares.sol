@@ -36,13 +36,13 @@ function shareDown(
 /// @dev `amount`, below 2^127, in sixteen bits: rounded down by less than 1 in 256.
 function packDown(
     uint256 amount
-) pure returns (uint16) {
+) pure returns (uint256) {
     uint256 exponent = Math.saturatingSub(Math.log2(amount), MANTISSA_BITS - 1);
-    return uint16((exponent << MANTISSA_BITS) | (amount >> exponent));
+    return (exponent << MANTISSA_BITS) | (amount >> exponent);
 }
 
 function unpack(
-    uint16 packed
+    uint256 packed
 ) pure returns (uint256) {
-    return uint256(packed & ((1 << MANTISSA_BITS) - 1)) << (packed >> MANTISSA_BITS);
+    return (packed & (2 ** MANTISSA_BITS - 1)) << (packed >> MANTISSA_BITS);
 }

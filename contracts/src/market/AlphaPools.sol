@@ -8,9 +8,18 @@ import { Netuid, WAD } from "../types/Types.sol";
 import { ConstantProduct } from "./ConstantProduct.sol";
 import { EpochPrices } from "./EpochPrices.sol";
 import { IAlphaPools } from "./IAlphaPools.sol";
-import { History, Ledger, PoolPacking, Reserves, Running } from "./PoolPacking.sol";
 import { PoolRedemption } from "./PoolRedemption.sol";
 import { PoolReserves } from "./PoolReserves.sol";
+import {
+    HistoryWord,
+    Ledger,
+    LedgerWord,
+    Reserves,
+    ReservesWord,
+    Running,
+    RunningWord,
+    inRange
+} from "./PoolWords.sol";
 import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import { ERC20Burnable } from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Burnable.sol";
 import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
@@ -19,10 +28,6 @@ import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
 /// @title AlphaPools
 /// @notice See {IAlphaPools}.
 contract AlphaPools is PoolRedemption {
-    using PoolPacking for uint256;
-    using PoolPacking for Running;
-    using PoolPacking for Ledger;
-    using PoolPacking for History;
     using SafeERC20 for IERC20;
 
     /// @dev A pool is born with at most 10 % of the supply.
@@ -52,7 +57,7 @@ contract AlphaPools is PoolRedemption {
         _checkDeadline(deadline);
         _checkAmount(tndmIn);
         Words storage w = _words[netuid];
-        (Reserves memory r, Running memory b) = _touch(netuid, w);
+        (Reserves r, Running b) = _touch(netuid, w);
         alphaOut = _buy(netuid, w, r, b, tndmIn);
         _checkOutput(alphaOut, minAlphaOut);
         TNDM.safeTransferFrom(msg.sender, address(this), tndmIn);
@@ -69,7 +74,7 @@ contract AlphaPools is PoolRedemption {
         _checkDeadline(deadline);
         _checkAmount(alphaIn);
         Words storage w = _words[netuid];
-        (Reserves memory r, Running memory b) = _touch(netuid, w);
+        (Reserves r, Running b) = _touch(netuid, w);
         tndmOut = _sell(netuid, w, r, b, alphaIn);
         _checkOutput(tndmOut, minTndmOut);
         _tokenOf(netuid).safeTransferFrom(msg.sender, address(this), alphaIn);
@@ -87,7 +92,7 @@ contract AlphaPools is PoolRedemption {
     ) external nonReentrant returns (uint256 tndmUsed, uint256 alphaOut) {
         _checkDeadline(deadline);
         Words storage w = _words[netuid];
-        (Reserves memory r, Running memory b) = _touch(netuid, w);
+        (Reserves r, Running b) = _touch(netuid, w);
         tndmUsed = _fillable(r, tndmIn, maxPrice, true);
         alphaOut = _buy(netuid, w, r, b, tndmUsed);
         _checkOutput(alphaOut, minAlphaOut);
@@ -106,7 +111,7 @@ contract AlphaPools is PoolRedemption {
     ) external nonReentrant returns (uint256 alphaUsed, uint256 tndmOut) {
         _checkDeadline(deadline);
         Words storage w = _words[netuid];
-        (Reserves memory r, Running memory b) = _touch(netuid, w);
+        (Reserves r, Running b) = _touch(netuid, w);
         alphaUsed = _fillable(r, alphaIn, minPrice, false);
         tndmOut = _sell(netuid, w, r, b, alphaUsed);
         _checkOutput(tndmOut, minTndmOut);
@@ -136,8 +141,8 @@ contract AlphaPools is PoolRedemption {
         Netuid netuid
     ) external nonReentrant returns (uint256 tndm, uint256 alpha) {
         Words storage w = _words[netuid];
-        (Reserves memory r, Running memory b,) = _observeOrEnter(netuid, w);
-        return _pour(netuid, w, r, b);
+        (Reserves r, Running b,) = _observeOrEnter(netuid, w);
+        (,, tndm, alpha) = _pour(netuid, w, r, b);
     }
 
     /// @inheritdoc IAlphaPools
@@ -145,9 +150,9 @@ contract AlphaPools is PoolRedemption {
         Netuid netuid
     ) external nonReentrant returns (uint256 burned) {
         Words storage w = _words[netuid];
-        burned = w.reserves.unpackReserves().burnable;
-        (Reserves memory r,) = _touch(netuid, w);
-        burned -= r.burnable;
+        burned = w.reserves.burnable();
+        (Reserves r,) = _touch(netuid, w);
+        burned -= r.burnable();
     }
 
     /// @inheritdoc IAlphaPools
@@ -158,20 +163,18 @@ contract AlphaPools is PoolRedemption {
     ) external nonReentrant returns (address token) {
         if (msg.sender != REGISTRY && msg.sender != GATE) revert AlphaPools_OnlyRegistryOrGate(msg.sender);
         Words storage w = _words[netuid];
-        if (w.running != 0) revert AlphaPools_PoolExists(netuid);
+        if (w.running.price() != 0) revert AlphaPools_PoolExists(netuid);
         if (tndm == 0 || initialPrice == 0) revert AlphaPools_EmptySeed();
         uint256 alpha = Math.min(Math.mulDiv(tndm, WAD, initialPrice), MAX_SEED);
         if (alpha == 0) revert AlphaPools_EmptySeed();
 
         uint64 epoch = currentEpoch();
-        Running memory b;
-        b.price = ConstantProduct.price(PoolPacking.checked(tndm), alpha);
-        b.createdEpoch = epoch;
-        b.poured = true; // the first pour waits for the next epoch
-        _restart(b, epoch);
-        _store(w, Reserves({ tndm: tndm, alpha: alpha, burnable: 0 }), b);
-        w.ledger = Ledger({ ema: initialPrice, pending: 0, issued: alpha, oddNext: epoch & 1 == 1 }).pack();
-        w.history = History({ injected: alpha, lastTwap: 0, stopEpoch: 0 }).pack();
+        uint256 price = ConstantProduct.price(inRange(tndm), alpha);
+        Running b = RunningWord.created(epoch).withPrice(price).restarted(_passed(), block.timestamp);
+        _store(w, ReservesWord.pack(tndm, alpha, 0), b);
+        Ledger l = LedgerWord.pack(initialPrice, 0, alpha);
+        w.ledger = epoch & 1 == 0 ? l : l.turned();
+        w.history = HistoryWord.pack(alpha, 0, 0);
         _netuids.push(netuid);
         token = IAlphaFactory(FACTORY).create(netuid);
         emit PoolCreated(netuid, token, tndm, alpha);
@@ -187,7 +190,7 @@ contract AlphaPools is PoolRedemption {
         if (tndmIn == 0) return 0;
         _checkAmount(tndmIn);
         Words storage w = _words[netuid];
-        (Reserves memory r, Running memory b) = _touch(netuid, w);
+        (Reserves r, Running b) = _touch(netuid, w);
         alphaBurned = _buy(netuid, w, r, b, tndmIn);
         TNDM.safeTransferFrom(msg.sender, address(this), tndmIn);
         ERC20Burnable(address(_tokenOf(netuid))).burn(alphaBurned);
@@ -200,16 +203,16 @@ contract AlphaPools is PoolRedemption {
     ) external returns (uint256 emaBefore, uint256 twap) {
         _requireController();
         Words storage w = _words[netuid];
-        Running memory b = w.running.unpackRunning();
-        if (b.price == 0 || epoch < b.createdEpoch) return (0, 0);
+        Running b = w.running;
+        uint64 createdEpoch = b.createdEpoch();
+        if (b.price() == 0 || epoch < createdEpoch) return (0, 0);
         if (block.timestamp < endOf(epoch)) revert AlphaPools_EpochNotEnded(epoch);
-        Ledger memory l = w.ledger.unpackLedger();
-        if (l.oddNext != (epoch & 1 == 1)) revert AlphaPools_WrongEpoch(epoch);
-        l.oddNext = !l.oddNext;
-        if (epoch != b.createdEpoch) emaBefore = l.ema;
+        Ledger l = w.ledger;
+        if (l.oddNext() != (epoch & 1 == 1)) revert AlphaPools_WrongEpoch(epoch);
+        uint256 ema = l.ema();
+        if (epoch != createdEpoch) emaBefore = ema;
         twap = _closingTwap(netuid, b, epoch);
-        l.ema = _emaAfter(l.ema, twap, b.createdEpoch, epoch);
-        w.ledger = l.pack();
+        w.ledger = l.closed(_emaAfter(ema, twap, createdEpoch, epoch));
     }
 
     /// @inheritdoc IAlphaPools
@@ -220,12 +223,11 @@ contract AlphaPools is PoolRedemption {
     ) external {
         _requireController();
         Words storage w = _words[netuid];
-        Ledger memory l = w.ledger.unpackLedger();
-        if (l.ema == 0) revert AlphaPools_UnknownPool(netuid);
-        l.pending += tndm;
-        l.issued += alpha;
-        if (l.issued > MAX_SUPPLY) revert AlphaPools_SupplyExceeded(netuid, l.issued);
-        w.ledger = l.pack();
+        Ledger l = w.ledger;
+        if (l.ema() == 0) revert AlphaPools_UnknownPool(netuid);
+        uint256 issued = l.issued() + alpha;
+        if (issued > MAX_SUPPLY) revert AlphaPools_SupplyExceeded(netuid, issued);
+        w.ledger = l.with(l.pending() + tndm, issued);
     }
 
     /// @inheritdoc IAlphaPools
@@ -242,30 +244,26 @@ contract AlphaPools is PoolRedemption {
     function _buy(
         Netuid netuid,
         Words storage w,
-        Reserves memory r,
-        Running memory b,
+        Reserves r,
+        Running b,
         uint256 tndmIn
     ) private returns (uint256 alphaOut) {
         uint256 fee;
-        (alphaOut, fee) = ConstantProduct.buyDown(r.tndm, r.alpha, tndmIn, FEE_RATE);
+        (alphaOut, fee) = ConstantProduct.buyDown(r.tndm(), r.alpha(), tndmIn, FEE_RATE);
         uint256 toBurn = ConstantProduct.burnedHalfDown(fee);
-        r.tndm += tndmIn - toBurn;
-        r.alpha -= alphaOut;
-        r.burnable += toBurn;
-        _store(w, r, b);
+        _store(w, ReservesWord.pack(r.tndm() + tndmIn - toBurn, r.alpha() - alphaOut, r.burnable() + toBurn), b);
         emit Swapped(netuid, msg.sender, true, tndmIn, alphaOut, fee);
     }
 
     function _sell(
         Netuid netuid,
         Words storage w,
-        Reserves memory r,
-        Running memory b,
+        Reserves r,
+        Running b,
         uint256 alphaIn
     ) private returns (uint256 tndmOut) {
         uint256 fee;
-        (tndmOut, fee) = _takeForAlpha(r, alphaIn);
-        _store(w, r, b);
+        (tndmOut, fee) = _takeForAlpha(w, r, b, alphaIn);
         emit Swapped(netuid, msg.sender, false, alphaIn, tndmOut, fee);
     }
 
@@ -275,28 +273,25 @@ contract AlphaPools is PoolRedemption {
         uint256 alphaIn
     ) private returns (uint256 alphaOut) {
         Words storage w = _words[from];
-        (Reserves memory r, Running memory b) = _touch(from, w);
-        (uint256 tndm, uint256 fee) = _takeForAlpha(r, alphaIn);
-        _store(w, r, b);
+        (Reserves r, Running b) = _touch(from, w);
+        (uint256 tndm, uint256 fee) = _takeForAlpha(w, r, b, alphaIn);
         w = _words[to];
         (r, b) = _touch(to, w);
-        alphaOut = ConstantProduct.alphaForDown(r.tndm, r.alpha, tndm);
-        r.tndm += tndm;
-        r.alpha -= alphaOut;
-        _store(w, r, b);
+        alphaOut = ConstantProduct.alphaForDown(r.tndm(), r.alpha(), tndm);
+        _store(w, ReservesWord.pack(r.tndm() + tndm, r.alpha() - alphaOut, r.burnable()), b);
         emit AlphaSwapped(from, to, msg.sender, alphaIn, tndm, alphaOut, fee);
     }
 
     /// @dev Alpha into the reserves, TNDM out of them, half of the fee set aside.
     function _takeForAlpha(
-        Reserves memory r,
+        Words storage w,
+        Reserves r,
+        Running b,
         uint256 alphaIn
-    ) private view returns (uint256 tndmOut, uint256 fee) {
-        (tndmOut, fee) = ConstantProduct.sellDown(r.tndm, r.alpha, alphaIn, FEE_RATE);
+    ) private returns (uint256 tndmOut, uint256 fee) {
+        (tndmOut, fee) = ConstantProduct.sellDown(r.tndm(), r.alpha(), alphaIn, FEE_RATE);
         uint256 toBurn = ConstantProduct.burnedHalfDown(fee);
-        r.tndm -= tndmOut + toBurn;
-        r.alpha += alphaIn;
-        r.burnable += toBurn;
+        _store(w, ReservesWord.pack(r.tndm() - tndmOut - toBurn, r.alpha() + alphaIn, r.burnable() + toBurn), b);
     }
 
     function _requireController() private view {

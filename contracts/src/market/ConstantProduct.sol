@@ -2,7 +2,7 @@
 pragma solidity 0.8.35;
 
 import { WAD } from "../types/Types.sol";
-import { LANE_MAX } from "./PoolPacking.sol";
+import { LANE_MAX } from "./PoolWords.sol";
 import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
 
 /// @title The arithmetic of a TNDM/alpha pool

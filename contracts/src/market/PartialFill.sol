@@ -3,7 +3,7 @@ pragma solidity 0.8.35;
 
 import { WAD } from "../types/Types.sol";
 import { ConstantProduct } from "./ConstantProduct.sol";
-import { LANE_MAX } from "./PoolPacking.sol";
+import { LANE_MAX } from "./PoolWords.sol";
 import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
 
 /// @title How much of a swap a price limit admits

@@ -4,8 +4,8 @@ pragma solidity 0.8.35;
 import { MAX_SUPPLY } from "../emission/Halving.sol";
 import { Netuid } from "../types/Types.sol";
 import { IAlphaPools } from "./IAlphaPools.sol";
-import { History, Ledger, PoolPacking, Reserves, Running } from "./PoolPacking.sol";
 import { PoolViews } from "./PoolViews.sol";
+import { History, HistoryWord, Ledger, Reserves, ReservesWord, Running, inRange } from "./PoolWords.sol";
 import { ERC20Burnable } from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Burnable.sol";
 import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import { ReentrancyGuardTransient } from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
@@ -15,11 +15,6 @@ import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 /// @notice Every alpha outside the pool, claimed yet or not, gets the same: the pool's TNDM over all alpha, in the pool or outside it. Selling it all
 /// to the pool would bring as much before fees, so a redemption never beats the market [SN-1].
 abstract contract PoolRedemption is PoolViews, ReentrancyGuardTransient {
-    using PoolPacking for uint256;
-    using PoolPacking for Reserves;
-    using PoolPacking for Running;
-    using PoolPacking for Ledger;
-    using PoolPacking for History;
     using SafeCast for uint256;
     using SafeERC20 for *;
 
@@ -40,13 +35,11 @@ abstract contract PoolRedemption is PoolViews, ReentrancyGuardTransient {
     ) external {
         _requireRegistry();
         if (fromEpoch <= currentEpoch()) revert AlphaPools_WrongEpoch(fromEpoch);
-        (Words storage w, Running memory b) = _known(netuid);
-        if (b.stopping) revert AlphaPools_Stopped(netuid);
-        b.stopping = true;
-        w.running = b.pack();
-        History memory h = w.history.unpackHistory();
-        h.stopEpoch = fromEpoch;
-        w.history = h.pack();
+        (Words storage w, Running b) = _known(netuid);
+        if (b.stopping()) revert AlphaPools_Stopped(netuid);
+        w.running = b.asStopping();
+        History h = w.history;
+        w.history = HistoryWord.pack(h.injected(), h.lastTwap(), fromEpoch);
         emit PoolStopped(netuid, fromEpoch);
     }
 
@@ -54,24 +47,23 @@ abstract contract PoolRedemption is PoolViews, ReentrancyGuardTransient {
     function windUp(
         Netuid netuid
     ) external nonReentrant returns (uint256 burned) {
-        (Words storage w, Running memory b) = _known(netuid);
-        if (!b.stopping) revert AlphaPools_NotStopped(netuid);
+        (Words storage w, Running b) = _known(netuid);
+        if (!b.stopping()) revert AlphaPools_NotStopped(netuid);
         if (_redemptions[netuid].supply != 0) revert AlphaPools_AlreadyWoundUp(netuid);
-        uint64 stopEpoch = w.history.unpackHistory().stopEpoch;
+        uint64 stopEpoch = w.history.stopEpoch();
         uint64 settled = CONTROLLER.settledThrough();
         if (settled < stopEpoch) revert AlphaPools_NotSettled(settled, stopEpoch);
 
-        Reserves memory r = w.reserves.unpackReserves();
-        Ledger memory l = w.ledger.unpackLedger();
+        Reserves r = w.reserves;
+        Ledger l = w.ledger;
+        uint256 tndm = r.tndm();
         // What is neither burned nor still unissued in the vault: the pool's, circulating, or granted and not claimed.
-        uint256 supply = _tokenOf(netuid).totalSupply() - (MAX_SUPPLY - l.issued);
-        _redemptions[netuid] = Redemption({ tndm: r.tndm.toUint128(), supply: supply.toUint128() });
-        uint256 tndm = r.tndm;
-        uint256 kept = tndm * (supply - r.alpha) / supply;
-        burned = tndm - kept + r.burnable + l.pending;
-        (r.tndm, r.burnable, l.pending) = (kept, 0, 0);
-        w.reserves = r.pack();
-        w.ledger = l.pack();
+        uint256 supply = _tokenOf(netuid).totalSupply() - (MAX_SUPPLY - l.issued());
+        uint256 kept = tndm * (supply - r.alpha()) / supply;
+        burned = tndm - kept + r.burnable() + l.pending();
+        _redemptions[netuid] = Redemption({ tndm: tndm.toUint128(), supply: supply.toUint128() });
+        w.reserves = ReservesWord.pack(kept, r.alpha(), 0);
+        w.ledger = l.with(0, l.issued());
         _forget(netuid);
         emit PoolWoundUp(netuid, tndm, supply, kept, burned);
         ERC20Burnable(address(TNDM)).burn(burned);
@@ -86,11 +78,10 @@ abstract contract PoolRedemption is PoolViews, ReentrancyGuardTransient {
         Redemption memory redemption = _redemptions[netuid];
         if (redemption.supply == 0) revert AlphaPools_NotWoundUp(netuid);
         if (amount == 0) revert AlphaPools_ZeroAmount();
-        tndm = PoolPacking.checked(amount) * redemption.tndm / redemption.supply;
+        tndm = inRange(amount) * redemption.tndm / redemption.supply;
         Words storage w = _words[netuid];
-        Reserves memory r = w.reserves.unpackReserves();
-        r.tndm -= tndm;
-        w.reserves = r.pack();
+        Reserves r = w.reserves;
+        w.reserves = ReservesWord.pack(r.tndm() - tndm, r.alpha(), 0);
         emit Redeemed(netuid, msg.sender, to, amount, tndm);
         ERC20Burnable(address(_tokenOf(netuid))).burnFrom(msg.sender, amount);
         TNDM.safeTransfer(to, tndm);

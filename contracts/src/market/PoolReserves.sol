@@ -6,7 +6,7 @@ import { Netuid, WAD } from "../types/Types.sol";
 import { ConstantProduct } from "./ConstantProduct.sol";
 import { EpochPrices } from "./EpochPrices.sol";
 import { IAlphaPools } from "./IAlphaPools.sol";
-import { EPOCH_SECONDS_BITS, History, Ledger, PoolPacking, Reserves, Running } from "./PoolPacking.sol";
+import { EPOCH_SECONDS_BITS, History, HistoryWord, Ledger, Reserves, ReservesWord, Running } from "./PoolWords.sol";
 import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import { ERC20Burnable } from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Burnable.sol";
 import { Create3 } from "@openzeppelin/contracts/utils/Create3.sol";
@@ -15,18 +15,12 @@ import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
 /// @title The reserves of all pools and an epoch's chores
 /// @notice What changes a pool beside swaps, once per epoch each: burning the accrued fees, and pouring emission in.
 abstract contract PoolReserves is IAlphaPools, EpochPrices {
-    using PoolPacking for uint256;
-    using PoolPacking for Reserves;
-    using PoolPacking for Running;
-    using PoolPacking for Ledger;
-    using PoolPacking for History;
-
     /// @dev A pool as stored. A swap reads and writes the first two words, settling an epoch reads the second and writes the third.
     struct Words {
-        uint256 reserves;
-        uint256 running;
-        uint256 ledger;
-        uint256 history;
+        Reserves reserves;
+        Running running;
+        Ledger ledger;
+        History history;
     }
 
     /// @dev WAD. A pool is poured into only while its price lies within this factor of the last TWAP, either way. Moving ΔT of TNDM from one
@@ -64,29 +58,24 @@ abstract contract PoolReserves is IAlphaPools, EpochPrices {
     function _touch(
         Netuid netuid,
         Words storage w
-    ) internal returns (Reserves memory r, Running memory b) {
+    ) internal returns (Reserves r, Running b) {
         bool entered;
         (r, b, entered) = _observeOrEnter(netuid, w);
-        if (entered) _pour(netuid, w, r, b);
+        if (entered) (r, b,,) = _pour(netuid, w, r, b);
     }
 
     /// @dev The first touch in an epoch ends the last one and burns its fees.
     function _observeOrEnter(
         Netuid netuid,
         Words storage w
-    ) internal returns (Reserves memory r, Running memory b, bool entered) {
+    ) internal returns (Reserves r, Running b, bool entered) {
         (r, b) = _load(netuid, w);
-        uint64 epoch = currentEpoch();
-        if (b.touchedAt >= startOf(epoch)) {
-            _observe(b);
-            return (r, b, false);
-        }
-        History memory h = w.history.unpackHistory();
-        _enter(netuid, b, h, epoch);
-        uint256 burned = r.burnable;
-        r.burnable = 0;
-        w.history = h.pack();
-        _store(w, r, b);
+        if (_isTouched(b)) return (r, b.observed(block.timestamp), false);
+        (b, w.history) = _enter(netuid, b, w.history, currentEpoch());
+        uint256 burned = r.burnable();
+        r = ReservesWord.pack(r.tndm(), r.alpha(), 0);
+        w.reserves = r;
+        w.running = b;
         if (burned != 0) {
             emit FeesBurned(netuid, burned);
             ERC20Burnable(address(TNDM)).burn(burned);
@@ -98,69 +87,70 @@ abstract contract PoolReserves is IAlphaPools, EpochPrices {
     function _pour(
         Netuid netuid,
         Words storage w,
-        Reserves memory r,
-        Running memory b
-    ) internal returns (uint256 tndm, uint256 alpha) {
-        Ledger memory l = w.ledger.unpackLedger();
-        History memory h = w.history.unpackHistory();
-        (tndm, alpha) = _pourableDown(r, b, l, h.lastTwap);
-        if (tndm == 0) return (0, 0);
-        r.tndm += tndm;
-        r.alpha += alpha;
-        b.poured = true;
-        l.pending -= tndm;
-        l.issued += alpha;
-        h.injected += alpha;
-        _store(w, r, b);
-        w.ledger = l.pack();
-        w.history = h.pack();
+        Reserves r,
+        Running b
+    ) internal returns (Reserves, Running, uint256 tndm, uint256 alpha) {
+        Ledger l = w.ledger;
+        History h = w.history;
+        (tndm, alpha) = _pourableDown(r, b, l, h.lastTwap());
+        if (tndm == 0) return (r, b, 0, 0);
+        r = ReservesWord.pack(r.tndm() + tndm, r.alpha() + alpha, r.burnable());
+        b = _store(w, r, b.withPoured(true));
+        w.ledger = l.with(l.pending() - tndm, l.issued() + alpha);
+        w.history = HistoryWord.pack(h.injected() + alpha, h.lastTwap(), h.stopEpoch());
         emit Poured(netuid, tndm, alpha);
+        return (r, b, tndm, alpha);
     }
 
     /// @dev Notes the price of the reserves beside them.
     function _store(
         Words storage w,
-        Reserves memory r,
-        Running memory b
-    ) internal {
-        b.price = ConstantProduct.price(r.tndm, r.alpha);
-        w.reserves = r.pack();
-        w.running = b.pack();
+        Reserves r,
+        Running b
+    ) internal returns (Running) {
+        b = b.withPrice(ConstantProduct.price(r.tndm(), r.alpha()));
+        w.reserves = r;
+        w.running = b;
+        return b;
     }
 
     /// @dev A pool that trades.
     function _load(
         Netuid netuid,
         Words storage w
-    ) internal view returns (Reserves memory r, Running memory b) {
-        b = w.running.unpackRunning();
-        if (b.price == 0) revert AlphaPools_UnknownPool(netuid);
-        if (b.stopping && currentEpoch() >= w.history.unpackHistory().stopEpoch) revert AlphaPools_Stopped(netuid);
-        r = w.reserves.unpackReserves();
+    ) internal view returns (Reserves r, Running b) {
+        b = w.running;
+        if (b.price() == 0) revert AlphaPools_UnknownPool(netuid);
+        if (b.stopping() && currentEpoch() >= w.history.stopEpoch()) revert AlphaPools_Stopped(netuid);
+        r = w.reserves;
+    }
+
+    /// @dev In the running epoch.
+    function _isTouched(
+        Running b
+    ) internal view returns (bool) {
+        return block.timestamp - b.touchedAt() <= _passed();
     }
 
     /// @dev What `_touch` would return.
     function _ahead(
         Netuid netuid
-    ) internal view returns (Reserves memory r) {
+    ) internal view returns (Reserves r) {
         Words storage w = _words[netuid];
-        Running memory b;
+        Running b;
         (r, b) = _load(netuid, w);
-        uint64 epoch = currentEpoch();
-        if (b.touchedAt >= startOf(epoch)) return r;
-        b.poured = false;
-        uint256 anchor = _twapBefore(b, w.history.unpackHistory(), epoch);
-        (uint256 tndm, uint256 alpha) = _pourableDown(r, b, w.ledger.unpackLedger(), anchor);
-        r.tndm += tndm;
-        r.alpha += alpha;
+        if (_isTouched(b)) return r;
+        uint256 anchor = _twapBefore(b, w.history, currentEpoch());
+        (uint256 tndm, uint256 alpha) = _pourableDown(r, b.withPoured(false), w.ledger, anchor);
+        return ReservesWord.pack(r.tndm() + tndm, r.alpha() + alpha, 0);
     }
 
     function _known(
         Netuid netuid
-    ) internal view returns (Words storage w, Running memory b) {
+    ) internal view returns (Words storage w, Running b) {
         w = _words[netuid];
-        b = w.running.unpackRunning();
-        if (b.price == 0) revert AlphaPools_UnknownPool(netuid);
+        b = w.running;
+        if (b.price() == 0) revert AlphaPools_UnknownPool(netuid);
     }
 
     /// @dev Where the factory puts the subnet's token, whether or not it did yet: no slot has to be read for it.
@@ -172,18 +162,19 @@ abstract contract PoolReserves is IAlphaPools, EpochPrices {
 
     /// @dev Both sides or none: one without the other would move the price.
     function _pourableDown(
-        Reserves memory r,
-        Running memory b,
-        Ledger memory l,
+        Reserves r,
+        Running b,
+        Ledger l,
         uint256 lastTwap
     ) private view returns (uint256 tndm, uint256 alpha) {
-        if (b.poured || l.pending == 0 || _isPushed(b.price, lastTwap == 0 ? l.ema : lastTwap)) return (0, 0);
-        tndm = Math.min(l.pending, r.tndm * POUR_CAP / WAD);
-        alpha = tndm * r.alpha / r.tndm;
-        uint256 limit = _injectableDown(b, l.issued);
+        if (b.poured() || l.pending() == 0) return (0, 0);
+        if (_isPushed(b.price(), lastTwap == 0 ? l.ema() : lastTwap)) return (0, 0);
+        tndm = Math.min(l.pending(), r.tndm() * POUR_CAP / WAD);
+        alpha = tndm * r.alpha() / r.tndm();
+        uint256 limit = _injectableDown(b, l.issued());
         if (alpha > limit) {
             alpha = limit;
-            tndm = limit * r.tndm / r.alpha;
+            tndm = limit * r.tndm() / r.alpha();
         }
         if (tndm == 0 || alpha == 0) return (0, 0);
     }
@@ -200,7 +191,7 @@ abstract contract PoolReserves is IAlphaPools, EpochPrices {
     /// @dev The schedule of one epoch, and room for the budgets of all epochs that may still be granted one as of a past
     /// boundary: so a late closing never meets an emptied vault, and what it grants does not depend on being late [EM-2].
     function _injectableDown(
-        Running memory b,
+        Running b,
         uint256 issued
     ) private view returns (uint256) {
         uint256 scheduled = halvedPerEpochDown(ALPHA_PER_DAY, LENGTH, MAX_SUPPLY, issued);

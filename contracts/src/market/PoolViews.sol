@@ -5,8 +5,8 @@ import { Netuid } from "../types/Types.sol";
 import { ConstantProduct } from "./ConstantProduct.sol";
 import { IAlphaPools } from "./IAlphaPools.sol";
 import { PartialFill } from "./PartialFill.sol";
-import { History, Ledger, PoolPacking, Reserves, Running } from "./PoolPacking.sol";
 import { PoolReserves } from "./PoolReserves.sol";
+import { Ledger, Reserves, Running, inRange } from "./PoolWords.sol";
 import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import { Arrays } from "@openzeppelin/contracts/utils/Arrays.sol";
 import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
@@ -15,7 +15,6 @@ import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 /// @title What can be read of pools
 /// @notice Quotes take the way that swaps take: the same reserves, the chores of the epoch done, and the same arithmetic [AM-1].
 abstract contract PoolViews is PoolReserves {
-    using PoolPacking for uint256;
     using SafeCast for uint256;
 
     /// @dev Of all pools that are not wound up, in no order.
@@ -27,8 +26,8 @@ abstract contract PoolViews is PoolReserves {
         uint256 tndmIn
     ) external view returns (uint256 alphaOut) {
         _checkAmount(tndmIn);
-        Reserves memory r = _ahead(netuid);
-        (alphaOut,) = ConstantProduct.buyDown(r.tndm, r.alpha, tndmIn, FEE_RATE);
+        Reserves r = _ahead(netuid);
+        (alphaOut,) = ConstantProduct.buyDown(r.tndm(), r.alpha(), tndmIn, FEE_RATE);
     }
 
     /// @inheritdoc IAlphaPools
@@ -37,8 +36,8 @@ abstract contract PoolViews is PoolReserves {
         uint256 alphaIn
     ) external view returns (uint256 tndmOut) {
         _checkAmount(alphaIn);
-        Reserves memory r = _ahead(netuid);
-        (tndmOut,) = ConstantProduct.sellDown(r.tndm, r.alpha, alphaIn, FEE_RATE);
+        Reserves r = _ahead(netuid);
+        (tndmOut,) = ConstantProduct.sellDown(r.tndm(), r.alpha(), alphaIn, FEE_RATE);
     }
 
     /// @inheritdoc IAlphaPools
@@ -47,9 +46,9 @@ abstract contract PoolViews is PoolReserves {
         uint256 tndmIn,
         uint256 maxPrice
     ) external view returns (uint256 tndmUsed, uint256 alphaOut) {
-        Reserves memory r = _ahead(netuid);
+        Reserves r = _ahead(netuid);
         tndmUsed = _fillable(r, tndmIn, maxPrice, true);
-        (alphaOut,) = ConstantProduct.buyDown(r.tndm, r.alpha, tndmUsed, FEE_RATE);
+        (alphaOut,) = ConstantProduct.buyDown(r.tndm(), r.alpha(), tndmUsed, FEE_RATE);
     }
 
     /// @inheritdoc IAlphaPools
@@ -58,9 +57,9 @@ abstract contract PoolViews is PoolReserves {
         uint256 alphaIn,
         uint256 minPrice
     ) external view returns (uint256 alphaUsed, uint256 tndmOut) {
-        Reserves memory r = _ahead(netuid);
+        Reserves r = _ahead(netuid);
         alphaUsed = _fillable(r, alphaIn, minPrice, false);
-        (tndmOut,) = ConstantProduct.sellDown(r.tndm, r.alpha, alphaUsed, FEE_RATE);
+        (tndmOut,) = ConstantProduct.sellDown(r.tndm(), r.alpha(), alphaUsed, FEE_RATE);
     }
 
     /// @inheritdoc IAlphaPools
@@ -71,25 +70,25 @@ abstract contract PoolViews is PoolReserves {
     ) external view returns (uint256 alphaOut) {
         _checkAmount(alphaIn);
         if (from == to) revert AlphaPools_SamePool(from);
-        Reserves memory r = _ahead(from);
-        (uint256 tndm,) = ConstantProduct.sellDown(r.tndm, r.alpha, alphaIn, FEE_RATE);
+        Reserves r = _ahead(from);
+        (uint256 tndm,) = ConstantProduct.sellDown(r.tndm(), r.alpha(), alphaIn, FEE_RATE);
         r = _ahead(to);
-        alphaOut = ConstantProduct.alphaForDown(r.tndm, r.alpha, tndm);
+        alphaOut = ConstantProduct.alphaForDown(r.tndm(), r.alpha(), tndm);
     }
 
     /// @inheritdoc IAlphaPools
     function reservesAhead(
         Netuid netuid
     ) external view returns (uint256 tndm, uint256 alpha) {
-        Reserves memory r = _ahead(netuid);
-        return (r.tndm, r.alpha);
+        Reserves r = _ahead(netuid);
+        return (r.tndm(), r.alpha());
     }
 
     /// @inheritdoc IAlphaPools
     function exists(
         Netuid netuid
     ) external view returns (bool) {
-        return _words[netuid].running != 0;
+        return _words[netuid].running.price() != 0;
     }
 
     /// @inheritdoc IAlphaPools
@@ -97,20 +96,20 @@ abstract contract PoolViews is PoolReserves {
         Netuid netuid
     ) external view returns (Pool memory) {
         Words storage w = _words[netuid];
-        Reserves memory r = w.reserves.unpackReserves();
-        Running memory b = w.running.unpackRunning();
-        Ledger memory l = w.ledger.unpackLedger();
+        Reserves r = w.reserves;
+        Running b = w.running;
+        Ledger l = w.ledger;
         return Pool({
             token: alphaOf(netuid),
-            tndm: r.tndm.toUint128(),
-            alpha: r.alpha.toUint128(),
-            burnable: r.burnable.toUint128(),
-            pending: l.pending.toUint128(),
-            issued: l.issued.toUint128(),
-            createdEpoch: b.createdEpoch,
-            touchedAt: b.touchedAt.toUint64(),
-            poured: b.poured,
-            stopEpoch: w.history.unpackHistory().stopEpoch
+            tndm: r.tndm().toUint128(),
+            alpha: r.alpha().toUint128(),
+            burnable: r.burnable().toUint128(),
+            pending: l.pending().toUint128(),
+            issued: l.issued().toUint128(),
+            createdEpoch: b.createdEpoch(),
+            touchedAt: b.touchedAt().toUint64(),
+            poured: b.poured(),
+            stopEpoch: w.history.stopEpoch()
         });
     }
 
@@ -118,15 +117,15 @@ abstract contract PoolViews is PoolReserves {
     function spotPrice(
         Netuid netuid
     ) external view returns (uint256) {
-        (, Running memory b) = _known(netuid);
-        return b.price;
+        (, Running b) = _known(netuid);
+        return b.price();
     }
 
     /// @inheritdoc IAlphaPools
     function emaOf(
         Netuid netuid
     ) external view returns (uint256) {
-        return _words[netuid].ledger.unpackLedger().ema;
+        return _words[netuid].ledger.ema();
     }
 
     /// @inheritdoc IAlphaPools
@@ -134,17 +133,17 @@ abstract contract PoolViews is PoolReserves {
         Netuid netuid
     ) external view returns (uint256) {
         Words storage w = _words[netuid];
-        return _twapBefore(w.running.unpackRunning(), w.history.unpackHistory(), currentEpoch());
+        return _twapBefore(w.running, w.history, currentEpoch());
     }
 
     /// @inheritdoc IAlphaPools
     function nextEpochOf(
         Netuid netuid
     ) external view returns (uint64 epoch) {
-        (Words storage w, Running memory b) = _known(netuid);
+        (Words storage w, Running b) = _known(netuid);
         epoch = _firstUnsettled(b);
         // The controller closes all pools' epochs before it calls an epoch settled, and no later one in between.
-        if (w.ledger.unpackLedger().oddNext != (epoch & 1 == 1)) ++epoch;
+        if (w.ledger.oddNext() != (epoch & 1 == 1)) ++epoch;
     }
 
     /// @inheritdoc IAlphaPools
@@ -153,7 +152,7 @@ abstract contract PoolViews is PoolReserves {
         if (count == 0) return 0;
         uint256[] memory emas = new uint256[](count);
         for (uint256 i = 0; i < count; ++i) {
-            emas[i] = _words[_netuids[i]].ledger.unpackLedger().ema;
+            emas[i] = _words[_netuids[i]].ledger.ema();
         }
         Arrays.sort(emas);
         return Math.average(emas[(count - 1) / 2], emas[count / 2]);
@@ -163,7 +162,7 @@ abstract contract PoolViews is PoolReserves {
     function circulatingAlpha(
         Netuid netuid
     ) external view returns (uint256) {
-        if (_words[netuid].running == 0) return 0;
+        if (_words[netuid].running.price() == 0) return 0;
         IERC20 token = _tokenOf(netuid);
         return token.totalSupply() - token.balanceOf(address(this));
     }
@@ -174,36 +173,36 @@ abstract contract PoolViews is PoolReserves {
         uint64 epoch
     ) external view returns (uint256) {
         Words storage w = _words[netuid];
-        Running memory b = w.running.unpackRunning();
-        History memory h = w.history.unpackHistory();
-        return w.ledger.unpackLedger().issued - (h.injected - _injectedAt(netuid, b, h, epoch));
+        uint256 issued = w.ledger.issued();
+        if (epochAt(w.running.touchedAt()) <= epoch) return issued;
+        return issued - (w.history.injected() - _injectedAt(netuid, epoch));
     }
 
     /// @inheritdoc IAlphaPools
     function alphaOf(
         Netuid netuid
     ) public view returns (address token) {
-        if (_words[netuid].running != 0) token = address(_tokenOf(netuid));
+        if (_words[netuid].running.price() != 0) token = address(_tokenOf(netuid));
     }
 
     function _fillable(
-        Reserves memory r,
+        Reserves r,
         uint256 offered,
         uint256 limit,
         bool buying
     ) internal view returns (uint256 used) {
         _checkAmount(offered);
         used = PartialFill.fillDown(
-            PartialFill.Bound({ tndm: r.tndm, alpha: r.alpha, feeRate: FEE_RATE, limit: limit, buying: buying }),
+            PartialFill.Bound({ tndm: r.tndm(), alpha: r.alpha(), feeRate: FEE_RATE, limit: limit, buying: buying }),
             offered
         );
-        if (used == 0) revert AlphaPools_PriceBeyondLimit(ConstantProduct.price(r.tndm, r.alpha), limit);
+        if (used == 0) revert AlphaPools_PriceBeyondLimit(ConstantProduct.price(r.tndm(), r.alpha()), limit);
     }
 
     function _checkAmount(
         uint256 amount
     ) internal pure {
         if (amount == 0) revert AlphaPools_ZeroAmount();
-        PoolPacking.checked(amount);
+        inRange(amount);
     }
 }

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.35;
 
+import { IEpochOracle } from "../epoch/IEpochOracle.sol";
 import { PositionalMerkle } from "../epoch/PositionalMerkle.sol";
 import { Netuid } from "../types/Types.sol";
 import { IStaking } from "./IStaking.sol";
 import { Neurons } from "./Neurons.sol";
-import { IActiveRoot } from "./RegistryNeighbours.sol";
 
 /// @title Who leaves a full subnet: the lowest of the last active report that is neither immune nor gone since
 abstract contract Evictions is Neurons {
-    IActiveRoot public immutable ORACLE;
+    IEpochOracle public immutable ORACLE;
     IStaking public immutable STAKING;
     /// @notice Seconds after its registration in which a neuron cannot be evicted.
     uint64 public immutable NEURON_IMMUNITY;
@@ -17,7 +17,7 @@ abstract contract Evictions is Neurons {
     constructor(
         Config memory config
     ) {
-        ORACLE = IActiveRoot(config.oracle);
+        ORACLE = IEpochOracle(config.oracle);
         STAKING = IStaking(config.staking);
         NEURON_IMMUNITY = config.neuronImmunity;
     }

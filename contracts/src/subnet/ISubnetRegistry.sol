@@ -245,8 +245,9 @@ interface ISubnetRegistry {
     /// @notice How many may be alive at once.
     function maxSubnets() external view returns (uint16);
 
-    /// @notice Netuids, ascending, registered in or before `epoch` and not pruned by it. A word per sixteen subnets is read for epochs
-    /// that are not settled yet; for earlier ones, a word for each subnet that ever was.
+    /// @notice Netuids, ascending, registered in or before `epoch` and not pruned by it: the subnets that the epoch's settlement visits.
+    /// Final once the epoch has ended; the running one's list grows with each registration. A word per sixteen subnets is read
+    /// for epochs that are not settled yet; for earlier ones, a word for each subnet that ever was.
     function liveAt(
         uint64 epoch
     ) external view returns (uint16[] memory netuids);

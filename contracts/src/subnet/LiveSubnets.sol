@@ -52,10 +52,9 @@ abstract contract LiveSubnets is ISubnetRegistry, EpochClock, AccessManaged {
     uint32 private _changedIn;
     Checkpoints.Trace208 private _limits;
     mapping(Netuid => State) private _states;
-    /// @dev Ascending.
+    /// @dev Ascending. Those pruned in epoch `_changedIn` are struck out: they count until its end, and are removed by the next change.
+    /// They are among the first 256: as many as were alive when the epoch began, and whoever came since is immune.
     NetuidList.List private _live;
-    /// @dev Those pruned in epoch `_changedIn`, in the order of time: they count until its end.
-    NetuidList.List private _victims;
 
     constructor(
         Config memory config
@@ -107,13 +106,13 @@ abstract contract LiveSubnets is ISubnetRegistry, EpochClock, AccessManaged {
         uint64 epoch
     ) external view returns (uint16[] memory) {
         if (epoch < _changedIn) return _recounted(epoch);
-        return epoch == _changedIn ? _live.mergedWith(_victims) : _live.all();
+        return epoch == _changedIn ? _live.all() : _live.standing();
     }
 
     /// @inheritdoc ISubnetRegistry
     function nextVictim() public view returns (Netuid victim) {
-        if (_live.length < maxSubnets()) return victim;
-        uint16[] memory live = _live.all();
+        if (_live.countStanding() < maxSubnets()) return victim;
+        uint16[] memory live = _live.standing();
         uint256 lowest = 0;
         for (uint256 i = 0; i < live.length; ++i) {
             Netuid netuid = Netuid.wrap(live[i]);
@@ -132,13 +131,12 @@ abstract contract LiveSubnets is ISubnetRegistry, EpochClock, AccessManaged {
     /// @return victim Zero if there was room.
     function _makeRoom() internal returns (Netuid victim) {
         uint256 limit = maxSubnets();
-        if (_live.length < limit) return victim;
+        if (_live.countStanding() < limit) return victim;
         victim = nextVictim();
         if (victim.isZero()) revert SubnetRegistry_AllSubnetsImmune(limit);
         _enterEpoch();
         _states[victim].prunedFrom = _nextEpoch();
-        _live.remove(Netuid.unwrap(victim));
-        _victims.push(Netuid.unwrap(victim));
+        _live.strike(Netuid.unwrap(victim));
     }
 
     /// @dev The next netuid, alive from the running epoch on; its state is the caller's to fill.
@@ -180,12 +178,12 @@ abstract contract LiveSubnets is ISubnetRegistry, EpochClock, AccessManaged {
         return (uint256(currentEpoch()) + 1).toUint32();
     }
 
-    /// @dev The first change of an epoch forgets the victims of an earlier one.
+    /// @dev The first change of an epoch removes the victims of an earlier one.
     function _enterEpoch() private {
         uint32 epoch = uint256(currentEpoch()).toUint32();
         if (_changedIn == epoch) return;
         _changedIn = epoch;
-        _victims.length = 0;
+        _live.compact();
     }
 
     function _emaOf(

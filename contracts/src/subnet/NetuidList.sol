@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.35;
 
-/// @title A list of netuids, sixteen to a word
-/// @dev Solidity packs such an array too, but copies it to memory with sixteen pieces of code, one for each place in a word.
+/// @title A list of netuids, sixteen to a word, from which some of the first 256 can be struck out before they are removed
+/// @dev Solidity packs an array too, but copies it to memory with sixteen pieces of code, one for each place in a word.
 library NetuidList {
-    /// @dev Entries from `length` on are garbage.
+    /// @dev Entries from `length` on are garbage. Bit i of `struck`: entry i is struck out.
     struct List {
-        uint256 length;
+        uint16 length;
+        uint16 struckCount;
+        uint256 struck;
         mapping(uint256 index => uint256) words;
     }
 
@@ -17,62 +19,71 @@ library NetuidList {
         List storage list,
         uint16 netuid
     ) internal {
-        uint256 length = list.length;
-        _set(list, length, netuid);
-        list.length = length + 1;
+        _set(list, list.length, netuid);
+        ++list.length;
     }
 
-    /// @dev Those behind move up by one place. The netuid is in the list.
-    function remove(
+    /// @dev `netuid` is one of the first 256 entries.
+    function strike(
         List storage list,
         uint16 netuid
     ) internal {
         uint16[] memory netuids = all(list);
-        uint256 last = netuids.length - 1;
-        uint256 place = last;
-        while (netuids[place] != netuid) --place;
-        for (; place < last; ++place) {
-            _set(list, place, netuids[place + 1]);
+        uint256 place = 0;
+        while (netuids[place] != netuid) ++place;
+        list.struck |= 2 ** place;
+        ++list.struckCount;
+    }
+
+    /// @dev Removes what is struck out; what is behind moves up.
+    function compact(
+        List storage list
+    ) internal {
+        if (list.struckCount == 0) return;
+        uint16[] memory left = standing(list);
+        for (uint256 i = 0; i < left.length; ++i) {
+            _set(list, i, left[i]);
         }
-        list.length = last;
+        list.length -= list.struckCount;
+        (list.struck, list.struckCount) = (0, 0);
     }
 
     function all(
         List storage list
-    ) internal view returns (uint16[] memory netuids) {
-        return _copied(list, 0);
+    ) internal view returns (uint16[] memory) {
+        return _without(list, 0);
     }
 
-    /// @dev The entries of an ascending list and of another one that shares none with it, ascending.
-    function mergedWith(
-        List storage ascending,
-        List storage others
-    ) internal view returns (uint16[] memory netuids) {
-        uint16[] memory more = all(others);
-        netuids = _copied(ascending, more.length);
-        uint256 length = netuids.length - more.length;
-        for (uint256 i = 0; i < more.length; ++i) {
-            uint256 place = length + i;
-            for (; place > 0 && netuids[place - 1] > more[i]; --place) {
-                netuids[place] = netuids[place - 1];
-            }
-            netuids[place] = more[i];
-        }
+    /// @dev All that is not struck out.
+    function standing(
+        List storage list
+    ) internal view returns (uint16[] memory) {
+        return _without(list, list.struck);
     }
 
-    /// @dev With room for `extra` more behind.
-    function _copied(
+    function countStanding(
+        List storage list
+    ) internal view returns (uint256) {
+        return list.length - list.struckCount;
+    }
+
+    function _without(
         List storage list,
-        uint256 extra
+        uint256 skipped
     ) private view returns (uint16[] memory netuids) {
         uint256 length = list.length;
-        netuids = new uint16[](length + extra);
+        netuids = new uint16[](length);
+        uint256 found = 0;
         uint256 word = 0;
         for (uint256 i = 0; i < length; ++i) {
             word = i % PER_WORD == 0 ? list.words[i / PER_WORD] : word >> BITS;
             // The lowest entry of the word is next.
             // forge-lint: disable-next-line(unsafe-typecast)
-            netuids[i] = uint16(word);
+            if ((skipped >> i) & 1 == 0) netuids[found++] = uint16(word);
+        }
+        // Shorter than it was allocated: what lies behind stays unused.
+        assembly ("memory-safe") {
+            mstore(netuids, found)
         }
     }
 

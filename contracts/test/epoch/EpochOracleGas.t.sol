@@ -8,7 +8,7 @@ import { OracleWorld } from "../support/OracleWorld.sol";
 /// costs less than what is measured here without it.
 contract EpochOracleGasTest is OracleWorld {
     uint64 private constant ROUND = 256;
-    /// @dev Of 85,000 through IR.
+    /// @dev Of 84,100 through IR.
     uint256 private constant LIMIT = 90_000;
 
     function setUp() public {

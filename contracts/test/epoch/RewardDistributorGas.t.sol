@@ -9,6 +9,10 @@ import { EconomyWorld } from "../support/EconomyWorld.sol";
 /// costs less than what is measured here without it.
 contract RewardDistributorGasTest is EconomyWorld {
     uint256 private constant DEPTH = 20;
+    /// @dev Of 80,846 through IR.
+    uint256 private constant ALPHA_LIMIT = 85_000;
+    /// @dev Of 79,132 through IR, of which the test USDC's lists and pause are 7,000.
+    uint256 private constant USDC_LIMIT = 83_000;
 
     Netuid private one;
     address private alice = makeActor("alice");
@@ -64,11 +68,11 @@ contract RewardDistributorGasTest is EconomyWorld {
 
     /// forge-config: default.isolate = true
     function test_anAlphaClaimOfTwentyLevels() public {
-        vm.assertLe(_measure(RewardKind.ContributorAlpha, 7e18), 0);
+        vm.assertLe(_measure(RewardKind.ContributorAlpha, 7e18), ALPHA_LIMIT);
     }
 
     /// forge-config: default.isolate = true
     function test_aUsdcClaimOfTwentyLevels() public {
-        vm.assertLe(_measure(RewardKind.ValidatorUsdc, 7e6), 0);
+        vm.assertLe(_measure(RewardKind.ValidatorUsdc, 7e6), USDC_LIMIT);
     }
 }

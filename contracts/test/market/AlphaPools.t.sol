@@ -11,6 +11,8 @@ import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
 
 /// @notice Birth, neighbours, and an epoch's chores.
 contract AlphaPoolsTest is PoolsWorld {
+    uint256 private constant BAND = 1.25e18;
+
     function test_aPoolIsBornAtItsInitialPriceWithTheRestOfTheSupplyInTheVault() public view {
         IAlphaPools.Pool memory pool = pools.poolOf(one);
         vm.assertEq(pool.token, factory.tokenOf(one));
@@ -169,8 +171,8 @@ contract AlphaPoolsTest is PoolsWorld {
         }
     }
 
-    /// @dev [AM-2]: one fee pushes two prices when alpha is swapped for alpha. Both are honestly at one end of the band, both are pushed
-    /// to the other, both are poured into, and all is swapped back.
+    /// @dev [AM-2]: one fee pushes two prices when alpha is swapped for alpha. Both prices are honestly anywhere in the band, at its ends at
+    /// worst, both are pushed towards the other end, both pools are poured into, and all is swapped back.
     function testFuzz_pushingTwoPricesAroundTheirPoursLosesMoney(
         uint256 push,
         uint256 driftOne,
@@ -188,15 +190,20 @@ contract AlphaPoolsTest is PoolsWorld {
         alphaTwo.transfer(treasury, other);
         vm.stopPrank();
         _toEpoch(1);
+        uint256 anchor = pools.lastTwapOf(one);
         vm.startPrank(treasury);
         tndm.approve(address(pools), type(uint256).max);
         alphaTwo.approve(address(pools), type(uint256).max);
-        pools.buy(one, bound(driftOne, 1, 1000e18), 0, block.timestamp);
-        pools.sell(two, bound(driftTwo, 1, 400e18), 0, block.timestamp);
+        uint256 top = bound(driftOne, anchor + anchor / 100, anchor * BAND / WAD);
+        uint256 bottom = bound(driftTwo, anchor * WAD / BAND, anchor - anchor / 100);
+        pools.buyUntil(one, type(uint80).max, top, 0, treasury, block.timestamp);
+        pools.sellUntil(two, type(uint80).max, bottom, 0, treasury, block.timestamp);
         vm.stopPrank();
-        uint256 got = _swap(one, two, bound(push, 1e15, held));
         _givePending(one, 1000e18);
         _givePending(two, 1000e18);
+
+        (uint256 most,) = pools.quoteSellUntil(one, held, anchor * WAD / BAND);
+        uint256 got = _swap(one, two, most * bound(push, 1, 1000) / 1000);
         pools.pour(one);
         pools.pour(two);
         _swap(two, one, got);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.35;
 
+import { IEpochOracle } from "../../src/epoch/IEpochOracle.sol";
 import { ISubnetRegistry } from "../../src/subnet/ISubnetRegistry.sol";
 import { Netuid } from "../../src/types/Types.sol";
 import { SuiteTest } from "../support/Suite.sol";
@@ -16,6 +17,13 @@ contract AsOfStartTest is SuiteTest {
     uint64 private _firstRead;
     uint256 private _newcomers;
     uint256 private _acted;
+    ISubnetRegistry.PruneProof private _proof;
+
+    /// @dev Two uids are free: newcomers soon have to evict.
+    function hyperparameters() internal pure override returns (ISubnetRegistry.Hyperparameters memory params) {
+        params = super.hyperparameters();
+        (params.maxUids, params.maxValidators) = (8, 4);
+    }
 
     function setUp() public override {
         super.setUp();
@@ -37,6 +45,8 @@ contract AsOfStartTest is SuiteTest {
             tndm.approve(address(registry), type(uint256).max);
             vm.stopPrank();
         }
+        vm.prank(ecosystem);
+        tndm.approve(address(registry), type(uint256).max);
         _firstRead = oracle.currentEpoch();
     }
 
@@ -56,6 +66,27 @@ contract AsOfStartTest is SuiteTest {
             vm.warp(block.timestamp + bound(random >> 128, 0, LENGTH));
         }
         vm.assertGt(_acted, STEPS / 3, "most steps must do something");
+    }
+
+    /// @dev [SN-2] A validator of the trio leaves in the middle of an epoch: it was there when that began, and not when the next did.
+    function test_an_eviction_changes_what_the_next_epoch_reads_and_nothing_before() public {
+        vm.startPrank(ecosystem);
+        registry.registerNeuron(TEXT, makeActor("seventh"), "", type(uint256).max);
+        registry.registerNeuron(TEXT, makeActor("eighth"), "", type(uint256).max);
+        vm.stopPrank();
+        report(1);
+        uint64 epoch = oracle.currentEpoch();
+        bytes32 reading = readingOf(epoch);
+        address newcomer = makeActor("newcomer");
+        (address owner, address hotkey) = validator(1);
+        vm.prank(owner);
+        vm.assertEq(registry.registerNeuronEvicting(TEXT, newcomer, "", type(uint256).max, _proof), 1);
+        vm.assertEq(readingOf(epoch), reading, "the running epoch");
+        vm.assertGt(staking.weightAt(TEXT, hotkey, epoch), 0);
+        vm.assertEq(staking.weightAt(TEXT, hotkey, epoch + 1), 0);
+        vm.assertEq(registry.uidAt(TEXT, newcomer, epoch + 1), 2);
+        vm.warp(oracle.endOf(epoch + 1));
+        vm.assertEq(readingOf(epoch), reading, "and for ever");
     }
 
     /// @dev One random action; those that the rules refuse at the moment are part of the game.
@@ -94,11 +125,36 @@ contract AsOfStartTest is SuiteTest {
             data = abi.encodeCall(registry.acceptSubnet, (TEXT));
             caller = registry.offeredTo(TEXT);
         }
-        // Offered to nobody: nobody accepts.
-        if (caller == address(0)) return;
+        if (action == 10) {
+            address newcomer = vm.addr(9000 + ++_newcomers);
+            data = abi.encodeCall(registry.registerNeuronEvicting, (TEXT, newcomer, "", type(uint256).max, _proof));
+            caller = ecosystem;
+        } else if (action == 11) {
+            return report(uint16(random >> 16));
+        }
+        // An offer to nobody: no call comes from the zero address.
+        if (caller == address(0)) caller = owner;
         vm.prank(caller);
         (bool ok,) = target.call(data);
         if (ok) ++_acted;
+    }
+
+    /// @dev Ends the epoch and activates a report that lists all uids of the first subnet for eviction, `lowest` first.
+    function report(
+        uint16 lowest
+    ) private {
+        uint64 epoch = endEpoch();
+        uint16[] memory list = new uint16[](8);
+        for (uint16 i = 0; i < list.length; ++i) {
+            list[i] = (lowest % 8 + i) % 8;
+        }
+        bytes32 trace = keccak256(abi.encode("trace", epoch));
+        (_proof.pruneList, _proof.traceRoot) = (list, trace);
+        IEpochOracle.EpochReport memory r = reportFor(epoch);
+        r.subnetsRoot = keccak256(bytes.concat(keccak256(abi.encode(TEXT, trace, keccak256(abi.encode(list))))));
+        oracle.post(r, signReport(r));
+        vm.warp(block.timestamp + ACTIVATION_DELAY);
+        oracle.activate(r);
     }
 
     function readingOf(
@@ -120,7 +176,7 @@ contract AsOfStartTest is SuiteTest {
                 )
             );
         }
-        digest = keccak256(abi.encode(digest, staking.weightsAt(TEXT, epoch)));
+        digest = keccak256(abi.encode(digest, staking.weightsAt(TEXT, epoch), registry.neuronsAt(TEXT, epoch)));
         return keccak256(
             abi.encode(
                 digest,
@@ -132,6 +188,17 @@ contract AsOfStartTest is SuiteTest {
                 keeperSet.configDigestAt(epoch)
             )
         );
+    }
+}
+
+/// @notice Subnets of 256 uids.
+contract WidestWalkTest is SuiteTest {
+    function setUp() public override {
+        super.setUp();
+        runEpoch(500e18);
+        runEpoch(500e18);
+        runEpoch(0);
+        openMarkets();
     }
 
     /// @dev Settling asks for every subnet: the widest walk, to a third owner who is not there, must stay affordable.

@@ -321,7 +321,7 @@ abstract contract EconomyWorld is Test {
     function _sell(
         Netuid netuid,
         uint256 alphaIn
-    ) internal returns (uint256) {
+    ) internal virtual returns (uint256) {
         address token = pools.alphaOf(netuid);
         vm.startPrank(trader);
         TandemToken(token).approve(address(pools), alphaIn);

@@ -80,6 +80,18 @@ abstract contract PoolsWorld is EconomyWorld {
         (amount,) = pools.pour(netuid);
     }
 
+    function _sell(
+        Netuid netuid,
+        uint256 alphaIn
+    ) internal override returns (uint256) {
+        AlphaToken token = AlphaToken(pools.alphaOf(netuid));
+        vm.startPrank(trader);
+        token.approve(address(pools), type(uint256).max);
+        uint256 out = pools.sell(netuid, alphaIn, 0, block.timestamp);
+        vm.stopPrank();
+        return out;
+    }
+
     function _swap(
         Netuid from,
         Netuid into,

@@ -33,6 +33,7 @@ import { TandemTimelock } from "../../src/governance/TandemTimelock.sol";
 import { TandemVotes } from "../../src/governance/TandemVotes.sol";
 import { TestUSDC } from "../../src/local/TestUSDC.sol";
 import { AlphaPools } from "../../src/market/AlphaPools.sol";
+import { AlphaRouter } from "../../src/market/AlphaRouter.sol";
 import { BurnAuction } from "../../src/market/BurnAuction.sol";
 import { IAlphaPools } from "../../src/market/IAlphaPools.sol";
 import { IBurnAuction } from "../../src/market/IBurnAuction.sol";
@@ -107,6 +108,7 @@ abstract contract SuiteTest is Test {
     RateCard internal card;
     AlphaFactory internal alphaFactory;
     AlphaPools internal pools;
+    AlphaRouter internal router;
     BurnAuction internal auction;
     SubnetRegistry internal registry;
     Staking internal staking;
@@ -484,6 +486,7 @@ abstract contract SuiteTest is Test {
         card = RateCard(_at("card"));
         alphaFactory = AlphaFactory(_at("alphaFactory"));
         pools = AlphaPools(_at("pools"));
+        router = AlphaRouter(_at("router"));
         auction = BurnAuction(_at("auction"));
         registry = SubnetRegistry(_at("registry"));
         staking = Staking(_at("staking"));
@@ -547,6 +550,7 @@ abstract contract SuiteTest is Test {
             alphaPerDay: 864_000e18
         });
         _put("pools", type(AlphaPools).creationCode, abi.encode(poolsConfig));
+        _put("router", type(AlphaRouter).creationCode, abi.encode(address(tndm), address(pools)));
         IBurnAuction.Config memory auctionConfig = IBurnAuction.Config({
             authority: address(manager),
             tndm: address(tndm),
