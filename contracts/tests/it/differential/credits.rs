@@ -146,8 +146,8 @@ impl Pair {
             _ => now + dice.between(SHORTEST, 600),
         };
         dice.doing("open", (&name, contributor, netuid, amount, expiry));
-        let sessionKey = self.net.world.account(&format!("{name} session"));
-        let call = Settlement::openCall { netuid, uid, amount, expiry, sessionKey };
+        let session = self.net.world.account(&format!("{name} session"));
+        let call = Settlement::openCall { netuid, uid, amount, expiry, sessionKey: session };
         let chain = self.net.as_account(&name, self.net.suite().settlement, call);
         let model = self.model.open(now, payer, (contributor, netuid), amount, expiry);
         if let Some((outcome, id)) = dice.agree(chain, model) {

@@ -135,7 +135,7 @@ pub(crate) fn play<S>(steps: usize, mut begin: impl FnMut() -> S, mut step: impl
         // Nothing is proved by calls that never come through.
         let idle: Vec<_> = dice.outcomes.iter().filter(|(_, outcomes)| outcomes.0 == 0).collect();
         assert!(idle.is_empty(), "seed {seed}: never succeeded: {idle:?}");
-        println!("seed {seed}, succeeded and refused: {:?}", dice.outcomes);
+        eprintln!("seed {seed}, succeeded and refused: {:?}", dice.outcomes);
     }
 }
 

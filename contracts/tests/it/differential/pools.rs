@@ -375,7 +375,8 @@ impl Pair {
     fn release(&mut self, dice: &mut Dice) {
         let netuid = dice.between(1, u64::from(self.count)) as u16;
         let amount = dice.amount(self.model.pool(netuid).open_budgets);
-        let to = self.world.account(*dice.one_of(&TRADERS));
+        let name = *dice.one_of(&TRADERS);
+        let to = self.world.account(name);
         dice.doing("release", (netuid, amount));
         self.by("distributor", AlphaPools::releaseCall { netuid, to, amount: U256::from(amount) }).unwrap();
         self.model.release(netuid, amount);

@@ -218,7 +218,8 @@ impl Pair {
 
     fn delegate(&mut self, dice: &mut Dice) {
         let (netuid, _) = self.somewhere(dice);
-        let (name, to) = (*dice.one_of(&DELEGATORS), self.net.world.account(*dice.one_of(&DELEGATORS)));
+        let (name, receiver) = (*dice.one_of(&DELEGATORS), *dice.one_of(&DELEGATORS));
+        let to = self.net.world.account(receiver);
         dice.doing("delegate", (name, netuid, to));
         self.by(name, Staking::delegateCall { netuid, to }).unwrap();
         self.model.delegates.insert((netuid, self.net.world.account(name)), to);
@@ -227,7 +228,8 @@ impl Pair {
 
     fn sync_votes(&mut self, dice: &mut Dice) {
         let (netuid, hotkey) = self.somewhere(dice);
-        let account = self.net.world.account(*dice.one_of(&DELEGATORS));
+        let name = *dice.one_of(&DELEGATORS);
+        let account = self.net.world.account(name);
         dice.doing("sync votes", (netuid, hotkey, account));
         self.by("anybody", Staking::syncVotesCall { netuid, hotkey, account }).unwrap();
         self.model.sync_votes(netuid, hotkey, account);

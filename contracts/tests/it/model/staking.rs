@@ -381,10 +381,9 @@ impl Staking {
 
     pub(crate) fn sync_votes(&mut self, netuid: u16, hotkey: Address, account: Address) {
         let worth = self.worth(netuid, hotkey, account);
-        if let Some(pool) = self.pools.get_mut(&(netuid, hotkey)) {
-            if let Some(position) = pool.positions.get_mut(&account) {
-                position.votes = worth;
-            }
+        let pool = self.pools.get_mut(&(netuid, hotkey));
+        if let Some(position) = pool.and_then(|pool| pool.positions.get_mut(&account)) {
+            position.votes = worth;
         }
     }
 
