@@ -127,26 +127,23 @@ impl Network {
         Ok(())
     }
 
-    /// Promises each contributor its part of the airdrop, and releases what is free of it once markets are open.
-    pub(super) async fn airdrop(&self) -> Result<()> {
+    /// Promises each contributor that earned in the mesh phase its part of the airdrop.
+    async fn airdrop(&self) -> Result<()> {
         let airdrop = self.suite.airdrop;
-        let register = |account| Call::new("register for the airdrop", airdrop, &Airdrop::registerCall { account });
-        let release = |account| Call::new("release from the airdrop", airdrop, &Airdrop::releaseCall { account });
-        for make in [&register as &(dyn Fn(Address) -> Call + Sync), &release] {
-            let mut due = Vec::new();
-            for contributor in &self.actors.contributors {
-                let call = make(contributor.owner.address());
-                // Nothing earned in the mesh phase, or done before: neither is worth a transaction.
-                if self.chain.simulate(self.actors.council.address(), &call).await.is_ok() {
-                    due.push(call);
-                }
+        let mut due = Vec::new();
+        for contributor in &self.actors.contributors {
+            let account = contributor.owner.address();
+            let call = Call::new("register for the airdrop", airdrop, &Airdrop::registerCall { account });
+            // Nothing earned, or registered before: neither is worth a transaction.
+            if self.chain.simulate(self.actors.council.address(), &call).await.is_ok() {
+                due.push(call);
             }
-            self.chain.send_all(&self.actors.council, due).await?;
         }
-        Ok(())
+        self.chain.send_all(&self.actors.council, due).await.map(|_| ())
     }
 
-    /// What follows the opening of markets: allocations and airdrop are released, the meme subnet is registered, its alpha traded.
+    /// What follows the opening of markets: allocations are released, the airdrop is promised, the meme subnet is registered, its alpha
+    /// traded.
     pub(super) async fn enter_markets(&self) -> Result<u16> {
         let allocation = self.suite.genesis_allocation;
         for id in [TRADER_ALLOCATION, BIDDER_ALLOCATION, MEME_ALLOCATION] {
