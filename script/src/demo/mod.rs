@@ -210,8 +210,11 @@ impl Scene<'_> {
             self.close_epoch(epoch - 1).await?;
         }
         network.cash_out_some(2, epoch as usize).await?;
-        network.advance_launch(Step::Announce).await?;
-        if network.phase().await? == Phase::Markets {
+        // Markets that open within an epoch leave the whole next one to them: the margin of an epoch that began before belongs to nobody.
+        let opening = if self.story.phases.last() == Some(&Phase::Token) { Step::OpenMarkets } else { Step::Announce };
+        let traded = network.phase().await? == Phase::Markets;
+        network.advance_launch(opening).await?;
+        if traded {
             self.trade(epoch, last).await?;
         }
         Ok(())
