@@ -80,7 +80,7 @@ impl Pair {
     }
 
     fn somebody(&self, dice: &mut Dice) -> (String, Address) {
-        dice.one_of(&self.everybody).clone()
+        dice.one_of(&self.everybody)
     }
 
     fn a_channel(&self, dice: &mut Dice) -> Option<u64> {
@@ -114,7 +114,11 @@ impl Pair {
     }
 
     fn cash_out(&mut self, dice: &mut Dice) {
-        let (name, account) = self.somebody(dice);
+        let (mut name, mut account) = self.somebody(dice);
+        if dice.below(4) > 0 {
+            name = dice.one_of(&CONTRIBUTORS).to_owned();
+            account = self.net.world.account(&name);
+        }
         let earned = self.model.account(account).holding.earned;
         let credits = if dice.once_in(8) { earned + 1 } else { dice.amount(earned) };
         dice.doing("cash out", (&name, credits));
@@ -135,7 +139,7 @@ impl Pair {
 
     fn open(&mut self, dice: &mut Dice) {
         let (name, payer) = self.somebody(dice);
-        let (contributor, netuid, uid) = *dice.one_of(&self.neurons);
+        let (contributor, netuid, uid) = dice.one_of(&self.neurons);
         let all = self.model.account(payer).holding.credits();
         let amount = if dice.once_in(12) { all + 1 } else { dice.amount(all) };
         let now = self.now();
@@ -146,8 +150,8 @@ impl Pair {
             _ => now + dice.between(SHORTEST, 600),
         };
         dice.doing("open", (&name, contributor, netuid, amount, expiry));
-        let sessionKey = self.net.world.account(&format!("{name} session"));
-        let call = Settlement::openCall { netuid, uid, amount, expiry, sessionKey };
+        let session_key = self.net.world.account(&format!("{name} session"));
+        let call = Settlement::openCall { netuid, uid, amount, expiry, sessionKey: session_key };
         let chain = self.net.as_account(&name, self.net.suite().settlement, call);
         let model = self.model.open(now, payer, (contributor, netuid), amount, expiry);
         if let Some((outcome, id)) = dice.agree(chain, model) {
@@ -267,6 +271,7 @@ impl Pair {
         let outcome = self.net.as_account("anybody", self.net.suite().settlement, call).unwrap();
         let (paid, failed) = self.model.settle_batch(self.now(), (contributor, netuid), &vouchers);
         dice.same("paid", outcome.ret.to::<u128>(), paid);
+        dice.saw("a batch settles some vouchers and skips others", paid > 0 && !failed.is_empty());
         let skipped = outcome.events::<Settlement::SettlementSkipped>();
         dice.same("vouchers skipped", skipped.len(), failed.len());
         for ((_, event), (place, refused)) in skipped.iter().zip(&failed) {
@@ -310,7 +315,7 @@ impl Pair {
     }
 
     fn forward(&mut self, dice: &mut Dice) {
-        let netuid = *dice.one_of(&SUBNETS);
+        let netuid = dice.one_of(&SUBNETS);
         dice.doing("forward", netuid);
         let call = CreditDesk::forwardMarginCall { netuid };
         let chain = self.net.as_account("anybody", self.net.suite().credit_desk, call);
@@ -387,7 +392,7 @@ impl Pair {
         dice.holds(surplus <= product(self.roundings, WAD), || "no more than a unit for each rounding".into());
     }
 
-    fn compare_all(&self, dice: &Dice) {
+    fn compare_all(&self, dice: &mut Dice) {
         let suite = &self.net.plan.suite;
         for (_, account) in &self.everybody {
             self.compare(dice, *account);
@@ -405,6 +410,7 @@ impl Pair {
             let parts = (there.toBuyback.to(), there.toPot.to());
             dice.same("held", parts, held.parts(self.net.config.credits.buyback_share.0.to()));
             dice.holds(held.margin == 0 || there.epoch == held.epoch, || "the epoch of what is held".into());
+            dice.saw("margin waits for a stablecoin that stands still", held.margin > 0 && !self.model.usdc_moves);
             waiting += held.margin;
         }
         let [auction, pots] = [suite.burn_auction, suite.reward_distributor]
@@ -472,7 +478,7 @@ fn credits_behave_as_the_model_says() {
             37 if dice.once_in(8) || !pair.model.usdc_moves => pair.stop_or_start_usdc(dice),
             38 if dice.once_in(200) => pair.snapshot(dice),
             _ => {
-                let seconds = if dice.once_in(6) { dice.between(1, 900) } else { dice.between(1, 20) };
+                let seconds = if dice.once_in(20) { dice.between(1, 900) } else { dice.between(1, 20) };
                 dice.doing("wait", seconds);
                 pair.net.world.warp(seconds);
             }

@@ -129,7 +129,7 @@ impl Pair {
 
     fn a_pool(&self, dice: &mut Dice) -> u16 {
         // One that was pruned too, now and then.
-        if dice.once_in(20) { dice.between(1, u64::from(self.count)) as u16 } else { *dice.one_of(&self.live) }
+        if dice.once_in(20) { dice.between(1, u64::from(self.count)) as u16 } else { dice.one_of(&self.live) }
     }
 
     fn create(&mut self, dice: &mut Dice) {
@@ -161,7 +161,7 @@ impl Pair {
 
     /// `[AM-1]` `[AM-2]`
     fn buy(&mut self, dice: &mut Dice) {
-        let (name, netuid, now) = (*dice.one_of(&TRADERS), self.a_pool(dice), self.now());
+        let (name, netuid, now) = (dice.one_of(&TRADERS), self.a_pool(dice), self.now());
         let held = self.world.balance_of(self.tndm, self.world.account(name)).to::<u128>();
         let tndm = dice.amount((self.model.pool(netuid).reserves.tndm * 2).min(held));
         let quote = self.world.view(self.pools, AlphaPools::quoteBuyCall { netuid, tndmIn: U256::from(tndm) });
@@ -190,7 +190,7 @@ impl Pair {
     }
 
     fn sell(&mut self, dice: &mut Dice) {
-        let (name, netuid, now) = (*dice.one_of(&TRADERS), self.a_pool(dice), self.now());
+        let (name, netuid, now) = (dice.one_of(&TRADERS), self.a_pool(dice), self.now());
         let alpha = dice.amount(self.alpha_of(name, netuid));
         let quote = self.world.view(self.pools, AlphaPools::quoteSellCall { netuid, alphaIn: U256::from(alpha) });
         let least = Self::minimum(dice, quote.as_ref().map(|out| out.to()).unwrap_or_default());
@@ -215,7 +215,7 @@ impl Pair {
     }
 
     fn buy_until(&mut self, dice: &mut Dice) {
-        let (name, netuid, now) = (*dice.one_of(&TRADERS), self.a_pool(dice), self.now());
+        let (name, netuid, now) = (dice.one_of(&TRADERS), self.a_pool(dice), self.now());
         let held = self.world.balance_of(self.tndm, self.world.account(name)).to::<u128>();
         let tndm = dice.amount((self.model.pool(netuid).reserves.tndm * 2).min(held));
         let at = self.model.ahead(now, netuid);
@@ -238,6 +238,7 @@ impl Pair {
         if let Some((outcome, fill)) = dice.agree(chain, self.model.buy_until(now, netuid, tndm, limit, 0)) {
             let quote = quote.unwrap();
             dice.same("used", outcome.ret.tndmUsed.to::<u128>(), fill.amount_in);
+            dice.saw("a price limit fills a purchase in part", fill.amount_in < tndm);
             dice.same("out", outcome.ret.alphaOut.to::<u128>(), fill.out);
             dice.same("quote", (quote.tndmUsed, quote.alphaOut), (outcome.ret.tndmUsed, outcome.ret.alphaOut));
             self.k_grew(dice, netuid, product(at.tndm, at.alpha));
@@ -246,7 +247,7 @@ impl Pair {
     }
 
     fn sell_until(&mut self, dice: &mut Dice) {
-        let (name, netuid, now) = (*dice.one_of(&TRADERS), self.a_pool(dice), self.now());
+        let (name, netuid, now) = (dice.one_of(&TRADERS), self.a_pool(dice), self.now());
         let alpha = dice.amount(self.alpha_of(name, netuid));
         let at = self.model.ahead(now, netuid);
         if at.alpha == 0 {
@@ -265,6 +266,7 @@ impl Pair {
         let chain = self.by(name, call);
         if let Some((outcome, fill)) = dice.agree(chain, self.model.sell_until(now, netuid, alpha, limit, 0)) {
             dice.same("used", outcome.ret.alphaUsed.to::<u128>(), fill.amount_in);
+            dice.saw("a price limit fills a sale in part", fill.amount_in < alpha);
             dice.same("out", outcome.ret.tndmOut.to::<u128>(), fill.out);
             self.k_grew(dice, netuid, product(at.tndm, at.alpha));
         }
@@ -272,7 +274,7 @@ impl Pair {
     }
 
     fn swap(&mut self, dice: &mut Dice) {
-        let (name, from, to, now) = (*dice.one_of(&TRADERS), self.a_pool(dice), self.a_pool(dice), self.now());
+        let (name, from, to, now) = (dice.one_of(&TRADERS), self.a_pool(dice), self.a_pool(dice), self.now());
         let alpha = dice.amount(self.alpha_of(name, from));
         let quote = AlphaPools::quoteSwapCall { from, to, alphaIn: U256::from(alpha) };
         let quote = self.world.view(self.pools, quote);
@@ -326,6 +328,7 @@ impl Pair {
                 (tndm + event.tndm.to::<u128>(), alpha + event.alpha.to::<u128>())
             });
             dice.same("poured", sums, poured);
+            dice.saw("a pour gives something", poured.0 > 0);
         }
         self.compare(dice, netuid);
     }
@@ -356,6 +359,7 @@ impl Pair {
             if self.model.pool(netuid).created > epoch {
                 continue;
             }
+            dice.saw("an epoch is settled late", self.model.terms.epoch(self.now()) > epoch + 1);
             let issued = self.view(AlphaPools::issuedAtCall { netuid, epoch }).to::<u128>();
             dice.same("issued as of the epoch", issued, self.model.issued_at(netuid, epoch));
             if dice.once_in(3) {
@@ -375,7 +379,8 @@ impl Pair {
     fn release(&mut self, dice: &mut Dice) {
         let netuid = dice.between(1, u64::from(self.count)) as u16;
         let amount = dice.amount(self.model.pool(netuid).open_budgets);
-        let to = self.world.account(*dice.one_of(&TRADERS));
+        let name = dice.one_of(&TRADERS);
+        let to = self.world.account(name);
         dice.doing("release", (netuid, amount));
         self.by("distributor", AlphaPools::releaseCall { netuid, to, amount: U256::from(amount) }).unwrap();
         self.model.release(netuid, amount);
@@ -409,7 +414,7 @@ impl Pair {
     /// `[SN-1]`
     fn redeem(&mut self, dice: &mut Dice) {
         let netuid = dice.between(1, u64::from(self.count)) as u16;
-        let name = *dice.one_of(&TRADERS);
+        let name = dice.one_of(&TRADERS);
         let amount = dice.amount(self.alpha_of(name, netuid));
         dice.doing("redeem", (name, netuid, amount));
         let to = self.world.account("bank");
