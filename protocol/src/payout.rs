@@ -1,4 +1,6 @@
-//! How a granted amount splits over roles: the same integers as in RewardDistributor, rounding dust to contributors.
+//! How a granted amount splits over roles. Each part rounds down: RewardDistributor grants each role its part of the cumulative sum,
+//! which is never less than the sum of these parts, so that no claim meets an empty budget. What is left over, at most three
+//! units of an epoch, stays in the budgets.
 
 /// Alpha of one epoch and subnet by role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -7,7 +9,7 @@ pub struct AlphaSplit {
     pub owner: u128,
     /// 41 %, rounded down.
     pub validators: u128,
-    /// The rest.
+    /// 41 %, rounded down.
     pub contributors: u128,
 }
 
@@ -20,7 +22,7 @@ pub struct UsdcSplit {
     pub validators: u128,
     /// 4 %, rounded down.
     pub keepers: u128,
-    /// The rest.
+    /// 39 %, rounded down.
     pub contributors: u128,
 }
 
@@ -32,15 +34,15 @@ fn share(amount: u128, percent: u128) -> u128 {
 
 /// 18 / 41 / 41.
 pub fn split_alpha(amount: u128) -> AlphaSplit {
-    let owner = share(amount, 18);
-    let validators = share(amount, 41);
-    AlphaSplit { owner, validators, contributors: amount - owner - validators }
+    AlphaSplit { owner: share(amount, 18), validators: share(amount, 41), contributors: share(amount, 41) }
 }
 
 /// 18 / 39 / 39 / 4.
 pub fn split_usdc(amount: u128) -> UsdcSplit {
-    let owner = share(amount, 18);
-    let validators = share(amount, 39);
-    let keepers = share(amount, 4);
-    UsdcSplit { owner, validators, keepers, contributors: amount - owner - validators - keepers }
+    UsdcSplit {
+        owner: share(amount, 18),
+        validators: share(amount, 39),
+        keepers: share(amount, 4),
+        contributors: share(amount, 39),
+    }
 }
