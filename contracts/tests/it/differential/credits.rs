@@ -476,7 +476,7 @@ fn credits_behave_as_the_model_says() {
             35 if dice.once_in(3) => pair.set_price(dice),
             36 if dice.once_in(6) => pair.pause_buying(dice),
             37 if dice.once_in(8) || !pair.model.usdc_moves => pair.stop_or_start_usdc(dice),
-            38 if dice.once_in(200) => pair.snapshot(dice),
+            38 if dice.once_in(40) => pair.snapshot(dice),
             _ => {
                 let seconds = if dice.once_in(20) { dice.between(1, 900) } else { dice.between(1, 20) };
                 dice.doing("wait", seconds);

@@ -191,7 +191,9 @@ impl Pair {
                 let burned = self.model.pools.buy_and_burn(now, netuid, swap.amountIn.to()).unwrap();
                 dice.same("alpha burned", swap.amountOut.to::<u128>(), burned);
             }
-            let amount = U256::from(500 * WAD);
+            // A third each of what is left.
+            let held = self.net.world.balance_of(alpha, trader);
+            let amount = held / U256::from(VALIDATORS + 1 - n);
             self.net.world.transfer(alpha, trader, account, amount).unwrap();
             self.net.world.approve(alpha, account, suite.staking, U256::MAX).unwrap();
             let call = Staking::stakeCall { netuid, hotkey: self.net.world.account(&hotkey), alphaAmount: amount };
