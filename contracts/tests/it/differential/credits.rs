@@ -36,6 +36,8 @@ struct Pair {
     everybody: Vec<(String, Address)>,
     /// What the auction and the distributor held before.
     before: [u128; 2],
+    /// USDC sent to the desk by mistake.
+    donated: u128,
     /// Operations that may have rounded the reserve, in the protocol's favour.
     roundings: u128,
 }
@@ -71,7 +73,7 @@ fn begin() -> Pair {
     };
     let (payout_rate, price) = (terms.payout_rate, credits.price.0.to());
     let before = [suite.burn_auction, suite.reward_distributor].map(|to| net.world.balance_of(suite.usdc, to).to());
-    Pair { model: Credits::new(terms, price), payout_rate, net, neurons, everybody, before, roundings: 0 }
+    Pair { model: Credits::new(terms, price), payout_rate, net, neurons, everybody, before, donated: 0, roundings: 0 }
 }
 
 impl Pair {
@@ -353,6 +355,18 @@ impl Pair {
         self.model.usdc_moves = !self.model.usdc_moves;
     }
 
+    /// USDC sent to the desk backs no credit.
+    fn donate(&mut self, dice: &mut Dice) {
+        let usdc = dice.amount(1_000_000_000);
+        dice.doing("donate", usdc);
+        let suite = self.net.suite();
+        let from = self.net.world.account("user 1");
+        if self.net.world.transfer(suite.usdc, from, suite.credit_desk, U256::from(usdc)).is_ok() {
+            self.donated += usdc;
+        }
+        self.compare_money(dice);
+    }
+
     fn snapshot(&mut self, dice: &mut Dice) {
         dice.doing("snapshot", ());
         let (gate, credit) = (self.net.plan.suite.launch_gate, self.net.plan.suite.compute_credit);
@@ -418,7 +432,8 @@ impl Pair {
         dice.same("sent to the auction", auction - self.before[0], self.model.sent_to_auction);
         dice.same("sent to the pots", pots - self.before[1], self.model.sent_to_pots.values().sum());
         let desk = self.net.world.balance_of(suite.usdc, suite.credit_desk).to::<u128>();
-        dice.same("money at the desk", desk, self.model.reserve + self.model.deferred() + waiting);
+        let booked = self.model.reserve + self.model.deferred() + waiting;
+        dice.same("money at the desk", desk, booked + self.donated);
         if let Some(snapshot) = &self.model.snapshot {
             let total = self.net.view(suite.compute_credit, ComputeCredit::snapshotTotalCall {}).to::<u128>();
             dice.same("snapshot of all", total, snapshot.values().sum());
@@ -476,6 +491,7 @@ fn credits_behave_as_the_model_says() {
             35 if dice.once_in(3) => pair.set_price(dice),
             36 if dice.once_in(6) => pair.pause_buying(dice),
             37 if dice.once_in(8) || !pair.model.usdc_moves => pair.stop_or_start_usdc(dice),
+            39 if dice.once_in(20) => pair.donate(dice),
             38 if dice.once_in(40) => pair.snapshot(dice),
             _ => {
                 let seconds = if dice.once_in(20) { dice.between(1, 900) } else { dice.between(1, 20) };

@@ -221,6 +221,9 @@ impl Pair {
             dice.saw("an epoch is dearer than the average", limits.twap);
             dice.saw("a pot is carried", limits.carried);
             let emitted: u128 = grants.values().map(|grant| grant.emitted).sum();
+            // Each subnet's two parts round down.
+            let short = if limits.ceiling { ceiling.saturating_sub(emitted) } else { 0 };
+            dice.holds(short <= 2 * grants.len() as u128, || format!("{short} wei of a binding ceiling were lost"));
             dice.holds(emitted <= ceiling, || format!("{emitted} emitted under a ceiling of {ceiling}"));
         }
         // A call may stop within an epoch; the next one that finishes it ends that.

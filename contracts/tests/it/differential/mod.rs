@@ -18,8 +18,8 @@ use tandem_contracts::world::{Outcome, Revert};
 use crate::model::Refused;
 
 /// Seeds of a deep run, and how much longer each of them lasts.
-const DEEP_SEEDS: u64 = 10;
-const DEEP_FACTOR: usize = 5;
+const DEEP_SEEDS: u64 = 8;
+const DEEP_FACTOR: usize = 3;
 
 /// Where a run is, for its failures.
 pub(crate) struct Dice {

@@ -34,7 +34,8 @@ struct Pair {
     /// Netuids that have not been pruned, and all there ever were.
     live: Vec<u16>,
     count: u16,
-    burned: u128,
+    /// TNDM sent to the pools by mistake.
+    donated: u128,
 }
 
 fn begin() -> Pair {
@@ -80,7 +81,7 @@ fn begin() -> Pair {
         let call = SuiteFactory::deployCall { salt: salt_of("pools", name), initcode };
         world.call(deployer, factory_address(), call).unwrap();
     }
-    let mut pair = Pair { world, model: Pools::new(terms), tndm, pools, live: Vec::new(), count: 0, burned: 0 };
+    let mut pair = Pair { world, model: Pools::new(terms), tndm, pools, live: Vec::new(), count: 0, donated: 0 };
     pair.settled(0);
     for name in TRADERS {
         pair.endow(name, 1_000_000 * WAD);
@@ -387,6 +388,19 @@ impl Pair {
         self.compare(dice, netuid);
     }
 
+    /// Tokens sent to the pools belong to none of them; alpha among them is no longer outside the vault.
+    fn donate(&mut self, dice: &mut Dice) {
+        let (name, netuid) = (dice.one_of(&TRADERS), self.a_pool(dice));
+        let (tndm, alpha) = (dice.amount(WAD), dice.amount(self.alpha_of(name, netuid) / 4));
+        dice.doing("donate", (name, netuid, tndm, alpha));
+        let (account, pools, token) = (self.world.account(name), self.pools, self.alpha(netuid));
+        self.world.transfer(self.tndm, account, pools, U256::from(tndm)).unwrap();
+        self.world.transfer(token, account, pools, U256::from(alpha)).unwrap();
+        self.donated += tndm;
+        self.model.donate(netuid, alpha);
+        self.compare(dice, netuid);
+    }
+
     fn prune(&mut self, dice: &mut Dice) {
         if self.live.len() < LIVE {
             return self.create(dice);
@@ -406,7 +420,6 @@ impl Pair {
         if let Some((outcome, burned)) = dice.agree(chain, self.model.wind_up(netuid)) {
             dice.same("burned", outcome.ret.to::<u128>(), burned);
             dice.same("supply", self.world.total_supply(self.tndm).to::<u128>(), supply - burned);
-            self.burned += burned;
         }
         self.compare(dice, netuid);
     }
@@ -454,7 +467,7 @@ impl Pair {
             }
         }
         let held = self.world.balance_of(self.tndm, self.pools).to::<u128>();
-        dice.same("TNDM of all pools", held, self.model.tndm());
+        dice.same("TNDM of all pools", held, self.model.tndm() + self.donated);
     }
 }
 
@@ -481,6 +494,7 @@ fn pools_behave_as_the_model_says() {
             31 if dice.once_in(12) => pair.prune(dice),
             32 => pair.wind_up(dice),
             33 => pair.redeem(dice),
+            34 if dice.once_in(4) => pair.donate(dice),
             _ => {
                 let seconds = if dice.once_in(5) { dice.between(1, 3 * EPOCH) } else { dice.between(1, 300) };
                 dice.doing("wait", seconds);
