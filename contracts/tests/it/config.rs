@@ -19,6 +19,7 @@ fn public() -> GenesisConfig {
     config.staking.unbonding = Seconds::days(14);
     config.keepers.unbonding = Seconds::days(14);
     config.launch.notice = Seconds::days(7);
+    config.governance.voting_delay = Seconds::days(2);
     config
 }
 
@@ -74,7 +75,7 @@ fn every_broken_rule_names_its_key() {
         ("launch.buyback_margin", |c| c.launch.buyback_margin = "0 USDC".parse().unwrap()),
         ("launch.pool_seed", |c| c.launch.initial_price = "0.002 TNDM/ALPHA".parse().unwrap()),
         ("launch.claimable", |c| c.launch.claimable = "500001 TNDM".parse().unwrap()),
-        ("allocations", |c| c.allocations[0].amount = "10490000.1 TNDM".parse().unwrap()),
+        ("allocations", |c| c.allocations[0].amount = "9440000.1 TNDM".parse().unwrap()),
         ("allocations[0]", |c| c.allocations[0].beneficiary = Address::ZERO),
         ("genesis_subnets[1]", |c| c.genesis_subnets[1].name.clear()),
         ("mesh_validators[0]", |c| c.mesh_validators[0].netuid = 3),
@@ -85,6 +86,14 @@ fn every_broken_rule_names_its_key() {
         ("auction.lot_duration", |c| c.auction.lot_duration = Seconds(2 * c.auction.half_life.0 - 1)),
         ("subnets.hyperparameters.max_validators", |c| c.subnets.hyperparameters.max_validators = 2),
         ("governance.timelock_delay", |c| c.governance.timelock_delay = Seconds(0)),
+        ("governance.voting_delay", |c| c.governance.voting_delay = Seconds(3_600)),
+        ("governance.quorum_percent", |c| c.governance.quorum_percent = 101),
+        ("governance.quorum_floor", |c| c.governance.quorum_floor = "5_000_000 TNDM".parse().unwrap()),
+        ("subnets.subnet_immunity", |c| c.subnets.subnet_immunity = Seconds(c.epochs.length.0 - 1)),
+        ("staking.take_default", |c| c.staking.take_default = "0.19".parse().unwrap()),
+        ("slashing.commit_share", |c| c.slashing.commit_share = "0.001".parse().unwrap()),
+        ("slashing.evidence", |c| c.slashing.evidence = Seconds::days(60)),
+        ("auction.pricing_lot", |c| c.auction.pricing_lot = "1001 USDC".parse().unwrap()),
         ("models[0]", |c| c.models[0].id = "x".repeat(257)),
     ];
     for (key, change) in changes {

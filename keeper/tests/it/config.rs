@@ -95,11 +95,19 @@ fn a_key_file_that_others_can_read_is_refused_and_its_content_never_shown() {
 fn a_manifest_may_say_more_than_the_keeper_reads_but_not_less() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("31337.json");
-    let mut contracts: Vec<String> =
-        ["EpochOracle", "KeeperSet", "SubnetRegistry", "Staking", "EmissionController", "RewardDistributor", "Router"]
-            .iter()
-            .map(|name| format!(r#""{name}": {{"address": "0x{}", "salt": 1}}"#, "ab".repeat(20)))
-            .collect();
+    let mut contracts: Vec<String> = [
+        "EpochOracle",
+        "KeeperSet",
+        "SubnetRegistry",
+        "Staking",
+        "EmissionController",
+        "RewardDistributor",
+        "CreditDesk",
+        "Router",
+    ]
+    .iter()
+    .map(|name| format!(r#""{name}": {{"address": "0x{}", "salt": 1}}"#, "ab".repeat(20)))
+    .collect();
     let write = |contracts: &[String]| {
         let body = contracts.join(",");
         let json =
