@@ -20,8 +20,8 @@ pub(crate) fn names(net: &Net) -> Names {
     names
 }
 
-/// Prints what each contract spends, on what, and which slots it pays for.
-pub(crate) fn print(title: &str, measured: &Measured, names: &Names) {
+/// Prints what each contract spends, on what, and which slots it pays for, the dearest `slots` of them.
+pub(crate) fn print(title: &str, measured: &Measured, names: &Names, slots: usize) {
     let tx = &measured.tx;
     let trace = match measured.before.trace(tx.from, tx.to, tx.data.clone()) {
         Ok(trace) => trace,
@@ -35,7 +35,7 @@ pub(crate) fn print(title: &str, measured: &Measured, names: &Names) {
         trace.by_contract().iter().map(|(_, gas)| gas).sum::<u64>(),
         trace.refund,
     );
-    println!("{}\n{}\n", work_table(&trace, names), slot_table(&trace, names));
+    println!("{}\n{}\n", work_table(&trace, names), slot_table(&trace, names, slots));
 }
 
 fn name_of(names: &Names, address: Address) -> String {
@@ -68,13 +68,17 @@ fn work_table(trace: &GasTrace, names: &Names) -> Table {
     table
 }
 
-fn slot_table(trace: &GasTrace, names: &Names) -> Table {
+fn slot_table(trace: &GasTrace, names: &Names, most: usize) -> Table {
     let mut table = Table::new();
     table.load_preset(NOTHING).set_header(["contract", "slot", "touched", "gas"]);
     let mut slots: Vec<_> = trace.slots.iter().collect();
-    slots.sort_by_key(|((contract, _), spent)| (*contract, std::cmp::Reverse(spent.gas)));
-    for ((contract, slot), spent) in slots {
+    slots.sort_by_key(|((contract, _), spent)| (std::cmp::Reverse(spent.gas), *contract));
+    for ((contract, slot), spent) in slots.iter().take(most) {
         table.add_row([name_of(names, *contract), shown(*slot), spent.count.to_string(), spent.gas.to_string()]);
+    }
+    if slots.len() > most {
+        let gas: u64 = slots[most..].iter().map(|(_, spent)| spent.gas).sum();
+        table.add_row([format!("and {} more", slots.len() - most), String::new(), String::new(), gas.to_string()]);
     }
     for column in table.column_iter_mut().skip(2) {
         column.set_cell_alignment(CellAlignment::Right);

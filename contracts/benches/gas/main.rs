@@ -23,6 +23,9 @@ use clap::Parser;
 
 use crate::report::Row;
 
+/// Slots that are listed for a row that misses its target; `--explain` lists all.
+const SLOTS_SHOWN: usize = 12;
+
 /// Gas of the contract suite.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench gas")]
@@ -45,7 +48,7 @@ fn main() -> ExitCode {
         let evidence: Vec<_> =
             rows.iter().filter(|row| row.name.contains(wanted.as_str())).flat_map(|row| &row.evidence).collect();
         for (title, measured) in &evidence {
-            explain::print(title, measured, &names);
+            explain::print(title, measured, &names, usize::MAX);
         }
         if evidence.is_empty() {
             let known: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
@@ -62,7 +65,7 @@ fn main() -> ExitCode {
     for row in rows.iter().filter(|row| row.met() == Some(false)) {
         println!("{} misses its target. Where its gas goes:\n", row.name);
         for (title, measured) in &row.evidence {
-            explain::print(title, measured, &names);
+            explain::print(title, measured, &names, SLOTS_SHOWN);
         }
     }
     report::save(&rows);

@@ -4,15 +4,15 @@ pragma solidity 0.8.35;
 import { Escrow, Serving } from "./CreditWords.sol";
 import { creditsIn, splitMarginDown } from "./Holdings.sol";
 import { IComputeCredit } from "./IComputeCredit.sol";
+import { Soulbound } from "./Soulbound.sol";
 import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
-import { IERC20Metadata } from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Metadata.sol";
 import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 /// @title ComputeCredit
 /// @notice Promises, units and errors are documented on IComputeCredit.
 /// @dev Storage is cut into words by what changes them together; settling a batch writes two, `_escrow` and the contributor's
 /// `Serving`. Everything else that an account or the network did is derived from these words by its law.
-contract ComputeCredit is IComputeCredit {
+contract ComputeCredit is Soulbound {
     using SafeCast for uint256;
 
     /// @dev What buying, opening and reclaiming change of an account.
@@ -208,52 +208,6 @@ contract ComputeCredit is IComputeCredit {
     }
 
     /// @inheritdoc IERC20
-    function transfer(
-        address,
-        uint256
-    ) external pure returns (bool) {
-        revert ComputeCredit_Soulbound();
-    }
-
-    /// @inheritdoc IERC20
-    function transferFrom(
-        address,
-        address,
-        uint256
-    ) external pure returns (bool) {
-        revert ComputeCredit_Soulbound();
-    }
-
-    /// @inheritdoc IERC20
-    function approve(
-        address,
-        uint256
-    ) external pure returns (bool) {
-        revert ComputeCredit_Soulbound();
-    }
-
-    /// @inheritdoc IComputeCredit
-    function permit(
-        address,
-        address,
-        uint256,
-        uint256,
-        uint8,
-        bytes32,
-        bytes32
-    ) external pure {
-        revert ComputeCredit_Soulbound();
-    }
-
-    /// @inheritdoc IERC20
-    function allowance(
-        address,
-        address
-    ) external pure returns (uint256) {
-        return 0;
-    }
-
-    /// @inheritdoc IERC20
     function totalSupply() external view returns (uint256) {
         return _supply.bought - _supply.cashedOut;
     }
@@ -263,11 +217,6 @@ contract ComputeCredit is IComputeCredit {
         address account
     ) external view returns (uint256) {
         return creditsIn(_holdingOf(account));
-    }
-
-    /// @inheritdoc IComputeCredit
-    function transferable() external pure returns (bool) {
-        return false;
     }
 
     /// @inheritdoc IComputeCredit
@@ -330,21 +279,6 @@ contract ComputeCredit is IComputeCredit {
     /// @inheritdoc IComputeCredit
     function snapshotTaken() external view returns (bool) {
         return _escrow.isSnapshotTaken();
-    }
-
-    /// @inheritdoc IERC20Metadata
-    function name() external pure returns (string memory) {
-        return "Tandem Compute Credit";
-    }
-
-    /// @inheritdoc IERC20Metadata
-    function symbol() external pure returns (string memory) {
-        return "CREDIT";
-    }
-
-    /// @inheritdoc IERC20Metadata
-    function decimals() external pure returns (uint8) {
-        return 18;
     }
 
     function _holdingOf(

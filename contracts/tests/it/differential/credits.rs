@@ -36,6 +36,8 @@ struct Pair {
     everybody: Vec<(String, Address)>,
     /// What the auction and the distributor held before.
     before: [u128; 2],
+    /// USDC sent to the desk by mistake.
+    donated: u128,
     /// Operations that may have rounded the reserve, in the protocol's favour.
     roundings: u128,
 }
@@ -71,7 +73,7 @@ fn begin() -> Pair {
     };
     let (payout_rate, price) = (terms.payout_rate, credits.price.0.to());
     let before = [suite.burn_auction, suite.reward_distributor].map(|to| net.world.balance_of(suite.usdc, to).to());
-    Pair { model: Credits::new(terms, price), payout_rate, net, neurons, everybody, before, roundings: 0 }
+    Pair { model: Credits::new(terms, price), payout_rate, net, neurons, everybody, before, donated: 0, roundings: 0 }
 }
 
 impl Pair {
@@ -80,7 +82,7 @@ impl Pair {
     }
 
     fn somebody(&self, dice: &mut Dice) -> (String, Address) {
-        dice.one_of(&self.everybody).clone()
+        dice.one_of(&self.everybody)
     }
 
     fn a_channel(&self, dice: &mut Dice) -> Option<u64> {
@@ -114,7 +116,11 @@ impl Pair {
     }
 
     fn cash_out(&mut self, dice: &mut Dice) {
-        let (name, account) = self.somebody(dice);
+        let (mut name, mut account) = self.somebody(dice);
+        if dice.below(4) > 0 {
+            name = dice.one_of(&CONTRIBUTORS).to_owned();
+            account = self.net.world.account(&name);
+        }
         let earned = self.model.account(account).holding.earned;
         let credits = if dice.once_in(8) { earned + 1 } else { dice.amount(earned) };
         dice.doing("cash out", (&name, credits));
@@ -135,7 +141,7 @@ impl Pair {
 
     fn open(&mut self, dice: &mut Dice) {
         let (name, payer) = self.somebody(dice);
-        let (contributor, netuid, uid) = *dice.one_of(&self.neurons);
+        let (contributor, netuid, uid) = dice.one_of(&self.neurons);
         let all = self.model.account(payer).holding.credits();
         let amount = if dice.once_in(12) { all + 1 } else { dice.amount(all) };
         let now = self.now();
@@ -146,8 +152,8 @@ impl Pair {
             _ => now + dice.between(SHORTEST, 600),
         };
         dice.doing("open", (&name, contributor, netuid, amount, expiry));
-        let session = self.net.world.account(&format!("{name} session"));
-        let call = Settlement::openCall { netuid, uid, amount, expiry, sessionKey: session };
+        let session_key = self.net.world.account(&format!("{name} session"));
+        let call = Settlement::openCall { netuid, uid, amount, expiry, sessionKey: session_key };
         let chain = self.net.as_account(&name, self.net.suite().settlement, call);
         let model = self.model.open(now, payer, (contributor, netuid), amount, expiry);
         if let Some((outcome, id)) = dice.agree(chain, model) {
@@ -267,6 +273,7 @@ impl Pair {
         let outcome = self.net.as_account("anybody", self.net.suite().settlement, call).unwrap();
         let (paid, failed) = self.model.settle_batch(self.now(), (contributor, netuid), &vouchers);
         dice.same("paid", outcome.ret.to::<u128>(), paid);
+        dice.saw("a batch settles some vouchers and skips others", paid > 0 && !failed.is_empty());
         let skipped = outcome.events::<Settlement::SettlementSkipped>();
         dice.same("vouchers skipped", skipped.len(), failed.len());
         for ((_, event), (place, refused)) in skipped.iter().zip(&failed) {
@@ -310,7 +317,7 @@ impl Pair {
     }
 
     fn forward(&mut self, dice: &mut Dice) {
-        let netuid = *dice.one_of(&SUBNETS);
+        let netuid = dice.one_of(&SUBNETS);
         dice.doing("forward", netuid);
         let call = CreditDesk::forwardMarginCall { netuid };
         let chain = self.net.as_account("anybody", self.net.suite().credit_desk, call);
@@ -346,6 +353,18 @@ impl Pair {
             self.net.as_account("anybody", usdc, TestUSDC::unpauseCall {}).unwrap();
         }
         self.model.usdc_moves = !self.model.usdc_moves;
+    }
+
+    /// USDC sent to the desk backs no credit.
+    fn donate(&mut self, dice: &mut Dice) {
+        let usdc = dice.amount(1_000_000_000);
+        dice.doing("donate", usdc);
+        let suite = self.net.suite();
+        let from = self.net.world.account("user 1");
+        if self.net.world.transfer(suite.usdc, from, suite.credit_desk, U256::from(usdc)).is_ok() {
+            self.donated += usdc;
+        }
+        self.compare_money(dice);
     }
 
     fn snapshot(&mut self, dice: &mut Dice) {
@@ -387,7 +406,7 @@ impl Pair {
         dice.holds(surplus <= product(self.roundings, WAD), || "no more than a unit for each rounding".into());
     }
 
-    fn compare_all(&self, dice: &Dice) {
+    fn compare_all(&self, dice: &mut Dice) {
         let suite = &self.net.plan.suite;
         for (_, account) in &self.everybody {
             self.compare(dice, *account);
@@ -405,6 +424,7 @@ impl Pair {
             let parts = (there.toBuyback.to(), there.toPot.to());
             dice.same("held", parts, held.parts(self.net.config.credits.buyback_share.0.to()));
             dice.holds(held.margin == 0 || there.epoch == held.epoch, || "the epoch of what is held".into());
+            dice.saw("margin waits for a stablecoin that stands still", held.margin > 0 && !self.model.usdc_moves);
             waiting += held.margin;
         }
         let [auction, pots] = [suite.burn_auction, suite.reward_distributor]
@@ -412,7 +432,8 @@ impl Pair {
         dice.same("sent to the auction", auction - self.before[0], self.model.sent_to_auction);
         dice.same("sent to the pots", pots - self.before[1], self.model.sent_to_pots.values().sum());
         let desk = self.net.world.balance_of(suite.usdc, suite.credit_desk).to::<u128>();
-        dice.same("money at the desk", desk, self.model.reserve + self.model.deferred() + waiting);
+        let booked = self.model.reserve + self.model.deferred() + waiting;
+        dice.same("money at the desk", desk, booked + self.donated);
         if let Some(snapshot) = &self.model.snapshot {
             let total = self.net.view(suite.compute_credit, ComputeCredit::snapshotTotalCall {}).to::<u128>();
             dice.same("snapshot of all", total, snapshot.values().sum());
@@ -470,9 +491,10 @@ fn credits_behave_as_the_model_says() {
             35 if dice.once_in(3) => pair.set_price(dice),
             36 if dice.once_in(6) => pair.pause_buying(dice),
             37 if dice.once_in(8) || !pair.model.usdc_moves => pair.stop_or_start_usdc(dice),
-            38 if dice.once_in(200) => pair.snapshot(dice),
+            39 if dice.once_in(20) => pair.donate(dice),
+            38 if dice.once_in(40) => pair.snapshot(dice),
             _ => {
-                let seconds = if dice.once_in(6) { dice.between(1, 900) } else { dice.between(1, 20) };
+                let seconds = if dice.once_in(20) { dice.between(1, 900) } else { dice.between(1, 20) };
                 dice.doing("wait", seconds);
                 pair.net.world.warp(seconds);
             }

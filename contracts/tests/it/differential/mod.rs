@@ -18,8 +18,8 @@ use tandem_contracts::world::{Outcome, Revert};
 use crate::model::Refused;
 
 /// Seeds of a deep run, and how much longer each of them lasts.
-const DEEP_SEEDS: u64 = 10;
-const DEEP_FACTOR: usize = 5;
+const DEEP_SEEDS: u64 = 8;
+const DEEP_FACTOR: usize = 3;
 
 /// Where a run is, for its failures.
 pub(crate) struct Dice {
@@ -30,12 +30,14 @@ pub(crate) struct Dice {
     call: &'static str,
     /// How often each call succeeded, and was refused.
     outcomes: BTreeMap<&'static str, (u64, u64)>,
+    /// How often something happened that the run must not miss.
+    seen: BTreeMap<&'static str, u64>,
 }
 
 impl Dice {
     fn new(seed: u64) -> Self {
         let rng = ChaCha8Rng::seed_from_u64(seed);
-        Self { rng, seed, step: 0, doing: String::new(), call: "", outcomes: BTreeMap::new() }
+        Self { rng, seed, step: 0, doing: String::new(), call: "", outcomes: BTreeMap::new(), seen: BTreeMap::new() }
     }
 
     /// Begins a call.
@@ -49,8 +51,8 @@ impl Dice {
         self.rng.random_range(0..below)
     }
 
-    pub(crate) fn one_of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
-        &all[self.below(all.len())]
+    pub(crate) fn one_of<T: Clone>(&mut self, all: &[T]) -> T {
+        all[self.below(all.len())].clone()
     }
 
     /// True once in so many times.
@@ -75,6 +77,11 @@ impl Dice {
                 self.rng.random_range(0..=cap).min(most)
             }
         }
+    }
+
+    /// Notes that something happened, if it did.
+    pub(crate) fn saw(&mut self, what: &'static str, it: bool) {
+        *self.seen.entry(what).or_default() += u64::from(it);
     }
 
     /// Something that must hold.
@@ -132,10 +139,11 @@ pub(crate) fn play<S>(steps: usize, mut begin: impl FnMut() -> S, mut step: impl
             dice.step = number;
             step(&mut state, &mut dice);
         }
-        // Nothing is proved by calls that never come through.
+        // Nothing is proved by what never happens.
         let idle: Vec<_> = dice.outcomes.iter().filter(|(_, outcomes)| outcomes.0 == 0).collect();
-        assert!(idle.is_empty(), "seed {seed}: never succeeded: {idle:?}");
-        eprintln!("seed {seed}, succeeded and refused: {:?}", dice.outcomes);
+        let missed: Vec<_> = dice.seen.iter().filter(|(_, times)| **times == 0).collect();
+        eprintln!("seed {seed}, succeeded and refused: {:?}; seen: {:?}", dice.outcomes, dice.seen);
+        assert!(idle.is_empty() && missed.is_empty(), "seed {seed}: never succeeded: {idle:?}, never seen: {missed:?}");
     }
 }
 

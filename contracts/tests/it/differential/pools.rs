@@ -34,7 +34,8 @@ struct Pair {
     /// Netuids that have not been pruned, and all there ever were.
     live: Vec<u16>,
     count: u16,
-    burned: u128,
+    /// TNDM sent to the pools by mistake.
+    donated: u128,
 }
 
 fn begin() -> Pair {
@@ -80,7 +81,7 @@ fn begin() -> Pair {
         let call = SuiteFactory::deployCall { salt: salt_of("pools", name), initcode };
         world.call(deployer, factory_address(), call).unwrap();
     }
-    let mut pair = Pair { world, model: Pools::new(terms), tndm, pools, live: Vec::new(), count: 0, burned: 0 };
+    let mut pair = Pair { world, model: Pools::new(terms), tndm, pools, live: Vec::new(), count: 0, donated: 0 };
     pair.settled(0);
     for name in TRADERS {
         pair.endow(name, 1_000_000 * WAD);
@@ -129,7 +130,7 @@ impl Pair {
 
     fn a_pool(&self, dice: &mut Dice) -> u16 {
         // One that was pruned too, now and then.
-        if dice.once_in(20) { dice.between(1, u64::from(self.count)) as u16 } else { *dice.one_of(&self.live) }
+        if dice.once_in(20) { dice.between(1, u64::from(self.count)) as u16 } else { dice.one_of(&self.live) }
     }
 
     fn create(&mut self, dice: &mut Dice) {
@@ -161,7 +162,7 @@ impl Pair {
 
     /// `[AM-1]` `[AM-2]`
     fn buy(&mut self, dice: &mut Dice) {
-        let (name, netuid, now) = (*dice.one_of(&TRADERS), self.a_pool(dice), self.now());
+        let (name, netuid, now) = (dice.one_of(&TRADERS), self.a_pool(dice), self.now());
         let held = self.world.balance_of(self.tndm, self.world.account(name)).to::<u128>();
         let tndm = dice.amount((self.model.pool(netuid).reserves.tndm * 2).min(held));
         let quote = self.world.view(self.pools, AlphaPools::quoteBuyCall { netuid, tndmIn: U256::from(tndm) });
@@ -190,7 +191,7 @@ impl Pair {
     }
 
     fn sell(&mut self, dice: &mut Dice) {
-        let (name, netuid, now) = (*dice.one_of(&TRADERS), self.a_pool(dice), self.now());
+        let (name, netuid, now) = (dice.one_of(&TRADERS), self.a_pool(dice), self.now());
         let alpha = dice.amount(self.alpha_of(name, netuid));
         let quote = self.world.view(self.pools, AlphaPools::quoteSellCall { netuid, alphaIn: U256::from(alpha) });
         let least = Self::minimum(dice, quote.as_ref().map(|out| out.to()).unwrap_or_default());
@@ -215,7 +216,7 @@ impl Pair {
     }
 
     fn buy_until(&mut self, dice: &mut Dice) {
-        let (name, netuid, now) = (*dice.one_of(&TRADERS), self.a_pool(dice), self.now());
+        let (name, netuid, now) = (dice.one_of(&TRADERS), self.a_pool(dice), self.now());
         let held = self.world.balance_of(self.tndm, self.world.account(name)).to::<u128>();
         let tndm = dice.amount((self.model.pool(netuid).reserves.tndm * 2).min(held));
         let at = self.model.ahead(now, netuid);
@@ -238,6 +239,7 @@ impl Pair {
         if let Some((outcome, fill)) = dice.agree(chain, self.model.buy_until(now, netuid, tndm, limit, 0)) {
             let quote = quote.unwrap();
             dice.same("used", outcome.ret.tndmUsed.to::<u128>(), fill.amount_in);
+            dice.saw("a price limit fills a purchase in part", fill.amount_in < tndm);
             dice.same("out", outcome.ret.alphaOut.to::<u128>(), fill.out);
             dice.same("quote", (quote.tndmUsed, quote.alphaOut), (outcome.ret.tndmUsed, outcome.ret.alphaOut));
             self.k_grew(dice, netuid, product(at.tndm, at.alpha));
@@ -246,7 +248,7 @@ impl Pair {
     }
 
     fn sell_until(&mut self, dice: &mut Dice) {
-        let (name, netuid, now) = (*dice.one_of(&TRADERS), self.a_pool(dice), self.now());
+        let (name, netuid, now) = (dice.one_of(&TRADERS), self.a_pool(dice), self.now());
         let alpha = dice.amount(self.alpha_of(name, netuid));
         let at = self.model.ahead(now, netuid);
         if at.alpha == 0 {
@@ -265,6 +267,7 @@ impl Pair {
         let chain = self.by(name, call);
         if let Some((outcome, fill)) = dice.agree(chain, self.model.sell_until(now, netuid, alpha, limit, 0)) {
             dice.same("used", outcome.ret.alphaUsed.to::<u128>(), fill.amount_in);
+            dice.saw("a price limit fills a sale in part", fill.amount_in < alpha);
             dice.same("out", outcome.ret.tndmOut.to::<u128>(), fill.out);
             self.k_grew(dice, netuid, product(at.tndm, at.alpha));
         }
@@ -272,7 +275,7 @@ impl Pair {
     }
 
     fn swap(&mut self, dice: &mut Dice) {
-        let (name, from, to, now) = (*dice.one_of(&TRADERS), self.a_pool(dice), self.a_pool(dice), self.now());
+        let (name, from, to, now) = (dice.one_of(&TRADERS), self.a_pool(dice), self.a_pool(dice), self.now());
         let alpha = dice.amount(self.alpha_of(name, from));
         let quote = AlphaPools::quoteSwapCall { from, to, alphaIn: U256::from(alpha) };
         let quote = self.world.view(self.pools, quote);
@@ -326,6 +329,7 @@ impl Pair {
                 (tndm + event.tndm.to::<u128>(), alpha + event.alpha.to::<u128>())
             });
             dice.same("poured", sums, poured);
+            dice.saw("a pour gives something", poured.0 > 0);
         }
         self.compare(dice, netuid);
     }
@@ -356,6 +360,7 @@ impl Pair {
             if self.model.pool(netuid).created > epoch {
                 continue;
             }
+            dice.saw("an epoch is settled late", self.model.terms.epoch(self.now()) > epoch + 1);
             let issued = self.view(AlphaPools::issuedAtCall { netuid, epoch }).to::<u128>();
             dice.same("issued as of the epoch", issued, self.model.issued_at(netuid, epoch));
             if dice.once_in(3) {
@@ -375,11 +380,24 @@ impl Pair {
     fn release(&mut self, dice: &mut Dice) {
         let netuid = dice.between(1, u64::from(self.count)) as u16;
         let amount = dice.amount(self.model.pool(netuid).open_budgets);
-        let name = *dice.one_of(&TRADERS);
+        let name = dice.one_of(&TRADERS);
         let to = self.world.account(name);
         dice.doing("release", (netuid, amount));
         self.by("distributor", AlphaPools::releaseCall { netuid, to, amount: U256::from(amount) }).unwrap();
         self.model.release(netuid, amount);
+        self.compare(dice, netuid);
+    }
+
+    /// Tokens sent to the pools belong to none of them; alpha among them is no longer outside the vault.
+    fn donate(&mut self, dice: &mut Dice) {
+        let (name, netuid) = (dice.one_of(&TRADERS), self.a_pool(dice));
+        let (tndm, alpha) = (dice.amount(WAD), dice.amount(self.alpha_of(name, netuid) / 4));
+        dice.doing("donate", (name, netuid, tndm, alpha));
+        let (account, pools, token) = (self.world.account(name), self.pools, self.alpha(netuid));
+        self.world.transfer(self.tndm, account, pools, U256::from(tndm)).unwrap();
+        self.world.transfer(token, account, pools, U256::from(alpha)).unwrap();
+        self.donated += tndm;
+        self.model.donate(netuid, alpha);
         self.compare(dice, netuid);
     }
 
@@ -402,7 +420,6 @@ impl Pair {
         if let Some((outcome, burned)) = dice.agree(chain, self.model.wind_up(netuid)) {
             dice.same("burned", outcome.ret.to::<u128>(), burned);
             dice.same("supply", self.world.total_supply(self.tndm).to::<u128>(), supply - burned);
-            self.burned += burned;
         }
         self.compare(dice, netuid);
     }
@@ -410,7 +427,7 @@ impl Pair {
     /// `[SN-1]`
     fn redeem(&mut self, dice: &mut Dice) {
         let netuid = dice.between(1, u64::from(self.count)) as u16;
-        let name = *dice.one_of(&TRADERS);
+        let name = dice.one_of(&TRADERS);
         let amount = dice.amount(self.alpha_of(name, netuid));
         dice.doing("redeem", (name, netuid, amount));
         let to = self.world.account("bank");
@@ -450,7 +467,7 @@ impl Pair {
             }
         }
         let held = self.world.balance_of(self.tndm, self.pools).to::<u128>();
-        dice.same("TNDM of all pools", held, self.model.tndm());
+        dice.same("TNDM of all pools", held, self.model.tndm() + self.donated);
     }
 }
 
@@ -477,6 +494,7 @@ fn pools_behave_as_the_model_says() {
             31 if dice.once_in(12) => pair.prune(dice),
             32 => pair.wind_up(dice),
             33 => pair.redeem(dice),
+            34 if dice.once_in(4) => pair.donate(dice),
             _ => {
                 let seconds = if dice.once_in(5) { dice.between(1, 3 * EPOCH) } else { dice.between(1, 300) };
                 dice.doing("wait", seconds);

@@ -112,12 +112,12 @@ impl Pair {
     }
 
     fn somewhere(&self, dice: &mut Dice) -> (u16, Address) {
-        let netuid = *dice.one_of(&[BOND, 1, 2]);
+        let netuid = dice.one_of(&[BOND, 1, 2]);
         (netuid, dice.one_of(&self.hotkeys).1)
     }
 
     fn stake(&mut self, dice: &mut Dice) {
-        let ((netuid, hotkey), name, now) = (self.somewhere(dice), *dice.one_of(&DELEGATORS), self.now());
+        let ((netuid, hotkey), name, now) = (self.somewhere(dice), dice.one_of(&DELEGATORS), self.now());
         let account = self.net.world.account(name);
         let free = self.net.world.balance_of(token_of(&self.net, netuid), account).to::<u128>();
         let amount = dice.amount(free / 3);
@@ -138,7 +138,7 @@ impl Pair {
     }
 
     fn unstake(&mut self, dice: &mut Dice) {
-        let ((netuid, hotkey), name, now) = (self.somewhere(dice), *dice.one_of(&DELEGATORS), self.now());
+        let ((netuid, hotkey), name, now) = (self.somewhere(dice), dice.one_of(&DELEGATORS), self.now());
         let account = self.net.world.account(name);
         let held = self.model.worth(netuid, hotkey, account);
         let asked = match dice.below(8) {
@@ -171,6 +171,7 @@ impl Pair {
         if let (Some((_, paid)), Some(entry)) = (dice.agree(chain, self.model.withdraw(self.now(), id)), entry) {
             let after = self.net.world.balance_of(token_of(&self.net, entry.netuid), entry.account).to::<u128>();
             dice.same("paid", after - held.unwrap_or_default(), paid);
+            dice.saw("what waited was slashed", paid < entry.amount);
         }
     }
 
@@ -190,6 +191,7 @@ impl Pair {
         if let Some((outcome, (tndm, alpha))) = dice.agree(chain, self.model.slash(self.now(), netuid, hotkey, share)) {
             let taken = (outcome.ret.tndmTaken.to::<u128>(), outcome.ret.alphaTaken.to::<u128>());
             dice.same("taken", taken, (tndm.taken, alpha.taken));
+            dice.saw("a slash takes everything", share == WAD && alpha.taken > 0);
             for ((of, before), slashed) in
                 [BOND, netuid].iter().zip(supplies).zip([tndm, alpha]).take(if netuid == BOND { 1 } else { 2 })
             {
@@ -203,7 +205,7 @@ impl Pair {
     }
 
     fn set_take(&mut self, dice: &mut Dice) {
-        let (owner, hotkey) = dice.one_of(&self.hotkeys).clone();
+        let (owner, hotkey) = dice.one_of(&self.hotkeys);
         let terms = &self.model.terms;
         let take = dice.between(0, u64::from(terms.take_bound) + 100) as u16;
         dice.doing("set take", (&owner, take));
@@ -218,8 +220,8 @@ impl Pair {
 
     fn delegate(&mut self, dice: &mut Dice) {
         let (netuid, _) = self.somewhere(dice);
-        let (name, receiver) = (*dice.one_of(&DELEGATORS), *dice.one_of(&DELEGATORS));
-        let to = self.net.world.account(receiver);
+        let (name, other) = (dice.one_of(&DELEGATORS), dice.one_of(&DELEGATORS));
+        let to = self.net.world.account(other);
         dice.doing("delegate", (name, netuid, to));
         self.by(name, Staking::delegateCall { netuid, to }).unwrap();
         self.model.delegates.insert((netuid, self.net.world.account(name)), to);
@@ -228,7 +230,7 @@ impl Pair {
 
     fn sync_votes(&mut self, dice: &mut Dice) {
         let (netuid, hotkey) = self.somewhere(dice);
-        let name = *dice.one_of(&DELEGATORS);
+        let name = dice.one_of(&DELEGATORS);
         let account = self.net.world.account(name);
         dice.doing("sync votes", (netuid, hotkey, account));
         self.by("anybody", Staking::syncVotesCall { netuid, hotkey, account }).unwrap();
@@ -319,7 +321,7 @@ impl Pair {
 
     /// Settlement asks, so that there is something to remember.
     fn ask(&mut self, dice: &mut Dice) {
-        let (netuid, epoch) = (*dice.one_of(&SUBNETS), self.model.terms.epoch(self.now()));
+        let (netuid, epoch) = (dice.one_of(&SUBNETS), self.model.terms.epoch(self.now()));
         dice.doing("check eligible", netuid);
         self.by("anybody", Staking::checkEligibleCall { netuid, epoch }).unwrap();
         self.compare_eligible(dice, netuid, epoch);

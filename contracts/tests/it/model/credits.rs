@@ -444,7 +444,7 @@ impl Credits {
     }
 
     pub(crate) fn take_snapshot(&mut self) -> Result<(), Refused> {
-        Reasons::default().when(self.snapshot.is_some(), "ComputeCredit_SnapshotAlreadyTaken").done()?;
+        Reasons::default().when(self.snapshot.is_some(), "ComputeCredit_SnapshotTaken").done()?;
         let earned = |(address, account): (&Address, &Account)| (*address, account.lifetime.earned_from_purchased);
         self.snapshot = Some(self.accounts.iter().map(earned).collect());
         Ok(())

@@ -46,6 +46,21 @@ pub(crate) struct Grant {
     pub(crate) eligible: bool,
 }
 
+/// Which limits an epoch met.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Limits {
+    /// More was wanted than the ceiling allows.
+    pub(crate) ceiling: bool,
+    /// The first pass left something over that the second gave out.
+    pub(crate) second_pass: bool,
+    /// The alpha schedule was below the worth of what was emitted.
+    pub(crate) schedule: bool,
+    /// The epoch's price stood above the average.
+    pub(crate) twap: bool,
+    /// A pot waits for an eligible epoch.
+    pub(crate) carried: bool,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Emission {
     terms: Terms,
@@ -90,7 +105,7 @@ impl Emission {
     }
 
     /// Closes the oldest epoch that is not settled, for subnets given with whether they are eligible.
-    pub(crate) fn settle(&mut self, subnets: &[(u16, bool)]) -> BTreeMap<u16, Grant> {
+    pub(crate) fn settle(&mut self, subnets: &[(u16, bool)]) -> (BTreeMap<u16, Grant>, Limits) {
         let epoch = self.next;
         let length = self.pools.terms.epoch_length;
         let emits = self.terms.opened_at <= self.pools.terms.start(epoch);
@@ -105,6 +120,8 @@ impl Emission {
         let shared: u128 = closings.iter().map(|closing| closing.given).sum();
         let unmet: u128 = closings.iter().map(|closing| closing.wanted - closing.given).sum();
         let unused = ceiling - shared;
+        let mut limits =
+            Limits { ceiling: unmet > unused, second_pass: shared > 0 && unmet > 0 && unused > 0, ..Limits::default() };
 
         let mut grants = BTreeMap::new();
         for (closing, (netuid, eligible)) in closings.iter().zip(subnets) {
@@ -115,7 +132,10 @@ impl Emission {
             if closing.takes_part {
                 let worth = mul_div_down(emitted, WAD, closing.price.max(closing.twap));
                 let issued = self.pools.issued_at(closing.netuid, epoch);
-                grant.alpha_out = worth.min(halved_per_epoch(self.terms.alpha_per_day, length, SUPPLY, issued));
+                let schedule = halved_per_epoch(self.terms.alpha_per_day, length, SUPPLY, issued);
+                grant.alpha_out = worth.min(schedule);
+                limits.schedule |= worth > schedule;
+                limits.twap |= closing.twap > closing.price;
                 self.pools.grant(closing.netuid, emitted, grant.alpha_out);
             }
             let ledger = self.ledgers.entry(*netuid).or_default();
@@ -123,12 +143,13 @@ impl Emission {
             ledger.emitted += emitted;
             let pot = ledger.carried + ledger.pots.remove(&epoch).unwrap_or_default();
             (grant.usdc, ledger.carried) = if *eligible { (pot, 0) } else { (0, pot) };
+            limits.carried |= ledger.carried > 0;
             self.emitted += emitted;
             grants.insert(*netuid, grant);
         }
         self.next += 1;
         self.pools.settled_through = self.next;
-        grants
+        (grants, limits)
     }
 
     fn weigh(&mut self, epoch: u64, emits: bool, netuid: u16, eligible: bool) -> Closing {

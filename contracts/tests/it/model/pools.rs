@@ -436,6 +436,11 @@ impl Pools {
         pool.outside += amount;
     }
 
+    /// Alpha that came back to the vault as nobody's.
+    pub(crate) fn donate(&mut self, netuid: u16, alpha: u128) {
+        self.pool_mut(netuid).outside -= alpha;
+    }
+
     pub(crate) fn stop(&mut self, netuid: u16, from_epoch: u64) {
         self.pool_mut(netuid).stop = Some(from_epoch);
     }

@@ -151,6 +151,8 @@ pub(crate) struct Entry {
     pub(crate) netuid: u16,
     pub(crate) hotkey: Address,
     pub(crate) release_at: u64,
+    /// What left the pool.
+    pub(crate) amount: u128,
     /// `amount / kept` when it joined.
     shares: u128,
     era: u32,
@@ -289,7 +291,7 @@ impl Staking {
         let queue = &mut pool.queue;
         queue.assets += amount;
         let (shares, era) = (mul_div_down(amount, WAD, queue.kept), queue.era);
-        self.entries.push(Some(Entry { account, netuid, hotkey, release_at, shares, era }));
+        self.entries.push(Some(Entry { account, netuid, hotkey, release_at, amount, shares, era }));
         Ok((self.entries.len(), amount))
     }
 
