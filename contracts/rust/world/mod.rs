@@ -12,7 +12,7 @@ mod trace;
 use std::convert::Infallible;
 
 use alloy::{
-    primitives::{Address, B256, Bytes, TxKind, U256, keccak256},
+    primitives::{Address, B256, Bytes, Log, TxKind, U256, keccak256},
     sol_types::SolCall,
 };
 use alloy_signer_local::PrivateKeySigner;
@@ -46,6 +46,18 @@ pub struct World {
     chain_id: u64,
     number: u64,
     timestamp: u64,
+    logs: Vec<Emitted>,
+}
+
+/// An event as a block holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Emitted {
+    /// Number of the block.
+    pub block: u64,
+    /// Time of the block, seconds since 1970.
+    pub timestamp: u64,
+    /// Who emitted what.
+    pub log: Log,
 }
 
 /// A state that a world can go back to.
@@ -66,7 +78,13 @@ impl World {
 
     /// The same with another chain id.
     pub fn with_chain_id(chain_id: u64) -> Self {
-        let mut world = Self { state: CacheDB::new(EmptyDB::new()), chain_id, number: 1, timestamp: FIRST_TIMESTAMP };
+        let mut world = Self {
+            state: CacheDB::new(EmptyDB::new()),
+            chain_id,
+            number: 1,
+            timestamp: FIRST_TIMESTAMP,
+            logs: Vec::new(),
+        };
         world.set_code(CREATE2_FACTORY, CREATE2_FACTORY_CODE.into());
         world
     }
@@ -100,6 +118,11 @@ impl World {
     pub fn block_hash(&self, number: u64) -> B256 {
         let Ok(hash) = self.state.block_hash_ref(number);
         hash
+    }
+
+    /// Every event since the world began, in order, as `eth_getLogs` gives them.
+    pub fn logs(&self) -> &[Emitted] {
+        &self.logs
     }
 
     /// Begins a new block, so many seconds after the current one.
@@ -166,6 +189,8 @@ impl World {
         // A reverted transaction changes nothing but the nonce, which this world does not count.
         let outcome = outcome(result)?;
         self.state.commit(changes);
+        let (block, timestamp) = (self.number, self.timestamp);
+        self.logs.extend(outcome.logs.iter().cloned().map(|log| Emitted { block, timestamp, log }));
         Ok(outcome)
     }
 

@@ -129,6 +129,7 @@ contract BurnAuction is IBurnAuction, LotPrices, AccessManaged, ReentrancyGuardT
         if (lot.usdc == 0) revert BurnAuction_NothingToSell();
         _startDecay(lot, _startOfDecay(), _floorOfSales());
         emit LotStarted(lotId, lot.usdc, lot.attributed, lot.startPrice, lot.floorPrice);
+        if (lot.attributed) emit LotComposed(lotId, lot.netuids, lot.parts);
     }
 
     /// @inheritdoc IBurnAuction

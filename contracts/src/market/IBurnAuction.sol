@@ -63,6 +63,8 @@ interface IBurnAuction {
     /// @notice Money of this desk is attributed to subnets from now on.
     event SeriesAllowed(address indexed desk);
     event LotStarted(uint256 indexed lotId, uint256 usdc, bool attributed, uint256 startPrice, uint256 floorPrice);
+    /// @notice Whose money an attributed lot sells: `parts` USDC units of `netuids`, netuid 0 for what is nobody's.
+    event LotComposed(uint256 indexed lotId, Netuid[] netuids, uint128[] parts);
     event LotTaken(uint256 indexed lotId, address indexed taker, uint256 usdc, uint256 tndmBurned, uint256 price);
     event LotRestarted(uint256 indexed lotId, uint256 startPrice, uint256 floorPrice);
     event Stopped(uint64 until);

@@ -104,6 +104,8 @@ abstract contract UnbondingQueue is DelegationPools {
             ++ledger.era;
         } else {
             taken = ledger.unbonding * share / WAD;
+            // What takes nothing changes nothing: no event would tell of it.
+            if (taken == 0) return 0;
             ledger.lost = (WAD - kept).toUint64();
         }
         ledger.unbonding -= taken.toUint96();

@@ -8,6 +8,7 @@ mod config;
 mod credits;
 mod deployment;
 mod differential;
+mod indexer;
 mod law;
 mod model;
 mod support;

@@ -9,7 +9,7 @@ use alloy::{
 use alloy_signer::SignerSync;
 use tandem_contracts::{
     bindings::{
-        CreditDesk, EmissionController, EpochOracle, RewardDistributor, Settlement, SubnetRegistry,
+        CreditDesk, EmissionController, EpochOracle, KeeperSet, RewardDistributor, Settlement, SubnetRegistry,
         epoch_oracle::IEpochOracle, reward_distributor::IRewardDistributor, settlement::ISettlement,
     },
     suite::{GenesisConfig, Plan, Suite},
@@ -175,27 +175,32 @@ impl Net {
         self.as_account("anybody", self.plan.suite.emission_controller, call).unwrap();
     }
 
-    /// Posts a report that two keepers signed and activates it.
+    /// Posts a report that a quorum signed and activates it.
     pub(crate) fn report(&mut self, epoch: u64, rewards: B256) {
+        self.report_on(epoch, B256::repeat_byte(1), rewards);
+    }
+
+    /// The same about these subnets.
+    pub(crate) fn report_on(&mut self, epoch: u64, subnets: B256, rewards: B256) {
         let suite = self.suite();
         let previous = self.view(suite.epoch_oracle, EpochOracle::lastPostedCall {}).reportHash;
-        let config_digest =
-            self.view(suite.keeper_set, tandem_contracts::bindings::KeeperSet::configDigestAtCall { epoch });
+        let set = self.view(suite.keeper_set, KeeperSet::membersAtCall { epoch });
         let report = IEpochOracle::EpochReport {
             epoch,
             attempt: 0,
-            configDigest: config_digest,
+            configDigest: set.configDigest,
             inputsBlock: self.world.block_hash(self.world.block_number() - 1),
             previousReport: previous,
-            subnetsRoot: B256::repeat_byte(1),
+            subnetsRoot: subnets,
             rewardsRoot: rewards,
             bundleHash: B256::repeat_byte(2),
             rulesVersion: 1,
         };
         let digest = self.view(suite.epoch_oracle, EpochOracle::hashReportCall { report: report.clone() });
-        let mut keepers: Vec<_> = (1..=3).map(|n| self.world.signer(&format!("keeper {n}"))).collect();
-        keepers.sort_by_key(|keeper| keeper.address());
-        let signatures = keepers[..2].iter().map(|keeper| {
+        let known: Vec<_> = (1..=4).map(|n| self.world.signer(&format!("keeper {n}"))).collect();
+        let quorum = set.keepers.iter().take(usize::from(set.threshold));
+        let signatures = quorum.map(|member| {
+            let keeper = known.iter().find(|keeper| keeper.address() == *member).unwrap();
             let signature = keeper.sign_hash_sync(&digest).unwrap();
             IEpochOracle::Signature { r: signature.r().into(), vs: compact(&signature) }
         });

@@ -12,6 +12,7 @@ use tandem_contracts::bindings::{
 
 use super::{Dice, is_down, is_up, play, product};
 use crate::{
+    indexer::Indexer,
     model::{
         WAD,
         credits::{Account, Credits, Holding, LONGEST, Lifetime, SHORTEST, Terms, Voucher},
@@ -29,6 +30,7 @@ const SUBNETS: [u16; 2] = [1, 2];
 /// Both sides.
 struct Pair {
     net: Net,
+    indexer: Indexer,
     model: Credits,
     payout_rate: u128,
     /// (contributor, netuid, uid).
@@ -73,7 +75,8 @@ fn begin() -> Pair {
     };
     let (payout_rate, price) = (terms.payout_rate, credits.price.0.to());
     let before = [suite.burn_auction, suite.reward_distributor].map(|to| net.world.balance_of(suite.usdc, to).to());
-    Pair { model: Credits::new(terms, price), payout_rate, net, neurons, everybody, before, donated: 0, roundings: 0 }
+    let (indexer, model) = (Indexer::new(&net), Credits::new(terms, price));
+    Pair { net, indexer, model, payout_rate, neurons, everybody, before, donated: 0, roundings: 0 }
 }
 
 impl Pair {
@@ -406,7 +409,8 @@ impl Pair {
         dice.holds(surplus <= product(self.roundings, WAD), || "no more than a unit for each rounding".into());
     }
 
-    fn compare_all(&self, dice: &mut Dice) {
+    fn compare_all(&mut self, dice: &mut Dice) {
+        self.indexer.agrees_with(&self.net);
         let suite = &self.net.plan.suite;
         for (_, account) in &self.everybody {
             self.compare(dice, *account);

@@ -12,6 +12,7 @@ use tandem_contracts::{
 
 use super::{Dice, play, product};
 use crate::{
+    indexer::Indexer,
     law,
     model::{
         WAD,
@@ -28,6 +29,7 @@ const VALIDATORS: u16 = 3;
 
 struct Pair {
     net: Net,
+    indexer: Indexer,
     model: Emission,
     /// How many subnets there are.
     subnets: u16,
@@ -81,7 +83,7 @@ fn begin() -> Pair {
         let pot = net.view(suite.reward_distributor, RewardDistributor::potOfCall { epoch, netuid });
         model.contribute(net.world.timestamp(), netuid, pot.to());
     }
-    Pair { net, model, subnets: 2, within: false }
+    Pair { indexer: Indexer::new(&net), net, model, subnets: 2, within: false }
 }
 
 impl Pair {
@@ -232,6 +234,7 @@ impl Pair {
         dice.saw("a call closes several epochs", live.len() > 2 && !self.within);
         if !self.within {
             self.compare_all(dice);
+            self.indexer.agrees_with(&self.net);
         }
     }
 

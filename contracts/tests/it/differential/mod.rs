@@ -30,6 +30,8 @@ pub(crate) struct Dice {
     call: &'static str,
     /// How often each call succeeded, and was refused.
     outcomes: BTreeMap<&'static str, (u64, u64)>,
+    /// Why calls without a model were refused.
+    refusals: BTreeMap<(&'static str, String), u64>,
     /// How often something happened that the run must not miss.
     seen: BTreeMap<&'static str, u64>,
 }
@@ -37,7 +39,16 @@ pub(crate) struct Dice {
 impl Dice {
     fn new(seed: u64) -> Self {
         let rng = ChaCha8Rng::seed_from_u64(seed);
-        Self { rng, seed, step: 0, doing: String::new(), call: "", outcomes: BTreeMap::new(), seen: BTreeMap::new() }
+        Self {
+            rng,
+            seed,
+            step: 0,
+            doing: String::new(),
+            call: "",
+            outcomes: BTreeMap::new(),
+            refusals: BTreeMap::new(),
+            seen: BTreeMap::new(),
+        }
     }
 
     /// Begins a call.
@@ -100,6 +111,25 @@ impl Dice {
         format!("seed {}, step {}, {}", self.seed, self.step, self.doing)
     }
 
+    /// A call that may be refused, for any reason but a broken contract.
+    #[track_caller]
+    pub(crate) fn tried<C>(&mut self, chain: Result<Outcome<C>, Revert>) -> Option<Outcome<C>> {
+        let outcomes = self.outcomes.entry(self.call).or_default();
+        match chain {
+            Ok(outcome) => {
+                outcomes.0 += 1;
+                Some(outcome)
+            }
+            Err(revert) => {
+                outcomes.1 += 1;
+                let broken = ["Panic", "Halt", "Unknown", "UnreadableAnswer"].contains(&revert.name.as_str());
+                assert!(!broken, "{}: {}: {revert}", self.place(), revert.name);
+                *self.refusals.entry((self.call, revert.name)).or_default() += 1;
+                None
+            }
+        }
+    }
+
     /// Both sides did it, or both refused it for the same reason; what both answered, if they did.
     #[track_caller]
     pub(crate) fn agree<C, M>(
@@ -143,7 +173,11 @@ pub(crate) fn play<S>(steps: usize, mut begin: impl FnMut() -> S, mut step: impl
         let idle: Vec<_> = dice.outcomes.iter().filter(|(_, outcomes)| outcomes.0 == 0).collect();
         let missed: Vec<_> = dice.seen.iter().filter(|(_, times)| **times == 0).collect();
         eprintln!("seed {seed}, succeeded and refused: {:?}; seen: {:?}", dice.outcomes, dice.seen);
-        assert!(idle.is_empty() && missed.is_empty(), "seed {seed}: never succeeded: {idle:?}, never seen: {missed:?}");
+        assert!(
+            idle.is_empty() && missed.is_empty(),
+            "seed {seed}: never succeeded: {idle:?} {:?}, never seen: {missed:?}",
+            dice.refusals
+        );
     }
 }
 

@@ -11,6 +11,7 @@ use tandem_contracts::{
 
 use super::{Dice, play};
 use crate::{
+    indexer::Indexer,
     law,
     model::{
         WAD,
@@ -27,6 +28,7 @@ const SUBNETS: [u16; 2] = [1, 2];
 
 struct Pair {
     net: Net,
+    indexer: Indexer,
     model: Model,
     staking: Address,
     hotkeys: Vec<(String, Address)>,
@@ -86,7 +88,7 @@ fn begin() -> Pair {
     // The registrations of this epoch count from the next one on.
     let next = model.terms.epoch(net.world.timestamp()) + 1;
     net.go_to(next, 0);
-    Pair { staking: suite.staking, model, hotkeys, net }
+    Pair { staking: suite.staking, indexer: Indexer::new(&net), model, hotkeys, net }
 }
 
 /// The token that is staked under a number.
@@ -281,7 +283,8 @@ impl Pair {
         }
     }
 
-    fn compare_all(&self, dice: &Dice) {
+    fn compare_all(&mut self, dice: &Dice) {
+        self.indexer.agrees_with(&self.net);
         let epoch = self.model.terms.epoch(self.now());
         for netuid in [BOND, 1, 2] {
             self.compare_votes(dice, netuid);

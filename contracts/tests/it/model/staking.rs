@@ -335,7 +335,9 @@ impl Staking {
                 *queue = Queue { assets: queue.assets, era: queue.era + 1, ..Queue::default() };
             } else {
                 unbonding = mul_div_down(queue.assets, share, WAD);
-                queue.kept = kept;
+                if unbonding > 0 {
+                    queue.kept = kept;
+                }
             }
             queue.assets -= unbonding;
         }
