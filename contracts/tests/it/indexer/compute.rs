@@ -247,6 +247,8 @@ impl Books {
         let supply = self.accounts.values().map(|account| account.holding.credits()).sum::<u128>();
         let there = small(check.net.world.total_supply(credit));
         check.same("credits: supply", (), there, supply + self.escrow.credits());
+        let taken = check.view(credit, ComputeCredit::snapshotTakenCall {});
+        check.same("credits: is the snapshot taken", (), taken, self.snapshot.is_some());
         if let Some(snapshot) = &self.snapshot {
             for who in self.accounts.keys() {
                 let there = small(check.view(credit, ComputeCredit::snapshotOfCall { account: *who }));

@@ -468,7 +468,7 @@ impl Town {
                 self.call(dice, "stop lots", guardian, suite.burn_auction, call);
             }
             _ => {
-                let call = SubnetRegistry::setMaxSubnetsCall { limit: 3 };
+                let call = SubnetRegistry::setMaxSubnetsCall { limit: 4 };
                 self.call(dice, "limit subnets", timelock, suite.subnet_registry, call);
             }
         }

@@ -21,7 +21,7 @@ use std::{
 };
 
 use alloy::{
-    primitives::{Address, U256},
+    primitives::{Address, B256, U256},
     sol_types::{SolCall, SolEventInterface},
 };
 use tandem_contracts::{
@@ -62,6 +62,8 @@ pub(crate) struct Indexer {
     facts: Facts,
     /// How many events are in the books.
     read: usize,
+    /// A kind of event that it does not hear, by its topic.
+    deaf_to: Option<B256>,
     /// Tokens by address: TNDM, USDC, the credit's ERC-20 face, and each alpha from its pool's creation on.
     tokens: BTreeMap<Address, tokens::Token>,
     /// Events of contracts that are not known yet: an alpha token speaks before its pool says that it is one.
@@ -81,6 +83,7 @@ impl Indexer {
         Self {
             facts: Facts { config: net.config.clone(), genesis: net.plan.genesis, suite },
             read: 0,
+            deaf_to: None,
             tokens: tokens.into_iter().map(|token| (token, tokens::Token::default())).collect(),
             early: Vec::new(),
             compute: compute::Books::default(),
@@ -95,7 +98,9 @@ impl Indexer {
     /// Reads what is new.
     pub(crate) fn follow(&mut self, world: &World) {
         for emitted in &world.logs()[self.read..] {
-            self.read(emitted);
+            if self.deaf_to.is_none_or(|kind| emitted.log.topics().first() != Some(&kind)) {
+                self.read(emitted);
+            }
         }
         self.read = world.logs().len();
         let strangers: BTreeSet<Address> = self.early.iter().map(|emitted| emitted.log.address).collect();

@@ -133,9 +133,10 @@ impl Books {
         let limit = self.limits.iter().rev().find(|(from, _)| *from <= running).map(|(_, limit)| *limit);
         let limit = limit.unwrap_or(check.facts.config.subnets.max_subnets);
         check.same("subnets: limit", (), check.view(registry, SubnetRegistry::maxSubnetsCall {}), limit);
-        for (hotkey, owner) in &self.owners {
+        for hotkey in self.owners.keys().chain(self.seats.keys()) {
             let there = check.view(registry, SubnetRegistry::ownerOfHotkeyCall { hotkey: *hotkey });
-            check.same("neurons: owner of a hotkey", hotkey, there, *owner);
+            let owner = self.owners.get(hotkey).copied().unwrap_or_default();
+            check.same("neurons: owner of a hotkey", hotkey, there, owner);
         }
         for (hotkey, seats) in &self.seats {
             let ask = SubnetRegistry::subnetsOfAtCall { hotkey: *hotkey, epoch: running + 1 };

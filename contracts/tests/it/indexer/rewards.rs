@@ -1,6 +1,6 @@
 //! The law of emission, pots, budgets and claims.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy::{
     primitives::{Address, B256, Log, U256},
@@ -163,8 +163,10 @@ impl Books {
             let ask = RewardDistributor::paidToCall { netuid: *netuid, kind: *kind, account: *account };
             check.same("rewards: paid to an account", account, check.view(distributor, ask), *paid);
         }
-        for (account, to) in &self.payouts {
+        let paid = self.paid.keys().map(|(_, _, account)| account);
+        for account in paid.chain(self.payouts.keys()).collect::<BTreeSet<_>>() {
             let there = check.view(distributor, RewardDistributor::payoutOfCall { account: *account });
+            let to = self.payouts.get(account).unwrap_or(account);
             check.same("rewards: payout address", account, there, *to);
         }
         let there = check.view(distributor, RewardDistributor::rootsCall {});

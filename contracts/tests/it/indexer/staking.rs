@@ -1,6 +1,6 @@
 //! Stake and bonds by shares, what leaves, takes, and the votes of what is staked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy::{
     primitives::{Address, Log, U256},
@@ -15,6 +15,8 @@ use crate::model::WAD;
 pub(super) const BOND: u16 = 0;
 /// A share is worth (assets + 1) / (shares + 10^6).
 const VIRTUAL_SHARES: u128 = 1_000_000;
+/// 18 % of 65,535: the take of whoever has not set another.
+const DEFAULT_TAKE: u16 = 11_796;
 /// A queue begins anew when slashes have left less of it (WAD).
 const LEAST_KEPT: u128 = WAD / 1024;
 
@@ -34,7 +36,12 @@ impl<T: Copy + Default> History<T> {
     }
 
     fn at(&self, epoch: u64) -> T {
-        self.0.iter().rev().find(|(from, _)| *from <= epoch).map(|(_, value)| *value).unwrap_or_default()
+        self.set_by(epoch).unwrap_or_default()
+    }
+
+    /// `None` before the first.
+    fn set_by(&self, epoch: u64) -> Option<T> {
+        self.0.iter().rev().find(|(from, _)| *from <= epoch).map(|(_, value)| *value)
     }
 
     fn set(&mut self, from: u64, value: T) {
@@ -218,17 +225,16 @@ impl Books {
             check.same("unbonding: release", place + 1, there.releaseAt, entry.release_at);
             check.same("unbonding: from", place + 1, (there.netuid, there.hotkey), entry.place);
         }
-        let epoch = check.running();
-        for (hotkey, takes) in &self.takes {
-            // Before its first own take a validator has the default one, which no event tells.
-            for epoch in [epoch, epoch + 1].into_iter().filter(|epoch| takes.0[0].0 <= *epoch) {
-                let there = check.view(staking, Staking::takeAtCall { hotkey: *hotkey, epoch });
-                check.same("stake: take", hotkey, there, takes.at(epoch));
+        let running = check.running();
+        for (netuid, hotkey) in self.pools.keys().chain(self.virtual_stake.keys()).copied().collect::<BTreeSet<_>>() {
+            let there = check.view(staking, Staking::virtualStakeOfCall { netuid, hotkey });
+            let weight = self.virtual_stake.get(&(netuid, hotkey)).copied().unwrap_or_default();
+            check.same("stake: virtual", hotkey, there, weight);
+            for epoch in [running, running + 1] {
+                let own = self.takes.get(&hotkey).and_then(|takes| takes.set_by(epoch));
+                let there = check.view(staking, Staking::takeAtCall { hotkey, epoch });
+                check.same("stake: take", hotkey, there, own.unwrap_or(DEFAULT_TAKE));
             }
-        }
-        for ((netuid, hotkey), weight) in &self.virtual_stake {
-            let there = check.view(staking, Staking::virtualStakeOfCall { netuid: *netuid, hotkey: *hotkey });
-            check.same("stake: virtual", hotkey, there, *weight);
         }
         for (netuid, ballots) in &self.ballots {
             self.compare_ballots(check, *netuid, ballots);
@@ -252,6 +258,9 @@ impl Books {
             }
         }
         for (account, shares) in &pool.shares {
+            let there = check.view(staking, Staking::delegateOfCall { netuid, account: *account });
+            let to = self.ballots.get(&netuid).map(|ballots| ballots.delegate_of(*account));
+            check.same("stake: delegate", (netuid, account), there, to.unwrap_or_default());
             let there = check.view(staking, Staking::stakeOfCall { netuid, hotkey, account: *account });
             let what = if netuid == BOND { "bond: worth" } else { "stake: worth" };
             check.same(what, (netuid, hotkey, account), small(there), pool.total.now().worth(shares.now()));
@@ -263,10 +272,6 @@ impl Books {
     fn compare_ballots(&self, check: &mut Check<'_>, netuid: u16, ballots: &Ballots) {
         let staking = check.facts.suite.staking;
         let what = if netuid == BOND { "bond: votes" } else { "stake: votes" };
-        for (account, to) in ballots.delegations() {
-            let there = check.view(staking, Staking::delegateOfCall { netuid, account });
-            check.same("stake: delegate", (netuid, account), there, to);
-        }
         for account in ballots.voters() {
             let there = check.view(staking, Staking::getVotesCall { netuid, account });
             check.same(what, (netuid, account), there, ballots.votes_of(account));

@@ -45,8 +45,8 @@ impl Ballots {
         self.votes.keys().copied()
     }
 
-    pub(super) fn delegations(&self) -> impl Iterator<Item = (Address, Address)> + '_ {
-        self.delegates.iter().map(|(account, to)| (*account, *to))
+    pub(super) fn delegate_of(&self, account: Address) -> Address {
+        self.delegates.get(&account).copied().unwrap_or_default()
     }
 
     pub(super) fn sum(&self) -> U256 {
@@ -54,10 +54,16 @@ impl Ballots {
     }
 
     /// Token, allocation and airdrop answer for votes alike.
-    pub(super) fn compare(&self, check: &mut Check<'_>, what: [&'static str; 2], of: Address) {
-        for (account, to) in self.delegations() {
-            let there = check.view(of, TandemToken::delegatesCall { account });
-            check.same(what[0], account, there, to);
+    pub(super) fn compare<'a>(
+        &self,
+        check: &mut Check<'_>,
+        what: [&'static str; 2],
+        of: Address,
+        accounts: impl Iterator<Item = &'a Address>,
+    ) {
+        for account in accounts {
+            let there = check.view(of, TandemToken::delegatesCall { account: *account });
+            check.same(what[0], account, there, self.delegate_of(*account));
         }
         for (account, votes) in &self.votes {
             let there = check.view(of, TandemToken::getVotesCall { account: *account });
@@ -119,7 +125,9 @@ impl Indexer {
             } else {
                 ["alpha: delegate", "alpha: votes"]
             };
-            token.ballots.compare(check, votes, *address);
+            if *address != suite.usdc && *address != suite.compute_credit {
+                token.ballots.compare(check, votes, *address, token.balances.keys());
+            }
         }
         for (netuid, pool) in &self.market.pools {
             check.same(
@@ -173,6 +181,9 @@ impl Indexer {
         let tndm = &self.tokens[&suite.tandem_token];
         let pools = self.market.pools.values().map(|pool| pool.tndm + pool.burnable + pool.pending).sum();
         check.same("TNDM: held by the pools", (), small(tndm.of(suite.alpha_pools)), pools);
+        let [allocated, dropped] = self.vesting.unreleased(self.facts.config.launch.airdrop.0);
+        check.same("TNDM: held by the allocation", (), tndm.of(suite.genesis_allocation), allocated);
+        check.same("TNDM: held by the airdrop", (), tndm.of(suite.airdrop), dropped);
         check.same("TNDM: held by staking", (), small(tndm.of(suite.staking)), self.staking.held(BOND));
         for (netuid, pool) in &self.market.pools {
             let alpha = &self.tokens[&pool.token];
