@@ -4,6 +4,7 @@
 
 mod artifacts;
 mod authority;
+mod book;
 mod config;
 mod credits;
 mod deployment;

@@ -20,7 +20,7 @@ use crate::{
     support::{MODEL, Net, compact, net},
 };
 
-const STEPS: usize = 8_000;
+pub(super) const STEPS: usize = 8_000;
 /// All accounts are compared every so many steps; those that take part in a call after each.
 const EVERY: usize = 64;
 const USERS: [&str; 4] = ["user 1", "user 2", "user 3", "user 4"];

@@ -22,7 +22,7 @@ use crate::{
     support::Net,
 };
 
-const STEPS: usize = 2_000;
+pub(super) const STEPS: usize = 2_000;
 /// Subnets that are registered once markets are open.
 const REGISTERED: u16 = 3;
 const VALIDATORS: u16 = 3;

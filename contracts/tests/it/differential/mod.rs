@@ -17,6 +17,10 @@ use tandem_contracts::world::{Outcome, Revert};
 
 use crate::model::Refused;
 
+/// So many steps the models take together in every run, short or long.
+const LEAST_STEPS: usize = 20_000;
+const _: () = assert!(credits::STEPS + emission::STEPS + pools::STEPS + staking::STEPS >= LEAST_STEPS);
+
 /// Seeds of a deep run, and how much longer each of them lasts.
 const DEEP_SEEDS: u64 = 8;
 const DEEP_FACTOR: usize = 3;
@@ -172,7 +176,12 @@ pub(crate) fn play<S>(steps: usize, mut begin: impl FnMut() -> S, mut step: impl
         // Nothing is proved by what never happens.
         let idle: Vec<_> = dice.outcomes.iter().filter(|(_, outcomes)| outcomes.0 == 0).collect();
         let missed: Vec<_> = dice.seen.iter().filter(|(_, times)| **times == 0).collect();
-        eprintln!("seed {seed}, succeeded and refused: {:?}; seen: {:?}", dice.outcomes, dice.seen);
+        let calls: u64 = dice.outcomes.values().map(|(done, refused)| done + refused).sum();
+        eprintln!(
+            "seed {seed}: {} steps, {calls} calls, succeeded and refused: {:?}; seen: {:?}",
+            dice.step, dice.outcomes, dice.seen
+        );
+        assert!(dice.step >= steps, "{} of {steps} steps", dice.step);
         assert!(
             idle.is_empty() && missed.is_empty(),
             "seed {seed}: never succeeded: {idle:?} {:?}, never seen: {missed:?}",

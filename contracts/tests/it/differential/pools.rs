@@ -19,7 +19,7 @@ use crate::model::{
     pools::{Pools, SUPPLY, Terms},
 };
 
-const STEPS: usize = 7_000;
+pub(super) const STEPS: usize = 7_000;
 const EVERY: usize = 32;
 const EPOCH: u64 = 3_600;
 const TRADERS: [&str; 3] = ["ann", "ben", "cem"];

@@ -20,7 +20,7 @@ use crate::{
     support::Net,
 };
 
-const STEPS: usize = 3_000;
+pub(super) const STEPS: usize = 3_000;
 const EVERY: usize = 32;
 const DELEGATORS: [&str; 4] = ["ann", "ben", "cem", "dee"];
 const VALIDATORS: usize = 3;
