@@ -34,6 +34,29 @@ contract SmartAccount {
     }
 }
 
+/// @notice A smart account that approves everything, and opens a channel of its own while it is asked.
+contract ReenteringAccount {
+    ISettlement private immutable SETTLEMENT;
+    bytes private _call;
+
+    constructor(
+        ISettlement settlement,
+        bytes memory call
+    ) {
+        SETTLEMENT = settlement;
+        _call = call;
+    }
+
+    function isValidSignature(
+        bytes32,
+        bytes calldata
+    ) external returns (bytes4) {
+        (bool ok,) = address(SETTLEMENT).call(_call);
+        require(!ok, "it got in");
+        return this.isValidSignature.selector;
+    }
+}
+
 /// @notice Says that the deadlines it is told of are extended.
 contract OutageStand {
     mapping(uint256 deadline => uint256) public extensions;
@@ -147,6 +170,16 @@ contract ChannelsTest is SeriesTest {
         settleUpTo(1, 10e18);
         settleUpTo(2, 20e18);
         vm.assertEq(credit.balanceOf(contributor), 30e18);
+    }
+
+    /// The one place where a stranger's code is asked lets it change nothing: it is asked by a static call.
+    function test_anAccountThatIsAskedForItsSignatureChangesNothing() public {
+        bytes memory call =
+            abi.encodeCall(ISettlement.open, (SUBNET, UID, 10e18, uint64(block.timestamp) + 1 days, session));
+        ReenteringAccount account = new ReenteringAccount(settlement, call);
+        buyCredits(address(account), 30e18);
+        settlement.openFor(_opening(address(account)), "");
+        vm.assertEq(settlement.channelCount(), 1);
     }
 
     /// An account that is a key and has code too (EIP-7702) signs as a key, whatever its code says.

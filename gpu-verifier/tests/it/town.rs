@@ -319,7 +319,7 @@ async fn read(response: Response) -> (u16, Value) {
     (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
 }
 
-fn payee(town: &Town, name: &str, uid: u16) -> Payee {
+pub(crate) fn payee(town: &Town, name: &str, uid: u16) -> Payee {
     Payee { netuid: NETUID, uid, owner: town.world().account(name) }
 }
 

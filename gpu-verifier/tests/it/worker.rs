@@ -19,7 +19,7 @@ use tandem_protocol::api::{
     SIGNATURE_HEADER, SIGNER_HEADER, TIMESTAMP_HEADER, Verdict,
 };
 use tandem_protocol::jobs::{Job, beacon, jobs};
-use tandem_protocol::messages::{CommitReceipt, SignedRequest, request_hash};
+use tandem_protocol::messages::{CommitReceipt, SignedRequest, model_id, request_hash};
 use tandem_protocol::reveal::{Reveal, RevealRules};
 use tandem_protocol::signed::Signed;
 use tandem_verifier::chain::Chain as _;
@@ -36,7 +36,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::common::FULL;
-use crate::town::{CREDIT, Kind, LAST_BLOCK, MODEL, NETUID, Town, TownNode, text};
+use crate::town::{CREDIT, Kind, LAST_BLOCK, MODEL, NETUID, Town, TownNode, payee, text};
 
 /// What a keeper holds, in as far as a worker sees it.
 struct Desk {
@@ -330,4 +330,29 @@ async fn a_second_commit_with_the_same_number_never_replaces_the_first() {
     assert_eq!(again.commits(7).await.unwrap(), [first]);
     let other = service::open_state(state.path(), "w.sqlite", store::SCHEMA, "somebody else").await;
     assert!(other.unwrap_err().to_string().contains("point --state to another folder"));
+}
+
+/// Whoever takes channels and refuses to be paid from them ties up one channel's credits in a while, not all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_neuron_that_refuses_its_channel_gets_no_other_one_for_a_while() {
+    const PAUSE: u64 = 24;
+    let town = Town::new();
+    let uid = town.register("refuser", "http://127.0.0.1:9".to_owned());
+    town.buy_credits("payer", 10);
+    let state = tempfile::tempdir().unwrap();
+    let pool = service::open_state(state.path(), "worker.sqlite", store::SCHEMA, "w").await.unwrap();
+    let (chain, refuser) = (town.resident("payer"), payee(&town, "refuser", uid));
+    let rate = chain.rate(model_id(MODEL)).await.unwrap().unwrap();
+    let terms = ChannelTerms { amount: CREDIT, life: 3_600, pause: PAUSE };
+    let purse = Purse::new(chain.clone(), Arc::new(Store::new(pool)), town.key("payer"), terms);
+
+    let channel = purse.hold(refuser, rate, 10, 10).await.unwrap().unwrap();
+    purse.forget(channel).await.unwrap();
+    let left = town.credits_of("payer");
+    assert!(purse.hold(refuser, rate, 10, 10).await.unwrap().is_none());
+    assert_eq!(town.credits_of("payer"), left);
+    let now = chain.head().await.unwrap().time;
+    town.go_to(now + PAUSE);
+    assert!(purse.hold(refuser, rate, 10, 10).await.unwrap().is_some());
+    assert_eq!(town.credits_of("payer"), left - CREDIT);
 }
