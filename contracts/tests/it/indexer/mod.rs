@@ -160,7 +160,7 @@ impl Indexer {
     pub(crate) fn agrees_with(&mut self, net: &Net) {
         const SELDOM: u32 = 16;
         self.follow(&net.world);
-        if self.asked % SELDOM == 0 {
+        if self.asked.is_multiple_of(SELDOM) {
             self.compare(net, &mut Witnesses::new());
         }
         self.asked += 1;
@@ -179,12 +179,15 @@ impl Indexer {
     }
 }
 
+/// Whether a contract's bindings know an event.
+type Reader = fn(&Emitted) -> bool;
+
 /// Contracts that hold nothing: their events are read all the same, so that none is unknown.
 fn is_of_no_balance(suite: &Suite, emitted: &Emitted) -> bool {
     fn known<E: SolEventInterface>(emitted: &Emitted) -> bool {
         E::decode_log(&emitted.log).is_ok()
     }
-    let readers: [(Address, fn(&Emitted) -> bool); 10] = [
+    let readers: [(Address, Reader); 10] = [
         (suite.suite_factory, known::<SuiteFactory::SuiteFactoryEvents>),
         (suite.tandem_access, known::<TandemAccess::TandemAccessEvents>),
         (suite.tandem_timelock, known::<TandemTimelock::TandemTimelockEvents>),
