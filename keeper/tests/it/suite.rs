@@ -214,7 +214,16 @@ impl Net {
         let commit = commit(&self.network, &self.world.signer(hotkey), epoch, 1, 1, row);
         let mut receipts = Vec::new();
         for index in 0..KEEPERS {
-            let answer = self.http.post(format!("{}/v1/commits", self.base(index))).json(&commit).send().await.unwrap();
+            let answer = loop {
+                let url = format!("{}/v1/commits", self.base(index));
+                let answer = self.http.post(url).json(&commit).send().await.unwrap();
+                // A keeper that has not read the epoch yet asks for patience; validators have it until the deadline.
+                let early = answer.status() == StatusCode::CONFLICT;
+                if !early || self.anvil.time().await >= self.network.clock.commit_deadline(epoch) {
+                    break answer;
+                }
+                self.pass(1).await;
+            };
             assert_eq!(answer.status(), StatusCode::OK, "{}", self.logs());
             let receipt: ReceiptResponse = answer.json().await.unwrap();
             receipts.push((receipt.keeper, receipt.signature));

@@ -96,6 +96,8 @@ pub(crate) struct Pool {
     pub(crate) open_budgets: u128,
     /// Alpha that is neither in the vault nor burned.
     pub(crate) outside: u128,
+    /// Alpha that somebody sent back into the vault: nobody's, but no less a part of what a redemption divides by.
+    strayed: u128,
     pub(crate) created: u64,
     /// The epoch of the last touch, and whether it was poured in.
     entered: u64,
@@ -239,6 +241,7 @@ impl Pools {
             issued: alpha,
             open_budgets: 0,
             outside: 0,
+            strayed: 0,
             created: epoch,
             entered: epoch,
             poured: true,
@@ -438,7 +441,9 @@ impl Pools {
 
     /// Alpha that came back to the vault as nobody's.
     pub(crate) fn donate(&mut self, netuid: u16, alpha: u128) {
-        self.pool_mut(netuid).outside -= alpha;
+        let pool = self.pool_mut(netuid);
+        pool.outside -= alpha;
+        pool.strayed += alpha;
     }
 
     pub(crate) fn stop(&mut self, netuid: u16, from_epoch: u64) {
@@ -455,7 +460,7 @@ impl Pools {
             .when(pool.redemption.is_some(), "AlphaPools_AlreadyWoundUp")
             .done()?;
         let Reserves { tndm, alpha } = pool.reserves;
-        let others = pool.outside + pool.open_budgets;
+        let others = pool.outside + pool.strayed + pool.open_budgets;
         let kept = mul_div_down(tndm, others, alpha + others);
         let burned = tndm - kept + pool.burnable + pool.pending;
         pool.redemption = Some((tndm, alpha + others));
