@@ -377,10 +377,17 @@ impl Net {
         self.rewards.add(kind, netuid, account, amount);
     }
 
-    /// Claiming all that the account was ever promised; the report that promised it must be active.
+    /// Claiming all that the account was ever promised, as anybody may; the report that promised it must be active.
     pub(crate) fn claim_tx(&self, kind: u8, netuid: u16, name: &str) -> Tx {
         let (claim, proof) = self.claim(kind, netuid, name);
         self.tx(name, self.suite().reward_distributor, &RewardDistributor::claimCall { c: claim, proof })
+    }
+
+    /// The same by the account itself and to itself, without a look at its payout address.
+    pub(crate) fn claim_own_tx(&self, kind: u8, netuid: u16, name: &str) -> Tx {
+        let (IRewardDistributor::Claim { index, kind, netuid, cumulative, .. }, proof) = self.claim(kind, netuid, name);
+        let call = RewardDistributor::claimOwnCall { index, kind, netuid, cumulative, proof };
+        self.tx(name, self.suite().reward_distributor, &call)
     }
 
     pub(crate) fn claim(&self, kind: u8, netuid: u16, name: &str) -> (IRewardDistributor::Claim, Vec<B256>) {

@@ -178,7 +178,7 @@ impl Parts<'_> {
             blueprint(
                 "AlphaFactory",
                 &AlphaFactory::BYTECODE,
-                AlphaFactory::constructorCall { pools: suite.alpha_pools },
+                AlphaFactory::constructorCall { pools: suite.alpha_pools, distributor: suite.reward_distributor },
             ),
             blueprint(
                 "AlphaPools",
@@ -190,7 +190,6 @@ impl Parts<'_> {
                         registry: suite.subnet_registry,
                         gate: suite.launch_gate,
                         controller: suite.emission_controller,
-                        distributor: suite.reward_distributor,
                         genesis: self.genesis,
                         epochLength: self.epoch_length,
                         feeRate: pools.fee.0,
@@ -391,7 +390,7 @@ impl Parts<'_> {
                 RewardDistributor::constructorCall {
                     config: IRewardDistributor::Config {
                         usdc: suite.usdc,
-                        pools: suite.alpha_pools,
+                        factory: suite.alpha_factory,
                         controller: suite.emission_controller,
                         oracle: suite.epoch_oracle,
                         registry: suite.subnet_registry,

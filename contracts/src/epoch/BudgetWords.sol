@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.35;
 
+import { Netuid, RewardKind } from "../types/Types.sol";
+
 /// @title The words in which the distributor keeps its books
 /// @notice Each is read and written whole, once, by every claim or closing, which is why they are packed by hand: the compiler would
 /// read and write a slot once for each field. The bounds at the fields are kept by whoever changes them.
@@ -44,6 +46,39 @@ library BudgetWords {
     uint256 private constant CEILING_AT = 96;
     uint256 private constant PERIOD_AT = 192;
     uint256 private constant BACKED_AT = 248;
+    /// @dev `backed` beside a period.
+    uint256 private constant BACKED = 2 ** 56;
+
+    /// @dev Of an account as a contributor in USDC: 96 bits of what its home subnet has paid it, 16 bits of its home, which is the first
+    /// subnet that paid it, 32 bits of the number of epochs in which it was verified, 64 bits of the root that confirmed the last.
+    uint256 private constant HOME_AT = 96;
+    uint256 private constant HOME_MASK = 2 ** 16 - 1;
+    uint256 private constant VERIFIED_AT = 112;
+    uint256 private constant ONE_VERIFIED = 2 ** 112;
+    uint256 private constant VERIFIED_MASK = 2 ** 32 - 1;
+    uint256 private constant COUNTED_AT = 144;
+    uint256 private constant COUNTED_MASK = 2 ** 64 - 1;
+    uint256 private constant BELOW_COUNTED = 2 ** 144 - 1;
+
+    uint256 private constant NETUID_AT = 8;
+    uint256 private constant ACCOUNT_AT = 24;
+
+    /// @dev A (netuid, kind) as the key of a mapping: one hash in place of two.
+    function budgetKey(
+        Netuid netuid,
+        RewardKind kind
+    ) internal pure returns (uint256) {
+        return (uint256(Netuid.unwrap(netuid)) << NETUID_AT) | uint256(kind);
+    }
+
+    /// @dev A (netuid, kind, account) as the key of a mapping.
+    function accountKey(
+        Netuid netuid,
+        RewardKind kind,
+        address account
+    ) internal pure returns (uint256) {
+        return (uint256(uint160(account)) << ACCOUNT_AT) | budgetKey(netuid, kind);
+    }
 
     function unpackGrants(
         uint256 word
@@ -79,5 +114,66 @@ library BudgetWords {
     ) internal pure returns (uint256 word) {
         word = s.claimed | (s.ceiling << CEILING_AT) | (s.period << PERIOD_AT);
         if (s.backed) word |= 2 ** BACKED_AT;
+    }
+
+    /// @dev Whether nobody needs to look at the grants during `period`: the ceiling stands, and it is granted.
+    function isOpen(
+        uint256 spending,
+        uint256 period
+    ) internal pure returns (bool) {
+        return spending >> PERIOD_AT == period | BACKED;
+    }
+
+    /// @dev What may be claimed of an open word, which is claimed up to its ceiling at most.
+    function roomOf(
+        uint256 spending
+    ) internal pure returns (uint256) {
+        unchecked {
+            return ((spending >> CEILING_AT) & MAX_CLAIMED) - (spending & MAX_CLAIMED);
+        }
+    }
+
+    /// @dev Zero for an account that was never paid.
+    function homeOf(
+        uint256 contributor
+    ) internal pure returns (uint256) {
+        return (contributor >> HOME_AT) & HOME_MASK;
+    }
+
+    function homePaid(
+        uint256 contributor
+    ) internal pure returns (uint256) {
+        return contributor & MAX_CLAIMED;
+    }
+
+    function verifiedOf(
+        uint256 contributor
+    ) internal pure returns (uint256) {
+        return (contributor >> VERIFIED_AT) & VERIFIED_MASK;
+    }
+
+    function withHome(
+        uint256 contributor,
+        Netuid netuid
+    ) internal pure returns (uint256) {
+        return contributor | (uint256(Netuid.unwrap(netuid)) << HOME_AT);
+    }
+
+    /// @dev Counts an epoch unless `root` confirmed the last one too.
+    function verifiedBy(
+        uint256 contributor,
+        bytes32 root
+    ) internal pure returns (uint256) {
+        uint256 mark = uint256(root) & COUNTED_MASK;
+        if ((contributor >> COUNTED_AT) & COUNTED_MASK == mark) return contributor;
+        // Below four billion epochs.
+        return ((contributor + ONE_VERIFIED) & BELOW_COUNTED) | (mark << COUNTED_AT);
+    }
+
+    /// @dev Takes back what `verifiedBy` changed. Which root confirmed an earlier epoch does not matter any more: it is not the current one.
+    function unverified(
+        uint256 contributor
+    ) internal pure returns (uint256) {
+        return (contributor & BELOW_COUNTED) - ONE_VERIFIED;
     }
 }

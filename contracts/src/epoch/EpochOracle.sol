@@ -30,7 +30,8 @@ contract EpochOracle is IEpochOracle, EpochClock, EIP712, AccessManaged {
         uint256 word;
     }
 
-    /// @dev The newest set, as the keeper set last told, so that a report asks one contract less. No table: not told yet.
+    /// @dev The newest set, as the keeper set last told, so that a report asks one contract less. No table: not told yet, and the first
+    /// report asks.
     struct Newest {
         address table;
         uint64 fromEpoch;
@@ -57,7 +58,7 @@ contract EpochOracle is IEpochOracle, EpochClock, EIP712, AccessManaged {
     Newest private _newest;
     /// @dev A packed ReportChain.Head.
     uint256 private _head;
-    mapping(uint256 place => Place) private _ring;
+    Place[RING] private _ring;
     mapping(uint64 epoch => uint32) private _attempts;
     /// @dev Of the last active report, which the ring may have lost when it is asked for.
     bytes32 private _activeHash;
@@ -161,8 +162,7 @@ contract EpochOracle is IEpochOracle, EpochClock, EIP712, AccessManaged {
 
     /// @inheritdoc IEpochOracle
     function syncKeepers() external {
-        (address table, uint64 fromEpoch) = KEEPER_SET.newest();
-        _newest = Newest({ table: table, fromEpoch: fromEpoch });
+        _sync();
     }
 
     /// @inheritdoc IEpochOracle
@@ -282,7 +282,7 @@ contract EpochOracle is IEpochOracle, EpochClock, EIP712, AccessManaged {
         EpochReport calldata report,
         bytes32 digest,
         Signature[] calldata signatures
-    ) private view {
+    ) private {
         KeeperTable.Members memory set = KeeperTable.read(_tableAt(report.epoch));
         if (report.configDigest != set.configDigest) {
             revert EpochOracle_WrongConfig(report.configDigest, set.configDigest);
@@ -294,7 +294,8 @@ contract EpochOracle is IEpochOracle, EpochClock, EIP712, AccessManaged {
 
         address[] memory keepers = set.keepers;
         uint256 k = 0;
-        for (uint256 i = 0; i < threshold; ++i) {
+        uint256 i = 0;
+        while (i < threshold) {
             Signature calldata signature = signatures[i];
             (address signer, ECDSA.RecoverError err,) = ECDSA.tryRecover(digest, signature.r, signature.vs);
             if (err != ECDSA.RecoverError.NoError) revert EpochOracle_BadSignature(i);
@@ -305,18 +306,27 @@ contract EpochOracle is IEpochOracle, EpochClock, EIP712, AccessManaged {
                 }
             }
             if (k == keepers.length) _refuse(keepers, signer, i);
+            // Nor beyond the signatures.
             unchecked {
                 ++k;
+                ++i;
             }
         }
     }
 
+    /// @dev The table of the set that holds for `epoch`. A later set than the newest one that was told cannot be: the keeper set tells each as
+    /// it is scheduled, but for the first, which is older than this contract may be.
     function _tableAt(
         uint64 epoch
-    ) private view returns (address) {
-        address table = _newest.table;
-        if (table != address(0) && epoch >= _newest.fromEpoch) return table;
-        return KEEPER_SET.tableAt(epoch);
+    ) private returns (address) {
+        Newest memory newest = _newest;
+        if (newest.table == address(0)) newest = _sync();
+        return epoch >= newest.fromEpoch ? newest.table : KEEPER_SET.tableAt(epoch);
+    }
+
+    function _sync() private returns (Newest memory newest) {
+        (newest.table, newest.fromEpoch) = KEEPER_SET.newest();
+        _newest = newest;
     }
 
     /// @dev A walk over the keepers came to its end: the signer is none of them, or comes too late.

@@ -106,8 +106,8 @@ interface IEpochOracle {
         bytes32 reason
     ) external;
 
-    /// @notice By anyone; the keeper set does it whenever it changes: remember which set is the newest. Before the first time, each report
-    /// asks the keeper set, which costs its poster 3,000 gas more.
+    /// @notice By anyone: remember which set is the newest. The keeper set does it whenever it changes, the first report for the first set: nobody
+    /// else has to.
     function syncKeepers() external;
 
     /// @notice EIP-712 digest that keepers sign.

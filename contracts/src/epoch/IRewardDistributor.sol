@@ -17,7 +17,7 @@ import { Netuid, RewardKind } from "../types/Types.sol";
 /// SimpleMerkleTree (sortLeaves: false) puts value i, so at each level the node is the LEFT child where the index bit is 1
 /// and the RIGHT child where it is 0.
 ///
-/// Amounts of alpha kinds have 18 decimals and are paid out of the AlphaPools vault; USDC kinds have 6 and are paid from here.
+/// Amounts of alpha kinds have 18 decimals and are paid out of the vault in AlphaPools, by the token itself; USDC kinds have 6 and are paid from here.
 interface IRewardDistributor {
     struct Claim {
         uint256 index;
@@ -29,7 +29,7 @@ interface IRewardDistributor {
 
     struct Config {
         address usdc;
-        address pools;
+        address factory; // AlphaFactory
         address controller;
         address oracle;
         address registry;
@@ -50,14 +50,9 @@ interface IRewardDistributor {
     /// @notice The pot of a pruned subnet went to the burn auction, unattributed.
     event PotSwept(Netuid indexed netuid, uint256 usdc);
     event RootActivated(uint64 indexed epoch, bytes32 root);
-    event Claimed(
-        Netuid indexed netuid,
-        RewardKind indexed kind,
-        address indexed account,
-        address to,
-        uint256 amount,
-        uint256 cumulativePaid
-    );
+    /// @notice The payment is the token's Transfer just before it, which says to whom; the sum of an account's amounts in a kind is
+    /// what it was paid in total.
+    event Claimed(address indexed account, RewardKind kind, Netuid netuid, uint256 amount);
     event ClaimSkipped(uint256 indexed position, bytes reason);
     event PayoutChanged(address indexed account, address to);
 
@@ -119,6 +114,15 @@ interface IRewardDistributor {
         bytes32[] calldata proof
     ) external returns (uint256 amount);
 
+    /// @notice As `claim` of the leaf of the caller, paid to the caller itself, whatever its payout address is.
+    function claimOwn(
+        uint256 index,
+        RewardKind kind,
+        Netuid netuid,
+        uint256 cumulative,
+        bytes32[] calldata proof
+    ) external returns (uint256 amount);
+
     /// @notice As `claim` for each; one that fails is skipped with an event and can be tried again.
     /// @return paidCount claims that paid more than zero.
     function claimBatch(
@@ -126,7 +130,8 @@ interface IRewardDistributor {
         bytes32[][] calldata proofs
     ) external returns (uint256 paidCount);
 
-    /// @notice From now on the caller's claims are paid to `to`; zero means the account itself.
+    /// @notice From now on what anybody claims for the caller, itself included, is paid to `to`; zero means the account itself. `claimOwn` does
+    /// not look.
     function setPayout(
         address to
     ) external;

@@ -5,7 +5,7 @@ import { Create2 } from "@openzeppelin/contracts/utils/Create2.sol";
 
 /// @title Keeper sets kept as code
 /// @notice A set never changes once written and is read whole by every report, so it lives in the code of a contract of its own: one
-/// account to look up instead of a storage slot for each keeper. The code is words: first epoch, threshold, digest, number of
+/// account to look up instead of a storage slot for each keeper. The code is words: first epoch, threshold, digest, an empty one, number of
 /// keepers, keepers. It begins with a zero byte (the high end of the epoch), the STOP instruction: calling a table does nothing.
 library KeeperTable {
     /// @notice `keepers` strictly ascending.
@@ -31,6 +31,7 @@ library KeeperTable {
             uint256(members.fromEpoch),
             uint256(members.threshold),
             members.configDigest,
+            uint256(0),
             members.keepers.length,
             members.keepers
         );
@@ -39,21 +40,18 @@ library KeeperTable {
         return Create2.deploy(0, salt, creation);
     }
 
-    /// @notice The set that `write` put there. The words of the code are those of the struct and its array in memory, so they are
-    /// copied there as they are, which costs a tenth of decoding them.
+    /// @notice The set that `write` put there. The words of the code are those of the struct and its array in memory, the empty one is for the
+    /// array's place; so they are copied there as they are, which costs a tenth of decoding them.
     function read(
         address table
     ) internal view returns (Members memory members) {
         // The struct is three words and the place of its array; the array is its length and its elements.
         assembly ("memory-safe") {
-            let head := 0x60
-            let rest := sub(extcodesize(table), head)
+            let size := extcodesize(table)
             members := mload(0x40)
-            let keepers := add(members, 0x80)
-            mstore(0x40, add(keepers, rest))
-            extcodecopy(table, members, 0, head)
-            mstore(add(members, head), keepers)
-            extcodecopy(table, keepers, head, rest)
+            mstore(0x40, add(members, size))
+            extcodecopy(table, members, 0, size)
+            mstore(add(members, 0x60), add(members, 0x80))
         }
     }
 }

@@ -39,13 +39,15 @@ library PositionalMerkle {
         // Twenty levels are most of what a claim computes; in scratch space each costs half of what a library call does.
         assembly ("memory-safe") {
             let end := add(proof.offset, shl(5, proof.length))
+            // Bits of the index, each where a half of the pair begins. The highest five are zero: no proof is 251 levels long.
+            let path := shl(5, index)
             for { let sibling := proof.offset } lt(sibling, end) { sibling := add(sibling, 0x20) } {
                 // The sibling's half of the pair: the second where the node is the left child (bit 1), else the first.
-                let half := shl(5, and(index, 1))
+                let half := and(path, 0x20)
                 mstore(half, calldataload(sibling))
                 mstore(xor(half, 0x20), node)
                 node := keccak256(0x00, 0x40)
-                index := shr(1, index)
+                path := shr(1, path)
             }
         }
     }

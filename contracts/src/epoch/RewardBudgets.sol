@@ -38,7 +38,7 @@ abstract contract RewardBudgets is IRewardDistributor, EpochClock {
     /// @dev USDC that counts in an epoch after the next to close.
     mapping(Netuid => mapping(uint256 epoch => uint256 usdc)) private _ahead;
     /// @dev A packed BudgetWords.Spending: a claim writes one slot of a kind.
-    mapping(Netuid => mapping(RewardKind => uint256)) internal _spendings;
+    mapping(uint256 budgetKey => uint256) private _spendings;
 
     constructor(
         Config memory config
@@ -136,9 +136,7 @@ abstract contract RewardBudgets is IRewardDistributor, EpochClock {
         RewardKind kind
     ) external view returns (Budget memory) {
         (uint256 granted,) = _grantedOf(netuid, kind);
-        return Budget({
-            granted: granted.toUint128(), claimed: _spendings[netuid][kind].unpackSpending().claimed.toUint128()
-        });
+        return Budget({ granted: granted.toUint128(), claimed: _spendingOf(netuid, kind).claimed.toUint128() });
     }
 
     /// @inheritdoc IRewardDistributor
@@ -146,7 +144,7 @@ abstract contract RewardBudgets is IRewardDistributor, EpochClock {
         Netuid netuid,
         RewardKind kind
     ) external view returns (uint256) {
-        return _room(netuid, kind, _spendings[netuid][kind].unpackSpending());
+        return _room(netuid, kind, _spendingOf(netuid, kind));
     }
 
     /// @inheritdoc IRewardDistributor
@@ -170,13 +168,53 @@ abstract contract RewardBudgets is IRewardDistributor, EpochClock {
         }
     }
 
+    /// @dev Takes `wanted` off the budget and the epoch's limit, as far as both go.
+    function _take(
+        Netuid netuid,
+        RewardKind kind,
+        uint256 wanted
+    ) internal returns (uint256 taken) {
+        uint256 key = BudgetWords.budgetKey(netuid, kind);
+        uint256 word = _spendings[key];
+        if (word.isOpen(uint256(currentEpoch()) + 1)) {
+            taken = Math.min(wanted, word.roomOf());
+            // The low bits of the word; what is claimed stays below its ceiling.
+            unchecked {
+                if (taken != 0) _spendings[key] = word + taken;
+            }
+        } else {
+            BudgetWords.Spending memory s = word.unpackSpending();
+            taken = Math.min(wanted, _room(netuid, kind, s));
+            if (taken == 0) return 0;
+            s.claimed += taken;
+            _spendings[key] = s.pack();
+        }
+    }
+
+    /// @dev Of what `_take` took in this call.
+    function _giveBack(
+        Netuid netuid,
+        RewardKind kind,
+        uint256 taken
+    ) internal {
+        // The low bits of the word.
+        _spendings[BudgetWords.budgetKey(netuid, kind)] -= taken;
+    }
+
+    function _spendingOf(
+        Netuid netuid,
+        RewardKind kind
+    ) private view returns (BudgetWords.Spending memory) {
+        return _spendings[BudgetWords.budgetKey(netuid, kind)].unpackSpending();
+    }
+
     /// @dev What may be claimed in this block; brings `s` up to this epoch. The ceiling is fixed by an epoch's first claim: what is granted
     /// later in the epoch does not raise it.
     function _room(
         Netuid netuid,
         RewardKind kind,
         BudgetWords.Spending memory s
-    ) internal view returns (uint256) {
+    ) private view returns (uint256) {
         uint256 period = uint256(currentEpoch()) + 1;
         if (s.period == period && s.backed) return s.ceiling - s.claimed;
         (uint256 granted, uint256 last) = _grantedOf(netuid, kind);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.35;
 
-import { IAlphaPools } from "../market/IAlphaPools.sol";
+import { alphaAddress } from "../token/AlphaAddress.sol";
+import { IAlphaToken } from "../token/IAlphaToken.sol";
 import { Netuid, RewardKind } from "../types/Types.sol";
 import { BudgetWords } from "./BudgetWords.sol";
 import { IRewardDistributor } from "./IRewardDistributor.sol";
@@ -10,44 +11,31 @@ import { RewardBudgets } from "./RewardBudgets.sol";
 import { isAlpha } from "./RewardShares.sol";
 import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
-import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
 
 /// @title RewardDistributor
 /// @notice Promises, units and errors are documented on IRewardDistributor. No reentrancy guard: all of a claim is booked before
 /// anybody is called.
 contract RewardDistributor is RewardBudgets {
-    using BudgetWords for BudgetWords.Spending;
     using BudgetWords for uint256;
     using SafeERC20 for IERC20;
 
-    /// @dev Of an account, one slot. `counted` are the low bits of the root that last confirmed it as a contributor.
-    struct Account {
-        address payout;
-        uint32 verified;
-        uint64 counted;
-    }
-
-    /// @dev A claim on its way.
-    struct Payment {
-        uint256 amount;
-        uint256 paid; // cumulative, with this amount
-        address to;
-    }
-
-    IAlphaPools public immutable POOLS;
+    address public immutable ALPHA_FACTORY;
     address public immutable ORACLE;
 
     /// @dev Roots have slots of their own: nearly every claim is confirmed by the first and needs nothing else of them.
     bytes32 private _current;
     bytes32 private _previous;
     uint64 private _currentEpoch;
-    mapping(Netuid => mapping(RewardKind => mapping(address account => uint256))) private _paid;
-    mapping(address account => Account) private _accounts;
+    mapping(uint256 accountKey => uint256) private _paid;
+    /// @dev Words of contributors in USDC (BudgetWords): what the first subnet paid them is here and not in `_paid`, so that most claims
+    /// write one slot of the account although they count verified epochs.
+    mapping(address account => uint256) private _contributors;
+    mapping(address account => address) private _payouts;
 
     constructor(
         Config memory config
     ) RewardBudgets(config) {
-        POOLS = IAlphaPools(config.pools);
+        ALPHA_FACTORY = config.factory;
         ORACLE = config.oracle;
     }
 
@@ -68,14 +56,20 @@ contract RewardDistributor is RewardBudgets {
         Claim calldata c,
         bytes32[] calldata proof
     ) external returns (uint256) {
-        bytes32 root = _confirmedBy(c, proof);
-        if (root == 0) revert RewardDistributor_InvalidProof();
-        Payment memory payment = _book(c);
-        if (payment.amount == 0) return 0;
-        if (isAlpha(c.kind)) POOLS.release(c.netuid, payment.to, payment.amount);
-        else USDC.safeTransfer(payment.to, payment.amount);
-        _finish(c, root, payment);
-        return payment.amount;
+        return _claim(c, proof, payoutOf(c.account));
+    }
+
+    /// @inheritdoc IRewardDistributor
+    function claimOwn(
+        uint256 index,
+        RewardKind kind,
+        Netuid netuid,
+        uint256 cumulative,
+        bytes32[] calldata proof
+    ) external returns (uint256) {
+        Claim memory c =
+            Claim({ index: index, kind: kind, netuid: netuid, account: msg.sender, cumulative: cumulative });
+        return _claim(c, proof, msg.sender);
     }
 
     /// @inheritdoc IRewardDistributor
@@ -85,22 +79,20 @@ contract RewardDistributor is RewardBudgets {
     ) external returns (uint256 paidCount) {
         if (cs.length != proofs.length) revert RewardDistributor_LengthMismatch(cs.length, proofs.length);
         for (uint256 i = 0; i < cs.length; ++i) {
-            Claim calldata c = cs[i];
-            bytes32 root = _confirmedBy(c, proofs[i]);
-            if (root == 0) {
+            Claim memory c = cs[i];
+            (bool confirmed, bytes32 current) = _confirmedBy(c, proofs[i]);
+            if (!confirmed) {
                 emit ClaimSkipped(i, abi.encodeWithSelector(RewardDistributor_InvalidProof.selector));
                 continue;
             }
-            Payment memory payment = _book(c);
-            if (payment.amount == 0) continue;
-            (bool ok, bytes memory reason) = _tryPay(c, payment);
+            (uint256 amount, bool counted) = _book(c, current);
+            if (amount == 0) continue;
+            (bool ok, bytes memory reason) = _tryPay(c, payoutOf(c.account), amount);
             if (ok) {
-                _finish(c, root, payment);
+                emit Claimed(c.account, c.kind, c.netuid, amount);
                 ++paidCount;
             } else {
-                _paid[c.netuid][c.kind][c.account] -= payment.amount;
-                // The low bits of the word.
-                _spendings[c.netuid][c.kind] -= payment.amount;
+                _unbook(c, amount, counted);
                 emit ClaimSkipped(i, reason);
             }
         }
@@ -110,7 +102,7 @@ contract RewardDistributor is RewardBudgets {
     function setPayout(
         address to
     ) external {
-        _accounts[msg.sender].payout = to;
+        _payouts[msg.sender] = to;
         emit PayoutChanged(msg.sender, to);
     }
 
@@ -118,7 +110,7 @@ contract RewardDistributor is RewardBudgets {
     function payoutOf(
         address account
     ) public view returns (address) {
-        address to = _accounts[account].payout;
+        address to = _payouts[account];
         return to == address(0) ? account : to;
     }
 
@@ -128,14 +120,19 @@ contract RewardDistributor is RewardBudgets {
         RewardKind kind,
         address account
     ) external view returns (uint256) {
-        return _paid[netuid][kind][account];
+        if (kind == RewardKind.ContributorUsdc) {
+            uint256 contributor = _contributors[account];
+            if (contributor.homeOf() == Netuid.unwrap(netuid)) return contributor.homePaid();
+        }
+        return _paid[BudgetWords.accountKey(netuid, kind, account)];
     }
 
     /// @inheritdoc IRewardDistributor
     function verifiedEpochs(
         address account
     ) external view returns (uint32) {
-        return _accounts[account].verified;
+        // forge-lint: disable-next-line(unsafe-typecast) a field of 32 bits
+        return uint32(_contributors[account].verifiedOf());
     }
 
     /// @inheritdoc IRewardDistributor
@@ -143,64 +140,114 @@ contract RewardDistributor is RewardBudgets {
         return (_current, _previous, _currentEpoch);
     }
 
+    function _claim(
+        Claim memory c,
+        bytes32[] calldata proof,
+        address to
+    ) private returns (uint256 amount) {
+        (bool confirmed, bytes32 current) = _confirmedBy(c, proof);
+        if (!confirmed) revert RewardDistributor_InvalidProof();
+        (amount,) = _book(c, current);
+        if (amount == 0) return 0;
+        if (isAlpha(c.kind)) _alphaOf(c.netuid).release(to, amount);
+        else USDC.safeTransfer(to, amount);
+        emit Claimed(c.account, c.kind, c.netuid, amount);
+    }
+
     /// @dev Takes what is due, as far as the budget and the epoch's limit go, off both.
+    /// @param current The current root if it confirms the claim, else zero.
+    /// @return amount to pay.
+    /// @return counted It was the first in an epoch that verified the account.
     function _book(
-        Claim calldata c
-    ) private returns (Payment memory payment) {
-        (Netuid netuid, RewardKind kind, address account) = (c.netuid, c.kind, c.account);
-        mapping(address => uint256) storage paid = _paid[netuid][kind];
-        uint256 before = paid[account];
-        if (c.cumulative <= before) return payment;
-        BudgetWords.Spending memory spending = _spendings[netuid][kind].unpackSpending();
-        uint256 amount = Math.min(c.cumulative - before, _room(netuid, kind, spending));
-        if (amount == 0) return payment;
-        spending.claimed += amount;
-        _spendings[netuid][kind] = spending.pack();
-        paid[account] = before + amount;
-        return Payment({ amount: amount, paid: before + amount, to: payoutOf(account) });
+        Claim memory c,
+        bytes32 current
+    ) private returns (uint256 amount, bool counted) {
+        if (c.kind == RewardKind.ContributorUsdc) return _bookContributor(c, current);
+        uint256 key = BudgetWords.accountKey(c.netuid, c.kind, c.account);
+        uint256 paid = _paid[key];
+        if (c.cumulative <= paid) return (0, false);
+        // The first keeps the difference positive. What is paid never exceeds what is due.
+        unchecked {
+            amount = _take(c.netuid, c.kind, c.cumulative - paid);
+            if (amount != 0) _paid[key] = paid + amount;
+        }
+    }
+
+    /// @dev Counts a verified epoch in USDC only: the launch, which asks for them, comes before alpha.
+    function _bookContributor(
+        Claim memory c,
+        bytes32 current
+    ) private returns (uint256 amount, bool counted) {
+        uint256 contributor = _contributors[c.account];
+        uint256 home = contributor.homeOf();
+        bool isAway = home != 0 && home != Netuid.unwrap(c.netuid);
+        uint256 key = BudgetWords.accountKey(c.netuid, c.kind, c.account);
+        uint256 paid = isAway ? _paid[key] : contributor.homePaid();
+        if (c.cumulative <= paid) return (0, false);
+        amount = _take(c.netuid, c.kind, c.cumulative - paid);
+        if (amount == 0) return (0, false);
+        uint256 changed = contributor;
+        if (current != 0) changed = changed.verifiedBy(current);
+        counted = changed != contributor;
+        if (isAway) _paid[key] = paid + amount;
+        // Of a budget below 2^96, in the low bits of the word.
+        else changed = changed.withHome(c.netuid) + amount;
+        if (changed != contributor) _contributors[c.account] = changed;
+    }
+
+    /// @dev After a failed payment, in the same call.
+    function _unbook(
+        Claim memory c,
+        uint256 amount,
+        bool counted
+    ) private {
+        _giveBack(c.netuid, c.kind, amount);
+        if (c.kind == RewardKind.ContributorUsdc) {
+            uint256 contributor = _contributors[c.account];
+            if (counted) contributor = contributor.unverified();
+            bool isHome = contributor.homeOf() == Netuid.unwrap(c.netuid);
+            if (isHome) contributor -= amount;
+            _contributors[c.account] = contributor;
+            if (isHome) return;
+        }
+        _paid[BudgetWords.accountKey(c.netuid, c.kind, c.account)] -= amount;
     }
 
     function _tryPay(
-        Claim calldata c,
-        Payment memory payment
+        Claim memory c,
+        address to,
+        uint256 amount
     ) private returns (bool, bytes memory) {
         if (isAlpha(c.kind)) {
-            try POOLS.release(c.netuid, payment.to, payment.amount) { }
+            try _alphaOf(c.netuid).release(to, amount) { }
             catch (bytes memory reason) {
                 return (false, reason);
             }
-        } else if (!USDC.trySafeTransfer(payment.to, payment.amount)) {
+        } else if (!USDC.trySafeTransfer(to, amount)) {
             return (false, abi.encodeWithSelector(SafeERC20.SafeERC20FailedOperation.selector, USDC));
         }
         return (true, "");
     }
 
-    /// @dev Counts a verified epoch in USDC only: the launch, which asks for them, comes before alpha.
-    function _finish(
-        Claim calldata c,
-        bytes32 root,
-        Payment memory payment
-    ) private {
-        if (c.kind == RewardKind.ContributorUsdc && root == _current) {
-            Account storage account = _accounts[c.account];
-            if (account.counted != uint64(uint256(root))) {
-                account.counted = uint64(uint256(root));
-                ++account.verified;
-            }
+    /// @dev Whether one of the two valid roots confirms the claim; and the current one, if it is that.
+    function _confirmedBy(
+        Claim memory c,
+        bytes32[] calldata proof
+    ) private view returns (bool confirmed, bytes32 current) {
+        if (!PositionalMerkle.exists(c.index, proof.length)) return (false, 0);
+        bytes32 inner;
+        // The struct in memory is what abi.encode makes of it: five words.
+        assembly ("memory-safe") {
+            inner := keccak256(c, 0xa0)
         }
-        emit Claimed(c.netuid, c.kind, c.account, payment.to, payment.amount, payment.paid);
+        bytes32 root = PositionalMerkle.rootOf(PositionalMerkle.leafOf(inner), c.index, proof);
+        if (root == _current) return (true, root);
+        return (root == _previous, 0);
     }
 
-    /// @dev The valid root that the proof leads to; zero, which is the root of nothing, if there is none.
-    function _confirmedBy(
-        Claim calldata c,
-        bytes32[] calldata proof
-    ) private view returns (bytes32 root) {
-        if (!PositionalMerkle.exists(c.index, proof.length)) return 0;
-        bytes32 leaf = PositionalMerkle.leafOf(
-            keccak256(abi.encode(c.index, uint8(c.kind), Netuid.unwrap(c.netuid), c.account, c.cumulative))
-        );
-        root = PositionalMerkle.rootOf(leaf, c.index, proof);
-        if (root != _current && root != _previous) return 0;
+    function _alphaOf(
+        Netuid netuid
+    ) private view returns (IAlphaToken) {
+        return IAlphaToken(alphaAddress(ALPHA_FACTORY, netuid));
     }
 }

@@ -33,7 +33,6 @@ contract AlphaPools is PoolRedemption {
     /// @dev A pool is born with at most 10 % of the supply.
     uint256 private constant MAX_SEED = MAX_SUPPLY / 10;
     address public immutable GATE;
-    address public immutable DISTRIBUTOR;
 
     constructor(
         Config memory config
@@ -44,7 +43,6 @@ contract AlphaPools is PoolRedemption {
         PoolRedemption(config.registry)
     {
         GATE = config.gate;
-        DISTRIBUTOR = config.distributor;
     }
 
     /// @inheritdoc IAlphaPools
@@ -228,17 +226,6 @@ contract AlphaPools is PoolRedemption {
         uint256 issued = l.issued() + alpha;
         if (issued > MAX_SUPPLY) revert AlphaPools_SupplyExceeded(netuid, issued);
         w.ledger = l.with(l.pending() + tndm, issued);
-    }
-
-    /// @inheritdoc IAlphaPools
-    function release(
-        Netuid netuid,
-        address to,
-        uint256 amount
-    ) external {
-        if (msg.sender != DISTRIBUTOR) revert AlphaPools_OnlyDistributor(msg.sender);
-        emit AlphaReleased(netuid, to, amount);
-        _tokenOf(netuid).safeTransfer(to, amount);
     }
 
     function _buy(

@@ -38,7 +38,6 @@ interface IAlphaPools {
         address registry;
         address gate;
         address controller;
-        address distributor;
         uint64 genesis;
         uint64 epochLength; // seconds, less than 2^20 (12 days)
         uint256 feeRate; // WAD
@@ -65,7 +64,6 @@ interface IAlphaPools {
     );
     event Poured(Netuid indexed netuid, uint256 tndm, uint256 alpha);
     event FeesBurned(Netuid indexed netuid, uint256 tndm);
-    event AlphaReleased(Netuid indexed netuid, address indexed to, uint256 amount);
     event PoolStopped(Netuid indexed netuid, uint64 indexed fromEpoch);
     /// @notice `kept` TNDM wait for redeemers at `tndm / supply` each, `burned` is gone.
     event PoolWoundUp(Netuid indexed netuid, uint256 tndm, uint256 supply, uint256 kept, uint256 burned);
@@ -77,7 +75,6 @@ interface IAlphaPools {
     error AlphaPools_OnlyRegistryOrGate(address caller);
     error AlphaPools_OnlyRegistry(address caller);
     error AlphaPools_OnlyController(address caller);
-    error AlphaPools_OnlyDistributor(address caller);
     error AlphaPools_UnknownPool(Netuid netuid);
     error AlphaPools_PoolExists(Netuid netuid);
     /// @notice Seed or initial price are too small to give a pool two sides.
@@ -266,13 +263,6 @@ interface IAlphaPools {
         Netuid netuid,
         uint256 tndm,
         uint256 alpha
-    ) external;
-
-    /// @notice Only the distributor: pay a claimed budget out of the vault. Goes on after a wind-up.
-    function release(
-        Netuid netuid,
-        address to,
-        uint256 amount
     ) external;
 
     // --- Views ---

@@ -2,6 +2,7 @@
 pragma solidity 0.8.35;
 
 import { MAX_SUPPLY, halvedPerEpochDown } from "../emission/Halving.sol";
+import { alphaAddress } from "../token/AlphaAddress.sol";
 import { Netuid, WAD } from "../types/Types.sol";
 import { ConstantProduct } from "./ConstantProduct.sol";
 import { EpochPrices } from "./EpochPrices.sol";
@@ -9,7 +10,6 @@ import { IAlphaPools } from "./IAlphaPools.sol";
 import { EPOCH_SECONDS_BITS, History, HistoryWord, Ledger, Reserves, ReservesWord, Running } from "./PoolWords.sol";
 import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import { ERC20Burnable } from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Burnable.sol";
-import { Create3 } from "@openzeppelin/contracts/utils/Create3.sol";
 import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
 
 /// @title The reserves of all pools and an epoch's chores
@@ -153,11 +153,10 @@ abstract contract PoolReserves is IAlphaPools, EpochPrices {
         if (b.price() == 0) revert AlphaPools_UnknownPool(netuid);
     }
 
-    /// @dev Where the factory puts the subnet's token, whether or not it did yet: no slot has to be read for it.
     function _tokenOf(
         Netuid netuid
     ) internal view returns (IERC20) {
-        return IERC20(Create3.computeAddress(bytes32(uint256(Netuid.unwrap(netuid))), FACTORY));
+        return IERC20(alphaAddress(FACTORY, netuid));
     }
 
     /// @dev Both sides or none: one without the other would move the price.

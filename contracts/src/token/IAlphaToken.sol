@@ -9,11 +9,21 @@ import { Netuid } from "../types/Types.sol";
 interface IAlphaToken {
     /// @notice Alpha in the vault has no votes, and the vault never names a delegate.
     error AlphaToken_VaultHasNoVotes();
+    /// @notice Only the RewardDistributor pays budgets out of the vault.
+    error AlphaToken_OnlyDistributor(address caller);
+
+    /// @notice Only the RewardDistributor: pays a claimed budget out of the vault. For ever, after the pool was wound up too. It has no
+    /// other way to the vault than this one, and answers for [EP-3]; what it pays is counted as issued since it was granted.
+    /// @return always true, as ERC-20 transfers say it.
+    function release(
+        address to,
+        uint256 amount
+    ) external returns (bool);
 
     /// @notice The subnet that this token belongs to, for ever.
     function netuid() external view returns (Netuid);
 
-    // constructor(Netuid netuid, string name, string symbol, address vault)
+    // constructor(Netuid netuid, string name, string symbol, address vault, address distributor)
 }
 
 /// @title Creates alpha tokens for AlphaPools alone
@@ -34,5 +44,5 @@ interface IAlphaFactory {
         Netuid netuid
     ) external view returns (address token);
 
-    // constructor(address pools)
+    // constructor(address pools, address distributor)
 }

@@ -225,11 +225,10 @@ contract EmissionHalvingTest is EconomyWorld {
     }
 
     function _poolsConfig(
-        address distributor_,
         address controller_,
         address tndm_
     ) internal view override returns (IAlphaPools.Config memory config) {
-        config = super._poolsConfig(distributor_, controller_, tndm_);
+        config = super._poolsConfig(controller_, tndm_);
         config.alphaPerDay = ALPHA_PER_DAY;
     }
 

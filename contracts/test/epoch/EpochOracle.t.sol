@@ -36,6 +36,18 @@ contract EpochOracleTest is OracleWorld {
         return abi.encodeWithSelector(IEpochOracle.EpochOracle_NotPending.selector, epoch);
     }
 
+    /// @dev [EP-1] The set is asked for once; from then on it tells what changes.
+    function test_the_first_report_remembers_the_first_set() public {
+        endEpoch(0);
+        activate(post(0));
+        endEpoch(1);
+        IEpochOracle.EpochReport memory r = reportFor(1);
+        IEpochOracle.Signature[] memory list = quorum(r);
+        vm.etch(address(keeperSet), hex"5f5ffd"); // reverts, whatever it is asked
+        oracle.post(r, list);
+        vm.assertEq(uint8(oracle.reportOf(1).status), uint8(IEpochOracle.Status.Pending));
+    }
+
     function test_a_quorums_report_is_posted_and_becomes_active_after_the_delay() public {
         endEpoch(0);
         IEpochOracle.EpochReport memory r = post(0);

@@ -13,7 +13,6 @@ contract EpochOracleGasTest is OracleWorld {
 
     function setUp() public {
         buildOracle(7, 5);
-        oracle.syncKeepers();
     }
 
     /// @dev [EP-1] In the second round of the ring no slot is filled for the first time.

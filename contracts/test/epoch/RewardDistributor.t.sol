@@ -284,7 +284,7 @@ contract RewardDistributorTest is EconomyWorld {
         vm.assertEq(distributor.payoutOf(alice), trader);
 
         vm.expectEmit(address(distributor));
-        emit IRewardDistributor.Claimed(one, RewardKind.ContributorUsdc, alice, trader, 300, 300);
+        emit IRewardDistributor.Claimed(alice, RewardKind.ContributorUsdc, one, 300);
         vm.assertEq(distributor.claim(cs[0], _proofOf(tree, 0)), 300);
         vm.assertEq(distributor.claim(cs[1], _proofOf(tree, 1)), 41e18);
         vm.assertEq(usdc.balanceOf(trader), 300);

@@ -35,7 +35,7 @@ contract MarketGasTest is Test {
         ITandemToken.Mint[] memory mints = new ITandemToken.Mint[](1);
         mints[0] = ITandemToken.Mint({ to: address(this), amount: 21_000_000e18 });
         tndm = new TandemToken(mints, new address[](0));
-        address factory = address(new AlphaFactory(poolsAhead));
+        address factory = address(new AlphaFactory(poolsAhead, address(this)));
         pools = new AlphaPools(_config(factory));
         router = new AlphaRouter(address(tndm), address(pools));
         tndm.approve(address(pools), type(uint256).max);
@@ -122,7 +122,6 @@ contract MarketGasTest is Test {
             registry: address(this),
             gate: address(this),
             controller: address(controller),
-            distributor: address(this),
             genesis: uint64(block.timestamp),
             epochLength: 1 hours,
             feeRate: 0.003e18,

@@ -270,6 +270,6 @@ contract PoolRedemptionTest is PoolsWorld {
         uint256 amount
     ) private {
         vm.prank(address(distributor));
-        pools.release(one, claimer, amount);
+        alphaOne.release(claimer, amount);
     }
 }

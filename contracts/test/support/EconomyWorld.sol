@@ -132,8 +132,8 @@ abstract contract EconomyWorld is Test {
         manager = new AccessManager(guardian);
         usdc = new TestUSDC();
         // The rest know each other before they exist.
-        factory = new AlphaFactory(_ahead(1));
-        pools = new AlphaPools(_poolsConfig(_ahead(1), _ahead(2), _ahead(4)));
+        factory = new AlphaFactory(_ahead(1), _ahead(2));
+        pools = new AlphaPools(_poolsConfig(_ahead(2), _ahead(4)));
         distributor = new RewardDistributor(_distributorConfig(_ahead(1), _ahead(2)));
         controller = new EmissionController(_controllerConfig(_ahead(1), _ahead(2)));
         auction = new BurnAuction(_auctionConfig(_ahead(1)));
@@ -154,7 +154,6 @@ abstract contract EconomyWorld is Test {
     }
 
     function _poolsConfig(
-        address distributor_,
         address controller_,
         address tndm_
     ) internal view virtual returns (IAlphaPools.Config memory) {
@@ -164,7 +163,6 @@ abstract contract EconomyWorld is Test {
             registry: address(registry),
             gate: address(gate),
             controller: controller_,
-            distributor: distributor_,
             genesis: GENESIS,
             epochLength: L,
             feeRate: 0.003e18,
@@ -181,7 +179,7 @@ abstract contract EconomyWorld is Test {
     ) internal view virtual returns (IRewardDistributor.Config memory) {
         return IRewardDistributor.Config({
             usdc: address(usdc),
-            pools: address(pools),
+            factory: address(factory),
             controller: controller_,
             oracle: oracle,
             registry: address(registry),

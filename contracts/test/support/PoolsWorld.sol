@@ -32,11 +32,10 @@ abstract contract PoolsWorld is EconomyWorld {
     }
 
     function _poolsConfig(
-        address distributor_,
         address,
         address tndm_
     ) internal view override returns (IAlphaPools.Config memory) {
-        return super._poolsConfig(distributor_, address(settler), tndm_);
+        return super._poolsConfig(address(settler), tndm_);
     }
 
     /// @dev TNDM of the treasury that waits to be poured.

@@ -59,7 +59,7 @@ abstract contract StakingTest is Test {
         gate = new GateStand();
         pools = new PoolsStand(IERC20(address(tndm)));
         oracle = new OracleStand();
-        alpha = new AlphaToken(ONE, "Alpha", "a1", A);
+        alpha = new AlphaToken(ONE, "Alpha", "a1", A, address(0));
         pools.setAlpha(ONE, address(alpha));
         _deployRegistry();
         staking = new Staking(config(), mesh());

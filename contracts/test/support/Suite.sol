@@ -537,14 +537,13 @@ abstract contract SuiteTest is Test {
     }
 
     function _deployMarket() private {
-        _put("alphaFactory", type(AlphaFactory).creationCode, abi.encode(address(pools)));
+        _put("alphaFactory", type(AlphaFactory).creationCode, abi.encode(address(pools), address(distributor)));
         IAlphaPools.Config memory poolsConfig = IAlphaPools.Config({
             tndm: address(tndm),
             factory: address(alphaFactory),
             registry: address(registry),
             gate: address(gate),
             controller: address(controller),
-            distributor: address(distributor),
             genesis: GENESIS,
             epochLength: LENGTH,
             feeRate: 0.003e18,
@@ -595,7 +594,7 @@ abstract contract SuiteTest is Test {
     function _deployEpochs() private {
         IRewardDistributor.Config memory distributorConfig = IRewardDistributor.Config({
             usdc: address(usdc),
-            pools: address(pools),
+            factory: address(alphaFactory),
             controller: address(controller),
             oracle: address(oracle),
             registry: address(registry),

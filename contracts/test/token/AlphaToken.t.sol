@@ -3,18 +3,19 @@ pragma solidity 0.8.35;
 
 import { AlphaFactory } from "../../src/token/AlphaFactory.sol";
 import { AlphaToken } from "../../src/token/AlphaToken.sol";
-import { IAlphaFactory } from "../../src/token/IAlphaToken.sol";
+import { IAlphaFactory, IAlphaToken } from "../../src/token/IAlphaToken.sol";
 import { Netuid } from "../../src/types/Types.sol";
 import { Test } from "../support/Test.sol";
 
 contract AlphaTokenTest is Test {
     AlphaFactory private factory;
     address private pools;
+    address private distributor = makeActor("distributor");
 
     function setUp() public {
         vm.warp(1_800_000_000);
         pools = makeActor("pools");
-        factory = new AlphaFactory(pools);
+        factory = new AlphaFactory(pools, distributor);
     }
 
     /// `[AC-2]`
@@ -44,6 +45,23 @@ contract AlphaTokenTest is Test {
         vm.prank(pools);
         token.burn(1e18);
         vm.assertEq(token.totalSupply(), 20_999_999e18);
+    }
+
+    /// [AC-2] What leaves the vault for a claim was in it.
+    function test_onlyTheDistributorPaysOutOfTheVault() public {
+        AlphaToken token = _create(1);
+        address claimer = makeActor("claimer");
+        vm.prank(pools);
+        vm.expectRevert(abi.encodeWithSelector(IAlphaToken.AlphaToken_OnlyDistributor.selector, pools));
+        token.release(claimer, 1);
+        vm.prank(distributor);
+        vm.assertTrue(token.release(claimer, 3e18));
+        vm.assertEq(token.balanceOf(claimer), 3e18);
+        vm.assertEq(token.balanceOf(pools), 21_000_000e18 - 3e18);
+        vm.assertEq(token.totalSupply(), 21_000_000e18);
+        vm.prank(distributor);
+        vm.expectRevert();
+        token.release(claimer, 21_000_000e18);
     }
 
     function test_onlyThePoolsCreateTokens() public {

@@ -193,6 +193,7 @@ fn nobody_can_stop_what_belongs_to_people() {
     for (contract, name) in [
         ("RewardDistributor", "claim"),
         ("RewardDistributor", "claimBatch"),
+        ("RewardDistributor", "claimOwn"),
         ("CreditDesk", "cashOut"),
         ("Staking", "unstake"),
         ("Staking", "unbond"),

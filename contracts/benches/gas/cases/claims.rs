@@ -27,29 +27,53 @@ pub(super) fn rows(mut net: Net, names: &mut Names) -> Vec<Row> {
         let distributor = Distributor::deploy(&mut net, token, &["trader", "contributor"], amount);
         names.insert(distributor.address, "npm distributor".into());
         let anchor = net.steady(2, |net, time| distributor.claim_tx(net, ["trader", "contributor"][time]));
-        let (first, again) = claims(&mut net, kind, &format!("newcomer to {title}"), amount);
-        rows.push(Row::new(title, again).beside("npm distributor", &anchor).times(1.0));
-        rows.push(Row::new(&format!("{title}, first of an account"), first));
+        let claims = Claims::measure(&mut net, kind, &format!("newcomer to {title}"), amount);
+        rows.push(Row::new(title, claims.own).beside("npm distributor", &anchor).times(1.0));
+        rows.push(Row::new(&format!("{title}, for somebody else"), claims.for_another));
+        rows.push(Row::new(&format!("{title}, first of its kind in an epoch"), claims.first_in_epoch));
+        rows.push(Row::new(&format!("{title}, first of an account"), claims.first_of_account));
     }
     rows.push(batch(&mut net));
     rows
 }
 
-/// The first claim of an account that holds none of the token, and one of an account that claims regularly.
-fn claims(net: &mut Net, kind: u8, newcomer: &str, amount: U256) -> (Measured, Measured) {
-    for name in [newcomer, "contributor"] {
-        net.reward(kind, 1, name, amount);
+/// Claims of one kind.
+struct Claims {
+    /// By the account itself, in an epoch in which somebody has claimed of the kind.
+    own: Measured,
+    /// The same by somebody else, to the account's payout address.
+    for_another: Measured,
+    /// The first that the budget of the kind pays in an epoch.
+    first_in_epoch: Measured,
+    /// Of an account that holds none of the token, in an epoch in which somebody has claimed.
+    first_of_account: Measured,
+}
+
+impl Claims {
+    fn measure(net: &mut Net, kind: u8, newcomer: &str, amount: U256) -> Self {
+        let regular = ["contributor", "trader"];
+        for name in regular {
+            net.reward(kind, 1, name, amount);
+        }
+        net.days(1);
+        net.tick();
+        for name in regular {
+            let claim = net.claim_tx(kind, 1, name);
+            net.send(&claim);
+        }
+        for name in ["contributor", "trader", newcomer] {
+            net.reward(kind, 1, name, amount);
+        }
+        net.days(1);
+        net.tick();
+        let first_in_epoch = net.claim_own_tx(kind, 1, "trader");
+        let first_in_epoch = net.measure(first_in_epoch);
+        let first_of_account = net.claim_own_tx(kind, 1, newcomer);
+        let first_of_account = net.measure(first_of_account);
+        let (own, for_another) = (net.claim_own_tx(kind, 1, "contributor"), net.claim_tx(kind, 1, "contributor"));
+        let for_another = net.clone().measure(for_another);
+        Self { own: net.measure(own), for_another, first_in_epoch, first_of_account }
     }
-    net.days(1);
-    net.tick();
-    let [first, earlier] = [newcomer, "contributor"].map(|name| net.claim_tx(kind, 1, name));
-    let first = net.measure(first);
-    net.send(&earlier);
-    net.reward(kind, 1, "contributor", amount);
-    net.days(1);
-    net.tick();
-    let again = net.claim_tx(kind, 1, "contributor");
-    (first, net.measure(again))
 }
 
 /// Both kinds at once.

@@ -7,7 +7,8 @@ use alloy::{
 };
 use tandem_contracts::{
     bindings::{
-        AlphaFactory, AlphaPools, SuiteFactory, TandemToken, alpha_pools::IAlphaPools, tandem_token::ITandemToken,
+        AlphaFactory, AlphaPools, AlphaToken, SuiteFactory, TandemToken, alpha_pools::IAlphaPools,
+        tandem_token::ITandemToken,
     },
     suite::{CREATE2_FACTORY, factory_address, factory_init_code, salt_of, suite_address},
     world::{Outcome, Revert, World},
@@ -63,7 +64,6 @@ fn begin() -> Pair {
         registry: world.account("registry"),
         gate: world.account("gate"),
         controller: world.account("controller"),
-        distributor: world.account("distributor"),
         genesis: terms.genesis,
         epochLength: EPOCH,
         feeRate: U256::from(terms.fee_rate),
@@ -74,7 +74,11 @@ fn begin() -> Pair {
     };
     for (name, code, arguments) in [
         ("TandemToken", &TandemToken::BYTECODE, token.abi_encode()),
-        ("AlphaFactory", &AlphaFactory::BYTECODE, AlphaFactory::constructorCall { pools }.abi_encode()),
+        (
+            "AlphaFactory",
+            &AlphaFactory::BYTECODE,
+            AlphaFactory::constructorCall { pools, distributor: world.account("distributor") }.abi_encode(),
+        ),
         ("AlphaPools", &AlphaPools::BYTECODE, AlphaPools::constructorCall { config }.abi_encode()),
     ] {
         let initcode: Bytes = [&code[..], &arguments].concat().into();
@@ -383,7 +387,9 @@ impl Pair {
         let name = dice.one_of(&TRADERS);
         let to = self.world.account(name);
         dice.doing("release", (netuid, amount));
-        self.by("distributor", AlphaPools::releaseCall { netuid, to, amount: U256::from(amount) }).unwrap();
+        let (distributor, token) = (self.world.account("distributor"), self.alpha(netuid));
+        let call = AlphaToken::releaseCall { to, amount: U256::from(amount) };
+        self.world.call(distributor, token, call).unwrap();
         self.model.release(netuid, amount);
         self.compare(dice, netuid);
     }

@@ -38,8 +38,8 @@ const MOST_ALIVE: u16 = 3;
 const MOST_EVER: u16 = 7;
 const KINDS: u8 = 7;
 /// Events that tell of no balance, or repeat what others tell.
-const IDLE: [&str; 7] =
-    ["AlphaReleased", "Approval", "AuthorityUpdated", "CirculationSampled", "PotCarried", "SeriesAllowed", "TrioFound"];
+const IDLE: [&str; 6] =
+    ["Approval", "AuthorityUpdated", "CirculationSampled", "PotCarried", "SeriesAllowed", "TrioFound"];
 
 pub(super) struct Town {
     pub(super) net: Net,
