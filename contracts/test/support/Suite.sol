@@ -446,6 +446,10 @@ abstract contract SuiteTest is Test {
         });
     }
 
+    function maxSubnets() internal pure virtual returns (uint16) {
+        return MAX_SUBNETS;
+    }
+
     function thresholds() internal pure virtual returns (ILaunchGate.Thresholds memory) {
         return ILaunchGate.Thresholds({
             buybackMargin: 50e6, verifiedContributors: 2, verifiedEpochsEach: 2, cleanPeriod: 200
@@ -648,7 +652,7 @@ abstract contract SuiteTest is Test {
             neuronPriceTndm: 5e18,
             neuronHalfLife: 100,
             neuronImmunity: NEURON_IMMUNITY,
-            maxSubnets: MAX_SUBNETS,
+            maxSubnets: maxSubnets(),
             subnetImmunity: SUBNET_IMMUNITY,
             hyperparameterPeriod: 0,
             defaults: hyperparameters()
