@@ -13,6 +13,9 @@ abstract contract Watch is World {
     /// @dev An EMA moves by at most this part of itself in an epoch, WAD: emaRate, towards its double at most.
     uint256 private constant EMA_STEP = 0.086e18;
 
+    /// @dev Acts between two looks at what the running epoch reads.
+    uint256 private constant PATIENCE = 8;
+
     struct Seen {
         uint256 product;
         uint256 ema;
@@ -80,10 +83,12 @@ abstract contract Watch is World {
 
     /// @dev [SN-2]
     function _watchEpoch() private {
+        uint64 epoch = oracle.currentEpoch();
+        // It takes long, and what has changed stays changed.
+        if (epoch == _frozenEpoch && acted % PATIENCE != 0) return;
         if (_frozenSubnets != 0) {
             expect(readBy(_frozenEpoch, _frozenSubnets) == _frozen, "what an epoch reads has changed since it began");
         }
-        uint64 epoch = oracle.currentEpoch();
         if (epoch == _frozenEpoch) return;
         (_frozenEpoch, _frozenSubnets) = (epoch, netuids());
         _frozen = readBy(epoch, _frozenSubnets);

@@ -34,7 +34,9 @@ abstract contract World is SuiteTest {
     uint256[] internal userSecrets;
     /// @dev Whoever may hold TNDM, alpha or credits, contracts of the suite included; each once.
     address[] internal everyone;
-    /// @dev Of validators that have stake, and of users.
+    /// @dev Those among them who may hold credits.
+    address[] internal creditors;
+    /// @dev Of validators that have stake.
     address[] internal hotkeys;
     /// @dev Whom roots promise something.
     address[] internal payees;
@@ -191,6 +193,22 @@ abstract contract World is SuiteTest {
         return IERC20(pools.alphaOf(netuid));
     }
 
+    /// @dev TNDM for 0.
+    function tokenOf(
+        Netuid netuid
+    ) internal view returns (IERC20) {
+        return netuid.isZero() ? IERC20(address(tndm)) : alphaOf(netuid);
+    }
+
+    /// @dev Whoever may have something staked: users, owners of validators, the attacker.
+    function stakers() internal view returns (address[] memory list) {
+        list = new address[](USERS + VALIDATORS + 1);
+        for (uint256 i = 0; i < USERS + VALIDATORS; ++i) {
+            list[i] = payees[i];
+        }
+        list[USERS + VALIDATORS] = attacker;
+    }
+
     // -------------------------------------------------------------------------------------------------- means
 
     /// @dev TNDM from the ecosystem fund, as far as it has vested.
@@ -320,11 +338,13 @@ abstract contract World is SuiteTest {
             userSecrets.push(secret);
             everyone.push(account);
             payees.push(account);
+            creditors.push(account);
         }
         for (uint256 n = 0; n < VALIDATORS; ++n) {
             (address owner, address hotkey) = validator(n);
             everyone.push(owner);
             payees.push(owner);
+            creditors.push(owner);
             if (n < STAKED) hotkeys.push(hotkey);
         }
         address[11] memory others = [
@@ -332,7 +352,9 @@ abstract contract World is SuiteTest {
         ];
         for (uint256 i = 0; i < others.length; ++i) {
             everyone.push(others[i]);
+            if (i < 4) creditors.push(others[i]);
         }
+        creditors.push(address(settlement));
         payees.push(first);
         payees.push(attacker);
         payees.push(outcast);

@@ -167,7 +167,7 @@ abstract contract CreditActs is World {
 
     function reclaimAChannel(
         uint256 channel,
-        bool wait
+        uint256 wait
     ) external acts {
         (uint256 id, ISettlement.Channel memory state) = _channel(channel);
         if (id == 0 || creditsIn(state.rest) == 0) return;
@@ -176,7 +176,7 @@ abstract contract CreditActs is World {
             try settlement.reclaim(id) {
                 wrong("a channel was reclaimed before its vouchers were too late");
             } catch { }
-            if (!wait) return;
+            if (wait % 2 == 0) return;
             vm.warp(deadline + 1);
         }
         uint256 before = credit.balanceOf(state.payer);
@@ -284,5 +284,22 @@ abstract contract CreditActs is World {
 
     function _buyingPaused() private view returns (bool) {
         return block.timestamp < desk.buyingPausedUntil();
+    }
+
+    function creditActs() internal pure returns (bytes4[] memory list) {
+        list = new bytes4[](13);
+        list[0] = this.buySomeCredits.selector;
+        list[1] = this.buyCreditsByPermit.selector;
+        list[2] = this.buyCreditsThroughTheGateway.selector;
+        list[3] = this.openAChannel.selector;
+        list[4] = this.openAChannelBySignature.selector;
+        list[5] = this.topUpOrExtend.selector;
+        list[6] = this.settleAVoucher.selector;
+        list[7] = this.settleManyVouchers.selector;
+        list[8] = this.reclaimAChannel.selector;
+        list[9] = this.cashOutSome.selector;
+        list[10] = this.forwardMargin.selector;
+        list[11] = this.reprice.selector;
+        list[12] = this.pauseBuying.selector;
     }
 }

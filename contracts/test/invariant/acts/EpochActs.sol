@@ -148,7 +148,7 @@ abstract contract EpochActs is World {
     }
 
     function activateAReport(
-        bool wait
+        uint256 wait
     ) external acts {
         uint64[] memory pending = oracle.pendingEpochs();
         if (pending.length == 0) return;
@@ -158,7 +158,7 @@ abstract contract EpochActs is World {
             try oracle.activate(report) {
                 wrong("a report became active before its delay");
             } catch { }
-            if (!wait) return;
+            if (wait % 2 == 0) return;
             vm.warp(from);
         }
         oracle.activate(report);
@@ -199,9 +199,9 @@ abstract contract EpochActs is World {
 
     function claimOne(
         uint256 index,
-        bool earlier
+        uint256 earlier
     ) external acts {
-        IRewardDistributor.Claim[] memory claims = _claimable(earlier);
+        IRewardDistributor.Claim[] memory claims = _claimable(earlier % 2 == 1);
         if (claims.length == 0) return;
         index %= claims.length;
         IRewardDistributor.Claim memory c = claims[index];
@@ -223,9 +223,9 @@ abstract contract EpochActs is World {
     /// @dev All of a tree, for everybody; among them some that were forged, and some that cannot be paid.
     function claimAllOfATree(
         uint256 seed,
-        bool earlier
+        uint256 earlier
     ) external acts {
-        IRewardDistributor.Claim[] memory claims = _claimable(earlier);
+        IRewardDistributor.Claim[] memory claims = _claimable(earlier % 2 == 1);
         if (claims.length == 0) return;
         bytes32[][] memory proofs = new bytes32[][](claims.length);
         for (uint256 i = 0; i < claims.length; ++i) {
@@ -275,10 +275,11 @@ abstract contract EpochActs is World {
         uint256 ago
     ) external acts {
         uint64 epoch = oracle.currentEpoch();
+        Netuid netuid = anyNetuid(subnet);
         amount = bound(amount, 1, 100e6);
         giveUsdc(users[0], amount, address(distributor));
         vm.prank(users[0]);
-        distributor.contributeFor(anyNetuid(subnet), epoch - uint64(ago % 3), amount);
+        distributor.contributeFor(netuid, epoch - uint64(ago % 3), amount);
         otherToPots += amount;
         did();
     }
@@ -355,5 +356,25 @@ abstract contract EpochActs is World {
         (bytes32 current, bytes32 previous,) = distributor.roots();
         uint256 seed = _seeds[earlier ? previous : current];
         if (seed != 0) claims = treeOf(seed);
+    }
+
+    function epochActs() internal pure returns (bytes4[] memory list) {
+        list = new bytes4[](16);
+        list[0] = this.waitSeconds.selector;
+        list[1] = this.goToABoundary.selector;
+        list[2] = this.skipEpochs.selector;
+        list[3] = this.settleSome.selector;
+        list[4] = this.settleEverything.selector;
+        list[5] = this.settleInTwoWays.selector;
+        list[6] = this.postAReport.selector;
+        list[7] = this.activateAReport.selector;
+        list[8] = this.veto.selector;
+        list[9] = this.changeKeepers.selector;
+        list[10] = this.claimOne.selector;
+        list[11] = this.claimAllOfATree.selector;
+        list[12] = this.claimWhatWasNotPromised.selector;
+        list[13] = this.setPayout.selector;
+        list[14] = this.contribute.selector;
+        list[15] = this.sweepAPrunedPot.selector;
     }
 }

@@ -170,7 +170,8 @@ abstract contract MarketActs is World {
             if (stop == 0 || controller.settledThrough() < stop || pools.redemptionOf(netuid).supply != 0) continue;
             uint256 spot = pools.spotPrice(netuid);
             uint256 supply = tndm.totalSupply();
-            expect(supply - pools.windUp(netuid) == tndm.totalSupply(), "not burned by winding up");
+            uint256 burned = pools.windUp(netuid);
+            expect(supply - burned == tndm.totalSupply(), "not burned by winding up");
             IAlphaPools.Redemption memory r = pools.redemptionOf(netuid);
             expect(uint256(r.tndm) * 1e18 / r.supply <= spot, "redemption beats the market");
             did();
@@ -284,5 +285,26 @@ abstract contract MarketActs is World {
         vm.prank(guardian);
         auction.stop(uint64(block.timestamp + bound(duration, 0, 30)));
         did();
+    }
+
+    function marketActs() internal pure returns (bytes4[] memory list) {
+        list = new bytes4[](17);
+        list[0] = this.buyAlphaOf.selector;
+        list[1] = this.sellAlphaOf.selector;
+        list[2] = this.buyUpToAPrice.selector;
+        list[3] = this.sellDownToAPrice.selector;
+        list[4] = this.swapAlphaForAlpha.selector;
+        list[5] = this.tradeExactly.selector;
+        list[6] = this.swapExactly.selector;
+        list[7] = this.pour.selector;
+        list[8] = this.flushFees.selector;
+        list[9] = this.windUp.selector;
+        list[10] = this.redeem.selector;
+        list[11] = this.sponsor.selector;
+        list[12] = this.fundTheAuction.selector;
+        list[13] = this.startALot.selector;
+        list[14] = this.takeALot.selector;
+        list[15] = this.restartALot.selector;
+        list[16] = this.stopTheAuction.selector;
     }
 }

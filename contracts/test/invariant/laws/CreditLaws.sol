@@ -33,11 +33,11 @@ abstract contract CreditLaws is World {
         uint256 sum = 0;
         uint256 spent = 0;
         uint256 earned = 0;
-        for (uint256 i = 0; i < everyone.length; ++i) {
-            IComputeCredit.Lifetime memory life = credit.lifetimeOf(everyone[i]);
-            uint256 balance = credit.balanceOf(everyone[i]);
+        for (uint256 i = 0; i < creditors.length; ++i) {
+            IComputeCredit.Lifetime memory life = credit.lifetimeOf(creditors[i]);
+            uint256 balance = credit.balanceOf(creditors[i]);
             sum += balance;
-            if (everyone[i] == address(settlement)) continue;
+            if (creditors[i] == address(settlement)) continue;
             spent += life.spent;
             earned += life.earned;
             vm.assertEq(
@@ -69,8 +69,8 @@ abstract contract CreditLaws is World {
     /// @dev [CR-3] Each unit is deferred with a credit, held at the desk, or came to the auction or a pot; at one place.
     function law_marginIsRecognisedOnce() private view {
         uint256 deferred = 0;
-        for (uint256 i = 0; i < everyone.length; ++i) {
-            deferred += credit.holdingOf(everyone[i]).margin;
+        for (uint256 i = 0; i < creditors.length; ++i) {
+            deferred += credit.holdingOf(creditors[i]).margin;
         }
         vm.assertEq(desk.deferredMargin(), deferred, "deferred margin");
         uint256 received = _auctionIn() + _potsIn() + swept - otherToAuction - otherToPots;
