@@ -89,9 +89,11 @@ abstract contract Campaign is Watch, CreditLaws, MoneyLaws, StakeLaws, AttackLaw
             if (step % WALKED_BETWEEN_LOOKS == 0) this.lookAround();
         }
         this.lookAround();
+        string memory idle = "";
         for (uint256 i = 0; i < list.length; ++i) {
-            vm.assertGt(done[list[i]], 0, string.concat("never done: act ", vm.toString(i)));
+            if (done[list[i]] == 0) idle = string.concat(idle, " ", vm.toString(abi.encodePacked(list[i])));
         }
+        vm.assertEq(bytes(idle).length, 0, string.concat("acts that were never done:", idle));
     }
 
     /// @dev A call of its own, so that its memory is given back.

@@ -29,6 +29,8 @@ abstract contract World is SuiteTest {
     uint256 internal constant WHOLE = 21_000_000e18;
     uint256 internal constant LENT = 400_000e18;
     uint16 internal constant UIDS = 8;
+    /// @dev Subnets that are ever registered: laws walk over all of them.
+    uint16 internal constant MOST_SUBNETS = 12;
 
     address[] internal users;
     uint256[] internal userSecrets;
@@ -163,10 +165,17 @@ abstract contract World is SuiteTest {
         return registry.subnetCount();
     }
 
+    /// @dev Mostly one that is alive; but what is gone must stand whatever is done to it, too.
     function anyNetuid(
         uint256 seed
     ) internal view returns (Netuid) {
-        return Netuid.wrap(uint16(1 + seed % netuids()));
+        return seed % 4 == 0 ? nthNetuid(seed >> 2) : liveNetuid(seed >> 2);
+    }
+
+    function nthNetuid(
+        uint256 n
+    ) internal view returns (Netuid) {
+        return Netuid.wrap(uint16(1 + n % netuids()));
     }
 
     function trades(
@@ -300,6 +309,25 @@ abstract contract World is SuiteTest {
         registry.registerNeuron(netuid, hotkey, "", price);
     }
 
+    function seatValidators(
+        Netuid netuid
+    ) internal {
+        for (uint256 v = 0; v < STAKED; ++v) {
+            (address owner, address hotkey) = validator(v);
+            seat(owner, netuid, hotkey);
+        }
+    }
+
+    /// @dev Enough for the subnet to be granted something, from the next epoch on.
+    function stakeValidators(
+        Netuid netuid
+    ) internal {
+        for (uint256 v = 0; v < STAKED; ++v) {
+            (address owner, address hotkey) = validator(v);
+            if (give(owner, 100e18)) stakeAlpha(owner, netuid, hotkey, buyAlpha(owner, netuid, 100e18));
+        }
+    }
+
     // -------------------------------------------------------------------------------------------------- sums
 
     /// @dev All USDC that ever came to the auction, as its books tell.
@@ -419,13 +447,10 @@ abstract contract World is SuiteTest {
         }
     }
 
-    /// @dev Three validators everywhere; two users fill the first subnet, two serve the others.
+    /// @dev Two users fill the first subnet.
     function _seat() private {
         for (uint16 n = 2; n <= netuids(); ++n) {
-            for (uint256 v = 0; v < STAKED; ++v) {
-                (address owner, address hotkey) = validator(v);
-                seat(owner, Netuid.wrap(n), hotkey);
-            }
+            seatValidators(Netuid.wrap(n));
             seat(users[n % USERS], Netuid.wrap(n), users[n % USERS]);
         }
         seat(users[0], TEXT, users[0]);
@@ -434,10 +459,7 @@ abstract contract World is SuiteTest {
 
     function _stakeAll() private {
         for (uint16 n = 1; n <= netuids(); ++n) {
-            for (uint256 v = 0; v < STAKED; ++v) {
-                (address owner, address hotkey) = validator(v);
-                stakeAlpha(owner, Netuid.wrap(n), hotkey, buyAlpha(owner, Netuid.wrap(n), 100e18));
-            }
+            stakeValidators(Netuid.wrap(n));
         }
     }
 

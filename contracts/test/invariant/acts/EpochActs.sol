@@ -21,6 +21,8 @@ abstract contract EpochActs is World {
     /// @dev Roots of reports that became active.
     mapping(bytes32 root => bool) internal activated;
     uint256 private _vetoes;
+    /// @dev Whose neurons the trace under a root lists for eviction.
+    mapping(bytes32 root => Netuid) internal listed;
 
     // -------------------------------------------------------------------------------------------------- time
 
@@ -126,13 +128,15 @@ abstract contract EpochActs is World {
         if (settled == 0 || (any && last >= settled - 1)) return;
         uint64 epoch = settled - 1;
         bytes32 root = treeOf(seed | 1).rootOf();
+        Netuid full = _fullSubnet(seed);
+        listed[pruneLeaf(full)] = full;
         IEpochOracle.EpochReport memory report = IEpochOracle.EpochReport({
             epoch: epoch,
             attempt: oracle.attemptOf(epoch),
             configDigest: keeperSet.configDigestAt(epoch),
             inputsBlock: keccak256(abi.encode(epoch)),
             previousReport: previous,
-            subnetsRoot: pruneLeaf(TEXT),
+            subnetsRoot: pruneLeaf(full),
             rewardsRoot: root,
             bundleHash: keccak256(abi.encode(seed)),
             rulesVersion: 1
@@ -288,7 +292,7 @@ abstract contract EpochActs is World {
         uint256 subnet
     ) external acts {
         for (uint16 i = 0; i < netuids(); ++i) {
-            Netuid netuid = anyNetuid(subnet % netuids() + i);
+            Netuid netuid = nthNetuid(subnet % netuids() + i);
             uint64 from = registry.prunedFromOf(netuid);
             if (from == 0 || controller.settledThrough() < from) continue;
             uint256 usdcSwept = distributor.sweepPruned(netuid);
@@ -346,6 +350,16 @@ abstract contract EpochActs is World {
         for (uint16 i = 0; i < UIDS; ++i) {
             // Contributors first: validators that leave end emission.
             list[i] = UIDS - 1 - i;
+        }
+    }
+
+    function _fullSubnet(
+        uint256 seed
+    ) private view returns (Netuid netuid) {
+        uint256 count = netuids();
+        for (uint256 i = 0; i < count; ++i) {
+            netuid = nthNetuid(seed % count + i);
+            if (registry.prunedFromOf(netuid) == 0 && registry.neuronCount(netuid) == UIDS) return netuid;
         }
     }
 

@@ -134,12 +134,12 @@ abstract contract FlashActs is World {
         uint256 lock = registry.lockPrice();
         settleAll();
         Netuid victim = registry.nextVictim();
-        if (victim.isZero() || lock > 200_000e18 || !give(users[0], lock)) return;
+        if (victim.isZero() || lock > 200_000e18 || netuids() >= MOST_SUBNETS || !give(users[0], lock)) return;
         (uint256 before, uint256 borrowed) = _borrow(amount);
         uint256 bought = buyAlpha(attacker, victim, borrowed);
         approve(users[0], tndm, address(registry), lock);
         vm.prank(users[0]);
-        registry.registerSubnet("heir", lock);
+        Netuid heir = registry.registerSubnet("heir", lock);
         vm.warp(oracle.endOf(oracle.currentEpoch()));
         settleAll();
         pools.windUp(victim);
@@ -147,6 +147,8 @@ abstract contract FlashActs is World {
         vm.prank(attacker);
         pools.redeem(victim, bought, attacker);
         _giveBack(before);
+        seatValidators(heir);
+        stakeValidators(heir);
     }
 
     /// @dev From a few TNDM to all that is lent, each order of magnitude as often as any other; and a float for losses.

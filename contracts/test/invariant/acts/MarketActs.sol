@@ -165,7 +165,7 @@ abstract contract MarketActs is World {
         uint256 subnet
     ) external acts {
         for (uint16 i = 0; i < netuids(); ++i) {
-            Netuid netuid = anyNetuid(subnet % netuids() + i);
+            Netuid netuid = nthNetuid(subnet % netuids() + i);
             uint64 stop = pools.poolOf(netuid).stopEpoch;
             if (stop == 0 || controller.settledThrough() < stop || pools.redemptionOf(netuid).supply != 0) continue;
             uint256 spot = pools.spotPrice(netuid);
@@ -185,7 +185,7 @@ abstract contract MarketActs is World {
         uint256 amount
     ) external acts {
         for (uint16 i = 0; i < netuids(); ++i) {
-            Netuid netuid = anyNetuid(subnet % netuids() + i);
+            Netuid netuid = nthNetuid(subnet % netuids() + i);
             IERC20 alpha = alphaOf(netuid);
             IAlphaPools.Redemption memory r = pools.redemptionOf(netuid);
             uint256 balance = alpha.balanceOf(userOf(actor));

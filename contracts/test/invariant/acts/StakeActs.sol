@@ -23,8 +23,10 @@ abstract contract StakeActs is World {
     ) external acts {
         Netuid netuid = anyNetuid(subnet);
         address hotkey = hotkeys[validatorSeed % STAKED];
+        if (registry.uidOf(netuid, hotkey) == 0) return;
+        if (trades(netuid) && give(voterOf(actor), 20e18)) buyAlpha(voterOf(actor), netuid, 20e18);
         uint256 balance = alphaOf(netuid).balanceOf(voterOf(actor));
-        if (balance == 0 || registry.uidOf(netuid, hotkey) == 0) return;
+        if (balance == 0) return;
         stakeAlpha(voterOf(actor), netuid, hotkey, bound(amount, 1, balance));
         did();
     }

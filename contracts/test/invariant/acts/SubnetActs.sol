@@ -18,7 +18,8 @@ abstract contract SubnetActs is EpochActs {
         uint256 lock = registry.lockPrice();
         uint256 alive = registry.liveAt(oracle.currentEpoch() + 1).length;
         Netuid victim = registry.nextVictim();
-        if (lock > DEAREST_LOCK || (alive == maxSubnets() && victim.isZero())) return;
+        if (netuids() >= MOST_SUBNETS || lock > DEAREST_LOCK) return;
+        if (alive == maxSubnets() && victim.isZero()) return;
         address founder = userOf(actor);
         if (!give(founder, lock)) return;
         uint256 supply = tndm.totalSupply();
@@ -28,6 +29,8 @@ abstract contract SubnetActs is EpochActs {
         expect(supply - tndm.totalSupply() == lock / 2, "not half of a lock was burned");
         expect(controller.ledgerOf(netuid).burned == lock / 2, "a lock earned another allowance");
         if (!victim.isZero()) expect(registry.prunedFromOf(victim) == oracle.currentEpoch() + 1, "another was pruned");
+        seatValidators(netuid);
+        stakeValidators(netuid);
         did();
     }
 
@@ -42,36 +45,23 @@ abstract contract SubnetActs is EpochActs {
         did();
     }
 
-    /// @dev A validator that has stake elsewhere takes a seat, so that new subnets can become eligible.
-    function seatAValidator(
-        uint256 validatorSeed,
-        uint256 subnet
-    ) external acts {
-        Netuid netuid = anyNetuid(subnet);
-        (address owner, address hotkey) = validator(validatorSeed % STAKED);
-        if (registry.prunedFromOf(netuid) != 0 || registry.neuronCount(netuid) >= UIDS) return;
-        if (registry.uidOf(netuid, hotkey) != 0) return;
-        _register(owner, netuid, hotkey);
-        did();
-    }
-
     /// @dev [SN-2] Whoever is evicted counts until the epoch ends.
     function evict(
         uint256 actor
     ) external acts {
         (bytes32 root,) = oracle.activeSubnetsRoot();
-        if (root != pruneLeaf(TEXT) || registry.prunedFromOf(TEXT) != 0) return;
-        if (registry.neuronCount(TEXT) < UIDS) return;
+        Netuid netuid = listed[root];
+        if (netuid.isZero() || registry.prunedFromOf(netuid) != 0 || registry.neuronCount(netuid) < UIDS) return;
         address owner = userOf(actor);
-        uint256 price = registry.neuronPrice(TEXT);
+        uint256 price = registry.neuronPrice(netuid);
         if (!give(owner, price)) return;
         approve(owner, tndm, address(registry), price);
         ISubnetRegistry.PruneProof memory proof;
         (proof.pruneList, proof.traceRoot) = (pruneList(), bytes32(uint256(1)));
         address hotkey = makeActor(string.concat("newcomer ", vm.toString(++_newcomers)));
         vm.prank(owner);
-        try registry.registerNeuronEvicting(TEXT, hotkey, "", price, proof) {
-            expect(registry.neuronCount(TEXT) == UIDS, "an eviction made room for two");
+        try registry.registerNeuronEvicting(netuid, hotkey, "", price, proof) {
+            expect(registry.neuronCount(netuid) == UIDS, "an eviction made room for two");
             did();
         } catch (bytes memory reason) {
             expect(bytes4(reason) == ISubnetRegistry.SubnetRegistry_NobodyEvictable.selector, "an eviction failed");
@@ -83,9 +73,10 @@ abstract contract SubnetActs is EpochActs {
         uint256 uid
     ) external acts {
         for (uint16 i = 0; i < netuids(); ++i) {
-            Netuid netuid = anyNetuid(subnet % netuids() + i);
-            uint16 count = registry.subnetOf(netuid).neuronCount;
-            if (registry.prunedFromOf(netuid) == 0 || count == 0) continue;
+            Netuid netuid = nthNetuid(subnet % netuids() + i);
+            uint64 from = registry.prunedFromOf(netuid);
+            uint16 count = from == 0 ? 0 : registry.neuronCountAt(netuid, from - 1);
+            if (count == 0) continue;
             uint16[] memory uids = new uint16[](1);
             uids[0] = uint16(uid % count);
             registry.leavePruned(netuid, uids);
@@ -162,15 +153,14 @@ abstract contract SubnetActs is EpochActs {
     }
 
     function subnetActs() internal pure returns (bytes4[] memory list) {
-        list = new bytes4[](9);
+        list = new bytes4[](8);
         list[0] = this.registerASubnet.selector;
         list[1] = this.registerANeuron.selector;
-        list[2] = this.seatAValidator.selector;
-        list[3] = this.evict.selector;
-        list[4] = this.leaveAPrunedSubnet.selector;
-        list[5] = this.handOverASubnet.selector;
-        list[6] = this.setHyperparameters.selector;
-        list[7] = this.releaseAnAllocation.selector;
-        list[8] = this.releaseTheAirdrop.selector;
+        list[2] = this.evict.selector;
+        list[3] = this.leaveAPrunedSubnet.selector;
+        list[4] = this.handOverASubnet.selector;
+        list[5] = this.setHyperparameters.selector;
+        list[6] = this.releaseAnAllocation.selector;
+        list[7] = this.releaseTheAirdrop.selector;
     }
 }
