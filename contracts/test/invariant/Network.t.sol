@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.35;
 
-import { Campaign } from "./Campaign.sol";
-import { FlashActs } from "./acts/FlashActs.sol";
-import { HostileActs } from "./acts/HostileActs.sol";
-import { MarketActs } from "./acts/MarketActs.sol";
-import { StakeActs } from "./acts/StakeActs.sol";
-import { SubnetActs } from "./acts/SubnetActs.sol";
+import { Everybody } from "./Everybody.sol";
 
 /// @notice The whole suite with open markets, under any sequence of acts by users, traders, stakers, keepers, founders and attackers.
-contract NetworkInvariantTest is Campaign, MarketActs, StakeActs, SubnetActs, FlashActs, HostileActs {
+contract NetworkInvariantTest is Everybody {
     uint256 private constant STEPS = 2000;
 
     function invariant_theNetworkKeepsItsPromisesWhateverIsDoneToIt() public view {
@@ -17,17 +12,7 @@ contract NetworkInvariantTest is Campaign, MarketActs, StakeActs, SubnetActs, Fl
     }
 
     function test_everyActDoesItsThingOnALongWalk() public {
-        walk(STEPS, 1);
-    }
-
-    function selectors() internal pure override returns (bytes4[] memory list) {
-        list = joined(creditActs(), marketActs());
-        list = joined(list, joined(epochActs(), subnetActs()));
-        list = joined(list, joined(stakeActs(), hostileActs()));
-        list = joined(list, flashActs());
-    }
-
-    function attacks() internal pure override returns (bytes4[] memory) {
-        return joined(flashActs(), hostileActs());
+        walk(selectors(), STEPS, 1);
+        checkThatAllWereDone(selectors());
     }
 }

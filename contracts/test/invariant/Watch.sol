@@ -45,6 +45,7 @@ abstract contract Watch is World {
             Netuid netuid = Netuid.wrap(n);
             Seen storage seen = _seen[netuid];
             IAlphaPools.Pool memory pool = pools.poolOf(netuid);
+            if (pool.token == address(0)) continue;
             uint256 product = uint256(pool.tndm) * pool.alpha;
             if (pools.redemptionOf(netuid).supply == 0) expect(product >= seen.product, "k fell");
             uint256 supply = IERC20(pool.token).totalSupply();

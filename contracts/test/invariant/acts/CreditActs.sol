@@ -34,9 +34,7 @@ abstract contract CreditActs is World {
         address buyer = userOf(actor);
         uint256 cost = desk.quote(credits);
         usdc.mint(buyer, cost);
-        bytes32 digest = keccak256(
-            abi.encode(PERMIT, buyer, address(desk), cost, usdc.nonces(buyer), block.timestamp)
-        );
+        bytes32 digest = keccak256(abi.encode(PERMIT, buyer, address(desk), cost, usdc.nonces(buyer), block.timestamp));
         digest = keccak256(abi.encodePacked(hex"1901", usdc.DOMAIN_SEPARATOR(), digest));
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(userSecrets[actor % USERS], digest);
         vm.prank(buyer);

@@ -11,7 +11,7 @@ abstract contract FlashActs is World {
     function flashAroundAPour(
         uint256 subnet,
         uint256 amount
-    ) external acts {
+    ) external acts trading {
         Netuid netuid = liveNetuid(subnet);
         (uint256 before, uint256 borrowed) = _borrow(amount);
         uint256 bought = buyAlpha(attacker, netuid, borrowed);
@@ -26,7 +26,7 @@ abstract contract FlashActs is World {
         uint256 into,
         uint256 amount,
         uint256 share
-    ) external acts {
+    ) external acts trading {
         (Netuid a, Netuid b) = (liveNetuid(from), liveNetuid(into));
         if (a == b) return;
         (uint256 before, uint256 borrowed) = _borrow(amount);
@@ -46,7 +46,7 @@ abstract contract FlashActs is World {
         uint256 subnet,
         uint256 amount,
         uint256 visits
-    ) external acts {
+    ) external acts trading {
         if (controller.settledThrough() == oracle.currentEpoch()) return;
         Netuid netuid = liveNetuid(subnet);
         (uint256 before, uint256 borrowed) = _borrow(amount);
@@ -64,7 +64,7 @@ abstract contract FlashActs is World {
     function flashAroundOnesOwnNeuron(
         uint256 subnet,
         uint256 amount
-    ) external acts {
+    ) external acts trading {
         Netuid netuid = liveNetuid(subnet);
         if (!_joinable(netuid)) return;
         (uint256 before, uint256 borrowed) = _borrow(amount);
@@ -81,12 +81,13 @@ abstract contract FlashActs is World {
     function flashAroundAnothersNeuron(
         uint256 subnet,
         uint256 amount
-    ) external acts {
+    ) external acts trading {
         Netuid netuid = liveNetuid(subnet);
         if (!_joinable(netuid)) return;
         (uint256 before, uint256 borrowed) = _borrow(amount);
         uint256 bought = buyAlpha(attacker, netuid, borrowed);
-        uint256 price = seat(users[0], netuid, _stranger());
+        uint256 price = registry.neuronPrice(netuid);
+        join(users[0], netuid, _stranger());
         sellAlpha(attacker, netuid, bought);
         _giveBack(before + price / 2);
     }
@@ -95,7 +96,7 @@ abstract contract FlashActs is World {
     function flashAroundALot(
         uint256 subnet,
         uint256 amount
-    ) external acts {
+    ) external acts trading {
         Netuid netuid = liveNetuid(subnet);
         uint256 count = auction.lotCount();
         if (count == 0) return;
@@ -115,7 +116,7 @@ abstract contract FlashActs is World {
     /// @dev [GV-1] Votes are those of a second that is over.
     function flashVotes(
         uint256 amount
-    ) external acts {
+    ) external acts trading {
         (uint256 before, uint256 borrowed) = _borrow(amount);
         uint256 past = votes.getPastVotes(attacker, block.timestamp - 1);
         vm.startPrank(attacker);
@@ -130,7 +131,7 @@ abstract contract FlashActs is World {
     /// @dev Buys into the weakest subnet, has it pruned, and redeems. The lock is not even counted.
     function flashAroundAPruning(
         uint256 amount
-    ) external acts {
+    ) external acts trading {
         uint256 lock = registry.lockPrice();
         settleAll();
         Netuid victim = registry.nextVictim();

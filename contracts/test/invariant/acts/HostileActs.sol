@@ -2,7 +2,7 @@
 pragma solidity 0.8.35;
 
 import { ISettlement } from "../../../src/compute/ISettlement.sol";
-import { Netuid } from "../../../src/types/Types.sol";
+import { Netuid, Phase } from "../../../src/types/Types.sol";
 import { CreditActs } from "./CreditActs.sol";
 import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 
@@ -21,7 +21,7 @@ abstract contract HostileActs is CreditActs {
         amount = bound(amount, 1, 100e18);
         if (what % 3 == 0) usdc.mint(attacker, amount);
         else if (!give(attacker, amount)) return;
-        if (what % 3 == 2) {
+        if (what % 3 == 2 && gate.phase() == Phase.Markets) {
             Netuid netuid = liveNetuid(subnet);
             amount = buyAlpha(attacker, netuid, amount);
             token = alphaOf(netuid);
@@ -61,7 +61,7 @@ abstract contract HostileActs is CreditActs {
     function hopAnEpoch(
         uint256 subnet,
         uint256 amount
-    ) external acts {
+    ) external acts trading {
         Netuid netuid = liveNetuid(subnet);
         address hotkey = hotkeys[0];
         uint64 epoch = oracle.currentEpoch();
@@ -87,7 +87,7 @@ abstract contract HostileActs is CreditActs {
     function hopWithinAnEpoch(
         uint256 subnet,
         uint256 amount
-    ) external acts {
+    ) external acts trading {
         Netuid netuid = liveNetuid(subnet);
         uint64 next = oracle.currentEpoch() + 1;
         if (registry.uidOf(netuid, hotkeys[1]) == 0 || !give(attacker, 50e18)) return;
@@ -144,7 +144,7 @@ abstract contract HostileActs is CreditActs {
     function tradeDust(
         uint256 subnet,
         uint256 seed
-    ) external acts {
+    ) external acts trading {
         Netuid netuid = liveNetuid(subnet);
         if (!give(attacker, 1e12)) return;
         uint256 before = tndm.balanceOf(attacker);
@@ -190,7 +190,7 @@ abstract contract HostileActs is CreditActs {
     function registerAgain(
         uint256 subnet,
         uint256 validatorSeed
-    ) external acts {
+    ) external acts trading {
         Netuid netuid = anyNetuid(subnet);
         address hotkey = hotkeys[validatorSeed % STAKED];
         (address owner,) = validator(validatorSeed % STAKED);
@@ -240,8 +240,7 @@ abstract contract HostileActs is CreditActs {
         uint256 found = registry.uidOf(netuid, attacker);
         if (found == 0) {
             if (registry.prunedFromOf(netuid) != 0 || registry.neuronCount(netuid) >= UIDS) return (0, false);
-            if (!give(attacker, registry.neuronPrice(netuid))) return (0, false);
-            seat(attacker, netuid, attacker);
+            if (!join(attacker, netuid, attacker)) return (0, false);
             found = registry.uidOf(netuid, attacker);
         }
         return (uint16(found - 1), true);

@@ -18,7 +18,7 @@ abstract contract MarketActs is World {
         uint256 actor,
         uint256 subnet,
         uint256 amount
-    ) external acts {
+    ) external acts trading {
         Netuid netuid = liveNetuid(subnet);
         amount = bound(amount, 1, MOST_IN);
         if (!give(userOf(actor), amount)) return;
@@ -31,7 +31,7 @@ abstract contract MarketActs is World {
         uint256 actor,
         uint256 subnet,
         uint256 amount
-    ) external acts {
+    ) external acts trading {
         Netuid netuid = liveNetuid(subnet);
         uint256 balance = alphaOf(netuid).balanceOf(userOf(actor));
         if (balance == 0) return;
@@ -46,7 +46,7 @@ abstract contract MarketActs is World {
         uint256 subnet,
         uint256 amount,
         uint256 percent
-    ) external acts {
+    ) external acts trading {
         Netuid netuid = liveNetuid(subnet);
         address buyer = userOf(actor);
         amount = bound(amount, 1, MOST_IN);
@@ -66,7 +66,7 @@ abstract contract MarketActs is World {
         uint256 actor,
         uint256 subnet,
         uint256 percent
-    ) external acts {
+    ) external acts trading {
         Netuid netuid = liveNetuid(subnet);
         address seller = userOf(actor);
         uint256 amount = alphaOf(netuid).balanceOf(seller);
@@ -86,7 +86,7 @@ abstract contract MarketActs is World {
         uint256 from,
         uint256 to,
         uint256 amount
-    ) external acts {
+    ) external acts trading {
         (Netuid a, Netuid b) = (liveNetuid(from), liveNetuid(to));
         address trader = userOf(actor);
         uint256 balance = alphaOf(a).balanceOf(trader);
@@ -104,7 +104,7 @@ abstract contract MarketActs is World {
         uint256 actor,
         uint256 subnet,
         uint256 wanted
-    ) external acts {
+    ) external acts trading {
         Netuid netuid = liveNetuid(subnet);
         address trader = userOf(actor);
         wanted = bound(wanted, 1, pools.poolOf(netuid).alpha / 2);
@@ -124,7 +124,7 @@ abstract contract MarketActs is World {
         uint256 from,
         uint256 to,
         uint256 wanted
-    ) external acts {
+    ) external acts trading {
         (Netuid a, Netuid b) = (liveNetuid(from), liveNetuid(to));
         address trader = userOf(actor);
         if (a == b) return;
@@ -140,7 +140,7 @@ abstract contract MarketActs is World {
 
     function pour(
         uint256 subnet
-    ) external acts {
+    ) external acts trading {
         Netuid netuid = liveNetuid(subnet);
         uint256 price = pools.spotPrice(netuid);
         uint256 most = pools.poolOf(netuid).tndm / 100;
@@ -153,7 +153,7 @@ abstract contract MarketActs is World {
 
     function flushFees(
         uint256 subnet
-    ) external acts {
+    ) external acts trading {
         uint256 supply = tndm.totalSupply();
         uint256 burned = pools.flushFees(liveNetuid(subnet));
         expect(supply - tndm.totalSupply() == burned, "fees were not burned");
@@ -163,7 +163,7 @@ abstract contract MarketActs is World {
     /// @dev [SN-1] Ends a pruned pool.
     function windUp(
         uint256 subnet
-    ) external acts {
+    ) external acts trading {
         for (uint16 i = 0; i < netuids(); ++i) {
             Netuid netuid = nthNetuid(subnet % netuids() + i);
             uint64 stop = pools.poolOf(netuid).stopEpoch;
@@ -183,7 +183,7 @@ abstract contract MarketActs is World {
         uint256 actor,
         uint256 subnet,
         uint256 amount
-    ) external acts {
+    ) external acts trading {
         for (uint16 i = 0; i < netuids(); ++i) {
             Netuid netuid = nthNetuid(subnet % netuids() + i);
             IERC20 alpha = alphaOf(netuid);

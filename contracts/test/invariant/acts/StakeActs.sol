@@ -20,7 +20,7 @@ abstract contract StakeActs is World {
         uint256 subnet,
         uint256 validatorSeed,
         uint256 amount
-    ) external acts {
+    ) external acts trading {
         Netuid netuid = anyNetuid(subnet);
         address hotkey = hotkeys[validatorSeed % STAKED];
         if (registry.uidOf(netuid, hotkey) == 0) return;
@@ -108,7 +108,7 @@ abstract contract StakeActs is World {
         uint256 subnet,
         uint256 to,
         uint256 where
-    ) external acts {
+    ) external acts trading {
         Netuid netuid = Netuid.wrap(uint16(subnet % (netuids() + 1)));
         address delegatee = to % 5 == 0 ? address(0) : voterOf(to);
         if (where % 2 == 0) {
@@ -150,7 +150,7 @@ abstract contract StakeActs is World {
 
     function sampleCirculation(
         uint256 subnet
-    ) external acts {
+    ) external acts trading {
         staking.sampleCirculation(anyNetuid(subnet));
         did();
     }

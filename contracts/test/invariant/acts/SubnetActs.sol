@@ -41,7 +41,11 @@ abstract contract SubnetActs is EpochActs {
         Netuid netuid = anyNetuid(subnet);
         if (registry.prunedFromOf(netuid) != 0 || registry.neuronCount(netuid) >= UIDS) return;
         address hotkey = makeActor(string.concat("newcomer ", vm.toString(++_newcomers)));
-        _register(userOf(actor), netuid, hotkey);
+        uint256 supply = tndm.totalSupply();
+        uint256 price = registry.neuronPrice(netuid);
+        if (!join(userOf(actor), netuid, hotkey)) return;
+        if (gate.phase() != Phase.Markets) price = 0;
+        expect(supply - tndm.totalSupply() >= price - price / 2, "not half of a neuron's price was burned");
         did();
     }
 
@@ -127,29 +131,13 @@ abstract contract SubnetActs is EpochActs {
         uint256 which
     ) external acts {
         address account = which % 2 == 0 ? first : second;
-        if (gate.phase() == Phase.Mesh) return;
+        if (gate.phase() == Phase.Mesh || airdrop.entitlementOf(account) == 0) return;
         if (!airdrop.isRegistered(account)) airdrop.register(account);
         uint256 due = airdrop.releasable(account);
         if (due == 0) return;
         uint256 before = tndm.balanceOf(account);
         expect(airdrop.release(account) == due && tndm.balanceOf(account) == before + due, "dropped another sum");
         did();
-    }
-
-    /// @dev Before markets for USDC, after for TNDM.
-    function _register(
-        address owner,
-        Netuid netuid,
-        address hotkey
-    ) private {
-        if (gate.phase() != Phase.Markets) {
-            otherToAuction += registry.neuronPrice(netuid);
-            register(netuid, owner, hotkey);
-            return;
-        }
-        uint256 supply = tndm.totalSupply();
-        uint256 price = seat(owner, netuid, hotkey);
-        expect(supply - tndm.totalSupply() >= price - price / 2, "not half of a neuron's price was burned");
     }
 
     function subnetActs() internal pure returns (bytes4[] memory list) {
