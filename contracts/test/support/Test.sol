@@ -68,6 +68,7 @@ interface Vm {
     function getRecordedLogs() external returns (Log[] memory);
     function lastCallGas() external view returns (Gas memory gas);
     function label(address account, string calldata name) external;
+    function pauseGasMetering() external;
     function prank(address sender) external;
     function recordLogs() external;
     function revertToState(uint256 id) external returns (bool);
@@ -77,6 +78,7 @@ interface Vm {
     function snapshotState() external returns (uint256);
     function startPrank(address sender) external;
     function stopPrank() external;
+    function toString(bytes calldata value) external pure returns (string memory);
     function toString(uint256 value) external pure returns (string memory);
     function warp(uint256 newTimestamp) external;
     // forgefmt: disable-end
