@@ -126,7 +126,10 @@ abstract contract Allowances is IEmissionController, EpochClock {
     ) internal view returns (uint256 allowance) {
         allowance = ledger.allowance();
         if (ledger.waits() && epoch > 0) allowance += PHI * _burnedIn(netuid, epoch - 1) / WAD;
-        if (fades) allowance -= allowance * LENGTH / FADE_PERIOD;
+        // Below 2^86 times 2^64, and a fade takes all at most.
+        unchecked {
+            if (fades) allowance -= allowance * LENGTH / FADE_PERIOD;
+        }
     }
 
     /// @dev Leaves `left` of the subnet's allowance as of the end of `epoch`, after `emitted`.

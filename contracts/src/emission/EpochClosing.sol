@@ -11,6 +11,7 @@ import { Netuid, WAD } from "../types/Types.sol";
 import { Allowances } from "./Allowances.sol";
 import { GrantWord, MAX_PER_EPOCH, packGrant } from "./GrantWord.sol";
 import { EMISSION_CAP, MAX_SUPPLY, halvedPerEpochDown } from "./Halving.sol";
+import { LedgerWord } from "./LedgerWord.sol";
 import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
 import { SafeCast } from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
@@ -24,6 +25,7 @@ abstract contract EpochClosing is Allowances {
 
     /// @dev A subnet in the closing of an epoch, in memory.
     struct Part {
+        LedgerWord ledger; // as stored
         uint256 price; // EMA before this closing; 0: takes no part in emission
         uint256 twap; // of the epoch
         uint256 allowance; // as of the epoch's end
@@ -74,6 +76,8 @@ abstract contract EpochClosing is Allowances {
     uint256 private constant SEED_DIVISOR = 10;
     /// @dev Alpha leaves the vault by injection and by budgets, each on the schedule.
     uint256 private constant SCHEDULES = 2;
+    /// @dev The upper of two amounts in a word.
+    uint256 private constant HIGH = 128;
 
     IAlphaPools public immutable POOLS;
     IRewardDistributor public immutable DISTRIBUTOR;
@@ -186,20 +190,29 @@ abstract contract EpochClosing is Allowances {
         Closing memory c,
         uint256 end
     ) private {
-        for (; c.next < end; ++c.next) {
-            Netuid netuid = Netuid.wrap(c.live[c.next]);
-            Part memory p = c.parts[c.next];
+        uint16[] memory netuids = _part(c.live, c.next, end);
+        bool[] memory eligible = STAKING.checkEligible(netuids, c.epoch);
+        uint256[] memory prices;
+        if (c.trading) prices = POOLS.closeEpoch(netuids, c.epoch);
+        uint256 sum = c.prices;
+        for (uint256 i = 0; i < netuids.length; ++i) {
+            Netuid netuid = Netuid.wrap(netuids[i]);
+            Part memory p = c.parts[c.next + i];
             p.known = true;
-            p.eligible = STAKING.checkEligible(netuid, c.epoch);
-            p.allowance = _allowanceAt(netuid, _ledgers[netuid], c.epoch, c.emitting);
-            if (!c.trading) continue;
-            (uint256 price, uint256 twap) = POOLS.closeEpoch(netuid, c.epoch);
+            p.eligible = eligible[i];
+            p.ledger = _ledgers[netuid];
+            p.allowance = _allowanceAt(netuid, p.ledger, c.epoch, c.emitting);
             if (!c.emitting || !p.eligible || p.allowance == 0) continue;
-            p.price = price;
-            // At a price beyond 2^120 there is nothing to issue for any emission.
-            p.twap = Math.min(twap, type(uint120).max);
-            c.prices += price;
+            uint256 both = prices[i];
+            // forge-lint: disable-next-line(unsafe-typecast) the low half
+            p.price = uint128(both);
+            p.twap = both >> HIGH;
+            // Below 2^85 each.
+            unchecked {
+                sum += p.price;
+            }
         }
+        (c.prices, c.next) = (sum, end);
     }
 
     /// @dev Second visit: what the share of the ceiling by price gives.
@@ -207,13 +220,17 @@ abstract contract EpochClosing is Allowances {
         Closing memory c,
         uint256 end
     ) private view {
-        for (; c.next < end; ++c.next) {
-            Part memory p = c.parts[c.next];
-            if (!p.known) _recall(c, p);
+        for (uint256 i = c.next; i < end; ++i) {
+            Part memory p = c.parts[i];
+            if (!p.known) _recall(c, p, Netuid.wrap(c.live[i]));
             else _shareDown(c, p);
-            c.shared += p.given;
-            c.unmet += p.wanted - p.given;
+            // Allowances, all together below the supply of TNDM; nobody is given more than it wants.
+            unchecked {
+                c.shared += p.given;
+                c.unmet += p.wanted - p.given;
+            }
         }
+        c.next = end;
     }
 
     /// @dev Third visit: the unused part of the ceiling to what is unmet, then everything is granted.
@@ -221,90 +238,142 @@ abstract contract EpochClosing is Allowances {
         Closing memory c,
         uint256 end
     ) private {
-        for (; c.next < end; ++c.next) {
-            Part memory p = c.parts[c.next];
-            if (!p.known) _recall(c, p);
-            _grant(c, p, Netuid.wrap(c.live[c.next]));
+        uint16[] memory netuids = _part(c.live, c.next, end);
+        GrantWord[] memory grants = new GrantWord[](netuids.length);
+        uint256 unused = c.ceiling - c.shared;
+        uint256 scheduled = _flatScheduleAt(c.epoch);
+        uint256 sum = 0;
+        for (uint256 i = 0; i < netuids.length; ++i) {
+            Netuid netuid = Netuid.wrap(netuids[i]);
+            Part memory p = c.parts[c.next + i];
+            if (!p.known) _recall(c, p, netuid);
+            uint256 emitted = 0;
+            uint256 alphaOut = 0;
+            if (p.price > 0) {
+                emitted = p.given + _topUpDown(unused, c.unmet, p.wanted - p.given);
+                // Alpha worth what was emitted, within the schedule and the supply [EM-3].
+                alphaOut = Math.min(
+                    emitted * WAD / Math.max(p.price, p.twap),
+                    scheduled > 0 ? scheduled : _scheduledDown(c.epoch, netuid)
+                );
+                sum += emitted;
+            }
+            grants[i] = packGrant(emitted, alphaOut, p.eligible);
         }
+        if (sum > 0) {
+            c.emitted += sum;
+            c.owed += sum;
+            POOLS.grant(netuids, grants);
+        }
+        uint256[] memory usdc = DISTRIBUTOR.closeEpoch(c.epoch, netuids, grants);
+        _record(c, netuids, grants, usdc);
+        c.next = end;
     }
 
-    function _grant(
+    /// @dev Ledgers, the memory of grants and the event of subnets that are paid.
+    function _record(
         Closing memory c,
-        Part memory p,
-        Netuid netuid
+        uint16[] memory netuids,
+        GrantWord[] memory grants,
+        uint256[] memory usdc
     ) private {
-        uint256 emitted;
-        uint256 alphaOut;
-        if (p.price > 0) {
-            emitted = p.given + _topUpDown(c, p.wanted - p.given);
-            alphaOut = _alphaOutDown(c.epoch, netuid, emitted, Math.max(p.price, p.twap));
-            c.emitted += emitted;
-            c.owed += emitted;
-            POOLS.grant(netuid, emitted, alphaOut);
+        uint256[] memory told = new uint256[](netuids.length);
+        uint256[] memory states = new uint256[](netuids.length);
+        uint256 count = 0;
+        for (uint256 i = 0; i < netuids.length; ++i) {
+            Part memory p = c.parts[c.next + i];
+            (uint16 netuid, GrantWord word, uint256 budget) = (netuids[i], grants[i], usdc[i]);
+            if (!_keep(c.epoch, p, Netuid.wrap(netuid), word, budget)) continue;
+            told[count] = GrantWord.unwrap(word.beside(budget, netuid));
+            states[count++] = (p.allowance - word.emitted()) | p.price << HIGH;
         }
-        uint256 left = p.allowance - emitted;
-        bool changed = _closeLedger(netuid, _ledgers[netuid], c.epoch, left, emitted);
-        uint256 usdc = DISTRIBUTOR.closeEpoch(c.epoch, netuid, p.eligible, alphaOut);
-        if (emitted > 0 || usdc > 0) {
-            _grants[netuid][c.epoch % RING] = packGrant(emitted, alphaOut, usdc, c.epoch / RING + 1);
-        } else if (!changed) {
-            return;
+        if (count == 0) return;
+        // Shorter than they were allocated: what lies behind stays unused.
+        assembly ("memory-safe") {
+            mstore(told, count)
+            mstore(states, count)
         }
-        emit Granted(c.epoch, netuid, emitted, alphaOut, usdc, left, p.price);
+        emit Granted(c.epoch, told, states);
+    }
+
+    /// @return There was something to write.
+    function _keep(
+        uint64 epoch,
+        Part memory p,
+        Netuid netuid,
+        GrantWord word,
+        uint256 usdc
+    ) private returns (bool) {
+        uint256 emitted = word.emitted();
+        bool changed = _closeLedger(netuid, p.ledger, epoch, p.allowance - emitted, emitted);
+        if (emitted == 0 && usdc == 0) return changed;
+        _grants[netuid][epoch % RING] = word.beside(usdc, epoch / RING + 1);
+        return true;
     }
 
     /// @dev A subnet that an earlier call has weighed, as far as it has come.
     function _recall(
         Closing memory c,
-        Part memory p
+        Part memory p,
+        Netuid netuid
     ) private view {
-        Netuid netuid = Netuid.wrap(c.live[c.next]);
         Weighed memory weighed = _weighed[netuid];
         (p.price, p.twap, p.eligible) = (weighed.price, weighed.twap, weighed.eligible);
-        p.allowance = _allowanceAt(netuid, _ledgers[netuid], c.epoch, c.emitting);
+        p.ledger = _ledgers[netuid];
+        p.allowance = _allowanceAt(netuid, p.ledger, c.epoch, c.emitting);
         (p.known, p.stored) = (true, true);
         _shareDown(c, p);
     }
 
-    /// @dev What the subnet may have, smoothed, and its share of the ceiling as far as that goes. Prices are below 2^128, the
-    /// ceiling is below 2^80.
+    /// @dev What the subnet may have, smoothed, and its share of the ceiling as far as that goes.
     function _shareDown(
         Closing memory c,
         Part memory p
     ) private view {
         if (p.price == 0) return;
         p.wanted = p.allowance / SMOOTHING;
-        p.given = Math.min(c.ceiling * p.price / c.prices, p.wanted);
+        // Prices are below 2^128, the ceiling is below 2^80, and this price is one of the sum.
+        unchecked {
+            p.given = Math.min(c.ceiling * p.price / c.prices, p.wanted);
+        }
     }
 
     function _topUpDown(
-        Closing memory c,
+        uint256 unused,
+        uint256 unmetOfAll,
         uint256 unmet
     ) private pure returns (uint256) {
-        uint256 unused = c.ceiling - c.shared;
-        return unused >= c.unmet ? unmet : unused * unmet / c.unmet;
+        return unused >= unmetOfAll ? unmet : unused * unmet / unmetOfAll;
     }
 
-    /// @dev Alpha worth what was emitted, within the schedule and the supply [EM-3].
-    function _alphaOutDown(
-        uint64 epoch,
-        Netuid netuid,
-        uint256 emitted,
-        uint256 price
+    /// @dev What every subnet's budget of `epoch` is scheduled to be, if no rate can have halved: until the largest seed and all of both schedules
+    /// since genesis would come to half of the supply. Else zero, and the pools have to be asked.
+    function _flatScheduleAt(
+        uint64 epoch
     ) private view returns (uint256) {
-        return Math.min(emitted * WAD / price, _scheduledDown(epoch, netuid));
+        uint256 rate = ALPHA_PER_DAY * LENGTH / 1 days;
+        uint256 most = MAX_SUPPLY / SEED_DIVISOR + SCHEDULES * rate * (uint256(epoch) + 1);
+        return most < MAX_SUPPLY / 2 ? rate : 0;
     }
 
-    /// @dev Until the largest seed and all of both schedules since genesis would come to half of the supply, no rate can have halved,
-    /// and the pools need not be asked.
     function _scheduledDown(
         uint64 epoch,
         Netuid netuid
     ) private view returns (uint256) {
-        uint256 rate = ALPHA_PER_DAY * LENGTH / 1 days;
-        uint256 most = MAX_SUPPLY / SEED_DIVISOR + SCHEDULES * rate * (uint256(epoch) + 1);
-        if (most < MAX_SUPPLY / 2) return rate;
         return halvedPerEpochDown(ALPHA_PER_DAY, LENGTH, MAX_SUPPLY, POOLS.issuedAt(netuid, epoch));
+    }
+
+    /// @dev Entries `from` to before `to`; all of them are not copied.
+    function _part(
+        uint16[] memory netuids,
+        uint256 from,
+        uint256 to
+    ) private pure returns (uint16[] memory part) {
+        if (to - from == netuids.length) return netuids;
+        part = new uint16[](to - from);
+        for (uint256 i = 0; i < part.length; ++i) {
+            part[i] = netuids[from + i];
+        }
     }
 
     function _ceilingAfter(

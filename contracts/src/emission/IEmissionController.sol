@@ -59,17 +59,12 @@ interface IEmissionController {
     event BurnCredited(Netuid indexed netuid, uint64 indexed epoch, uint256 burned, uint8 source);
     /// @notice The last visit of an epoch's closing: `emitted` of at most `ceiling` TNDM, all subnets together.
     event EpochSettled(uint64 indexed epoch, uint256 ceiling, uint256 emitted);
-    /// @notice What the closing of `epoch` changed for a subnet; none where nothing changed. `price` is the EMA before this closing,
-    /// zero for a subnet that took no part in emission.
-    event Granted(
-        uint64 indexed epoch,
-        Netuid indexed netuid,
-        uint256 emitted,
-        uint256 alphaOut,
-        uint256 usdc,
-        uint256 allowanceLeft,
-        uint256 price
-    );
+    /// @notice What the closing of `epoch` changed, for the subnets that one call of `settle` has paid, two words for each: all subnets of a network
+    /// cost one event, and those for which nothing changed are left out.
+    /// @param grants From the low end: 80 bits of TNDM emitted, 80 of alpha, 64 of USDC (2^64 − 1 stands for that and more), 16 of the netuid.
+    /// @param states Beside each: 128 bits of the allowance that is left, 128 of the price, which is the EMA before this closing and zero for a
+    /// subnet that took no part in emission.
+    event Granted(uint64 indexed epoch, uint256[] grants, uint256[] states);
 
     /// @notice φ above 0.95, no smoothing, a fade that takes more than everything, or an epoch's part of 2^80 wei or more.
     error EmissionController_BadConfig();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.35;
 
+import { GrantWord } from "../emission/GrantWord.sol";
 import { Netuid, RewardKind } from "../types/Types.sol";
 
 /// @title Cumulative Merkle claims against on-chain budgets, and the USDC incentive pots
@@ -84,15 +85,14 @@ interface IRewardDistributor {
         uint256 usdc
     ) external;
 
-    /// @notice Only the controller, once per subnet and epoch, in order: grants what the pot holds as of the end of `epoch`
-    /// (all of it stays for the next one when not `eligible`) and `alphaOut`.
-    /// @return usdcGranted USDC that left the pot for the budgets.
+    /// @notice Only the controller, once per subnet and epoch, in order: grants each subnet what its pot holds as of the end of `epoch`
+    /// (all of it stays for the next one when it is not eligible) and its alpha.
+    /// @return usdc that left each pot for the budgets.
     function closeEpoch(
         uint64 epoch,
-        Netuid netuid,
-        bool eligible,
-        uint256 alphaOut
-    ) external returns (uint256 usdcGranted);
+        uint16[] calldata netuids,
+        GrantWord[] calldata grants
+    ) external returns (uint256[] memory usdc);
 
     /// @notice By anyone, once all epochs of a pruned subnet are closed: what its pot holds goes to the burn auction, unattributed. Looks at
     /// 256 epochs of late contributions at most; call again if there are more.

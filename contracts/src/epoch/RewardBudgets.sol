@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.35;
 
+import { GrantWord } from "../emission/GrantWord.sol";
 import { IEmissionController } from "../emission/IEmissionController.sol";
 import { IBurnAuction } from "../market/IBurnAuction.sol";
 import { ISubnetRegistry } from "../subnet/ISubnetRegistry.sol";
@@ -8,7 +9,7 @@ import { EpochClock } from "../types/EpochClock.sol";
 import { Netuid, RewardKind } from "../types/Types.sol";
 import { BudgetWords } from "./BudgetWords.sol";
 import { IRewardDistributor } from "./IRewardDistributor.sol";
-import { isAlpha, packDown, shareDown, unpack } from "./RewardShares.sol";
+import { isAlpha, packLikeDown, shareDown, unpack } from "./RewardShares.sol";
 import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
@@ -71,34 +72,14 @@ abstract contract RewardBudgets is IRewardDistributor, EpochClock {
     /// @inheritdoc IRewardDistributor
     function closeEpoch(
         uint64 epoch,
-        Netuid netuid,
-        bool eligible,
-        uint256 alphaOut
-    ) external returns (uint256 usdcGranted) {
+        uint16[] calldata netuids,
+        GrantWord[] calldata grants
+    ) external returns (uint256[] memory usdc) {
         if (msg.sender != address(CONTROLLER)) revert RewardDistributor_OnlyController(msg.sender);
-        BudgetWords.Grants memory g = _grants[netuid].unpackGrants();
-        // The first closing of a subnet that is younger than the network.
-        if (g.ahead && g.nextEpoch != epoch) _collect(g, netuid, epoch);
-        if (g.pot != 0) {
-            // Seventy billion USDC for one subnet, after which its pot is carried for ever: closing must not fail.
-            if (eligible) usdcGranted = Math.min(g.pot, BudgetWords.MAX_USDC - g.usdc);
-            if (usdcGranted == 0) emit PotCarried(epoch, netuid, g.pot);
+        usdc = new uint256[](netuids.length);
+        for (uint256 i = 0; i < netuids.length; ++i) {
+            usdc[i] = _close(epoch, Netuid.wrap(netuids[i]), grants[i]);
         }
-        if (usdcGranted != 0) {
-            g.pot -= usdcGranted;
-            g.usdc += usdcGranted;
-            g.lastUsdc = packDown(usdcGranted);
-        }
-        if (alphaOut != 0) {
-            g.alpha = (g.alpha + alphaOut).toUint88();
-            g.lastAlpha = packDown(alphaOut);
-        }
-        g.nextEpoch = (uint256(epoch) + 1).toUint24();
-        if (g.ahead) {
-            g.ahead = g.nextEpoch < currentEpoch();
-            _collect(g, netuid, g.nextEpoch);
-        }
-        _grants[netuid] = g.pack();
     }
 
     /// @inheritdoc IRewardDistributor
@@ -235,6 +216,37 @@ abstract contract RewardBudgets is IRewardDistributor, EpochClock {
         BudgetWords.Grants memory g = _grants[netuid].unpackGrants();
         (granted, last) = isAlpha(kind) ? (g.alpha, unpack(g.lastAlpha)) : (g.usdc, unpack(g.lastUsdc));
         return (shareDown(kind, granted), shareDown(kind, last));
+    }
+
+    function _close(
+        uint256 epoch,
+        Netuid netuid,
+        GrantWord word
+    ) private returns (uint256 usdcGranted) {
+        BudgetWords.Grants memory g = _grants[netuid].unpackGrants();
+        // The first closing of a subnet that is younger than the network.
+        if (g.ahead && g.nextEpoch != epoch) _collect(g, netuid, epoch);
+        if (g.pot != 0) {
+            // Seventy billion USDC for one subnet, after which its pot is carried for ever: closing must not fail.
+            if (word.isEligible()) usdcGranted = Math.min(g.pot, BudgetWords.MAX_USDC - g.usdc);
+            if (usdcGranted == 0) emit PotCarried(epoch.toUint64(), netuid, g.pot);
+        }
+        if (usdcGranted != 0) {
+            g.pot -= usdcGranted;
+            g.usdc += usdcGranted;
+            g.lastUsdc = packLikeDown(usdcGranted, g.lastUsdc);
+        }
+        uint256 alphaOut = word.alphaOut();
+        if (alphaOut != 0) {
+            g.alpha = (g.alpha + alphaOut).toUint88();
+            g.lastAlpha = packLikeDown(alphaOut, g.lastAlpha);
+        }
+        g.nextEpoch = (epoch + 1).toUint24();
+        if (g.ahead) {
+            g.ahead = g.nextEpoch < currentEpoch();
+            _collect(g, netuid, g.nextEpoch);
+        }
+        _grants[netuid] = g.pack();
     }
 
     function _contribute(

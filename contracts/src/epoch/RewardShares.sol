@@ -41,6 +41,21 @@ function packDown(
     return (exponent << MANTISSA_BITS) | (amount >> exponent);
 }
 
+/// @dev `packDown`, for an amount that is probably about as large as the one that was packed before: then its exponent is the same, which is
+/// seen without a logarithm.
+function packLikeDown(
+    uint256 amount,
+    uint256 before
+) pure returns (uint256) {
+    uint256 exponent = before >> MANTISSA_BITS;
+    uint256 digits = amount >> exponent;
+    // All of the leading digits and no more. Small amounts have fewer, and no exponent.
+    if (digits >> MANTISSA_BITS == 0 && digits >> (MANTISSA_BITS - 1) != 0) {
+        return (exponent << MANTISSA_BITS) | digits;
+    }
+    return packDown(amount);
+}
+
 function unpack(
     uint256 packed
 ) pure returns (uint256) {

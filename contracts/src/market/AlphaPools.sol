@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.35;
 
+import { GrantWord } from "../emission/GrantWord.sol";
 import { MAX_SUPPLY } from "../emission/Halving.sol";
 import { IAlphaFactory } from "../token/IAlphaToken.sol";
 import { EpochClock } from "../types/EpochClock.sol";
@@ -32,6 +33,8 @@ contract AlphaPools is PoolRedemption {
 
     /// @dev A pool is born with at most 10 % of the supply.
     uint256 private constant MAX_SEED = MAX_SUPPLY / 10;
+    /// @dev Of the two prices that `closeEpoch` returns in a word.
+    uint256 private constant TWAP_AT = 128;
     address public immutable GATE;
 
     constructor(
@@ -196,36 +199,56 @@ contract AlphaPools is PoolRedemption {
 
     /// @inheritdoc IAlphaPools
     function closeEpoch(
-        Netuid netuid,
+        uint16[] calldata netuids,
         uint64 epoch
-    ) external returns (uint256 emaBefore, uint256 twap) {
+    ) external returns (uint256[] memory prices) {
         _requireController();
-        Words storage w = _words[netuid];
-        Running b = w.running;
-        uint64 createdEpoch = b.createdEpoch();
-        if (b.price() == 0 || epoch < createdEpoch) return (0, 0);
-        if (block.timestamp < endOf(epoch)) revert AlphaPools_EpochNotEnded(epoch);
-        Ledger l = w.ledger;
-        if (l.oddNext() != (epoch & 1 == 1)) revert AlphaPools_WrongEpoch(epoch);
-        uint256 ema = l.ema();
-        if (epoch != createdEpoch) emaBefore = ema;
-        twap = _closingTwap(netuid, b, epoch);
-        w.ledger = l.closed(_emaAfter(ema, twap, createdEpoch, epoch));
+        uint256 end = endOf(epoch);
+        if (block.timestamp < end) revert AlphaPools_EpochNotEnded(epoch);
+        prices = new uint256[](netuids.length);
+        for (uint256 i = 0; i < netuids.length; ++i) {
+            prices[i] = _close(Netuid.wrap(netuids[i]), epoch, end);
+        }
     }
 
     /// @inheritdoc IAlphaPools
     function grant(
-        Netuid netuid,
-        uint256 tndm,
-        uint256 alpha
+        uint16[] calldata netuids,
+        GrantWord[] calldata grants
     ) external {
         _requireController();
+        for (uint256 i = 0; i < netuids.length; ++i) {
+            GrantWord word = grants[i];
+            if (word.isZero()) continue;
+            Netuid netuid = Netuid.wrap(netuids[i]);
+            Words storage w = _words[netuid];
+            Ledger l = w.ledger;
+            if (l.ema() == 0) revert AlphaPools_UnknownPool(netuid);
+            // Amounts of 85 and 80 bits.
+            unchecked {
+                uint256 issued = l.issued() + word.alphaOut();
+                if (issued > MAX_SUPPLY) revert AlphaPools_SupplyExceeded(netuid, issued);
+                w.ledger = l.with(l.pending() + word.emitted(), issued);
+            }
+        }
+    }
+
+    /// @dev EMA before and TWAP, as `closeEpoch` returns them.
+    function _close(
+        Netuid netuid,
+        uint64 epoch,
+        uint256 end
+    ) private returns (uint256 prices) {
         Words storage w = _words[netuid];
+        Running b = w.running;
+        uint64 createdEpoch = b.createdEpoch();
+        if (b.price() == 0 || epoch < createdEpoch) return 0;
         Ledger l = w.ledger;
-        if (l.ema() == 0) revert AlphaPools_UnknownPool(netuid);
-        uint256 issued = l.issued() + alpha;
-        if (issued > MAX_SUPPLY) revert AlphaPools_SupplyExceeded(netuid, issued);
-        w.ledger = l.with(l.pending() + tndm, issued);
+        if (l.oddNext() != (epoch & 1 == 1)) revert AlphaPools_WrongEpoch(epoch);
+        uint256 ema = l.ema();
+        uint256 twap = _closingTwap(netuid, b, epoch, end);
+        w.ledger = l.closed(_emaAfter(ema, twap, createdEpoch, epoch));
+        return (twap << TWAP_AT) | (epoch == createdEpoch ? 0 : ema);
     }
 
     function _buy(

@@ -50,21 +50,25 @@ abstract contract EpochPrices is EpochClock {
         uint64 last = epochAt(b.touchedAt());
         uint64 unsettled = _firstUnsettled(b);
         uint256 price = b.price();
-        if (unsettled <= last) _ended[netuid][last] = EndedWord.pack(_twapOf(b, last), price, h.injected());
+        if (unsettled <= last) _ended[netuid][last] = EndedWord.pack(_twapUntil(b, endOf(last)), price, h.injected());
         else if (unsettled < epoch) _ended[netuid][unsettled] = EndedWord.pack(price, price, h.injected());
         h = HistoryWord.pack(h.injected(), _twapBefore(b, h, epoch), h.stopEpoch());
         return (b.restarted(_passed(), block.timestamp).withPoured(false), h);
     }
 
-    /// @dev TWAP of the next epoch to close, which is over.
+    /// @dev TWAP of the next epoch to close, which is over since `end`.
     function _closingTwap(
         Netuid netuid,
         Running b,
-        uint64 epoch
+        uint64 epoch,
+        uint256 end
     ) internal returns (uint256) {
-        uint64 last = epochAt(b.touchedAt());
-        if (epoch > last) return b.price();
-        if (epoch == last) return _twapOf(b, epoch);
+        uint256 touchedAt = b.touchedAt();
+        // Epochs end after they begin.
+        unchecked {
+            if (touchedAt < end - LENGTH) return b.price();
+        }
+        if (touchedAt < end) return _twapUntil(b, end);
         Ended ended = _ended[netuid][epoch];
         if (_isNone(ended)) {
             Ended before = _ended[netuid][epoch - 1];
@@ -100,7 +104,7 @@ abstract contract EpochPrices is EpochClock {
     ) internal view returns (uint256) {
         uint64 last = epochAt(b.touchedAt());
         if (last == epoch) return h.lastTwap();
-        return last + 1 == epoch ? _twapOf(b, last) : b.price();
+        return last + 1 == epoch ? _twapUntil(b, endOf(last)) : b.price();
     }
 
     /// @dev Seed and injection as of the end of `epoch`, an earlier one than that of the last touch.
@@ -121,12 +125,11 @@ abstract contract EpochPrices is EpochClock {
         return settled < b.createdEpoch() ? b.createdEpoch() : settled;
     }
 
-    /// @dev Of the epoch of the last touch, over which the price stood from that touch to the end.
-    function _twapOf(
+    /// @dev Of the epoch of the last touch, over which the price stood from that touch to its end.
+    function _twapUntil(
         Running b,
-        uint64 epoch
+        uint256 end
     ) private view returns (uint256) {
-        uint256 end = endOf(epoch);
         // The touch lies before the end, and a price times the seconds of an epoch is below 2^105.
         unchecked {
             return (b.priceSeconds() + b.price() * (end - b.touchedAt())) / LENGTH;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.35;
 
+import { GrantWord } from "../emission/GrantWord.sol";
 import { Netuid } from "../types/Types.sol";
 
 /// @title All TNDM/alpha pools and the alpha vault in one contract
@@ -246,23 +247,22 @@ interface IAlphaPools {
         uint256 tndmIn
     ) external returns (uint256 alphaBurned);
 
-    /// @notice Only the controller, epochs in order, epoch ended: closes the TWAP of `epoch` and moves the EMA:
+    /// @notice Only the controller, epochs in order, epoch ended: of each subnet, closes the TWAP of `epoch` and moves the EMA:
     /// `ema += a·(min(twap, 2·ema) − ema)`, `a = emaRate·t / (t + emaHalfAge)`, t the pool's age at the epoch's end in whole
     /// epochs. The result does not depend on when it is called. The creation epoch averages as if the initial price had
-    /// stood since its start. Does nothing and returns zeros if there is no pool, or only one younger than `epoch`.
-    /// @return emaBefore EMA as it stood before this closing; 0 for a pool that was created in `epoch`.
-    /// @return twap of `epoch`.
+    /// stood since its start. Does nothing and returns zero where there is no pool, or only one younger than `epoch`.
+    /// @return prices Of each subnet: in the low 128 bits the EMA as it stood before this closing, 0 for a pool that was created in `epoch`; above
+    /// them the TWAP of `epoch`.
     function closeEpoch(
-        Netuid netuid,
+        uint16[] calldata netuids,
         uint64 epoch
-    ) external returns (uint256 emaBefore, uint256 twap);
+    ) external returns (uint256[] memory prices);
 
-    /// @notice Only the controller, which also transfers the TNDM here: `tndm` of emission to pour in, and `alpha` of budgets that count as
+    /// @notice Only the controller, which also transfers the TNDM here: of each subnet, emission to pour in, and alpha of budgets that counts as
     /// issued from now on; reverts above 21 M, which a budget within 21 M − `issuedAt` and the daily schedule never reaches.
     function grant(
-        Netuid netuid,
-        uint256 tndm,
-        uint256 alpha
+        uint16[] calldata netuids,
+        GrantWord[] calldata grants
     ) external;
 
     // --- Views ---

@@ -56,15 +56,23 @@ abstract contract Eligibility is StakeWeights {
 
     /// @inheritdoc IStakeWeights
     function checkEligible(
-        Netuid netuid,
+        uint16[] calldata netuids,
         uint64 epoch
-    ) external returns (bool found) {
-        bool stands = _standsUntil(netuid) > epoch;
-        if (stands && epoch >= _watched[netuid].from) return true;
-        address[DISTINCT_OWNERS] memory hotkeys;
-        (found, hotkeys) = _trioAt(netuid, epoch);
-        // A trio that answers for later epochs is left alone while earlier ones are looked up.
-        if (found && !stands) _remember(netuid, hotkeys);
+    ) external returns (bool[] memory found) {
+        found = new bool[](netuids.length);
+        for (uint256 i = 0; i < netuids.length; ++i) {
+            Netuid netuid = Netuid.wrap(netuids[i]);
+            Watch memory watch = _watched[netuid];
+            bool stands = _standsUntil(watch) > epoch;
+            if (stands && epoch >= watch.from) {
+                found[i] = true;
+                continue;
+            }
+            address[DISTINCT_OWNERS] memory hotkeys;
+            (found[i], hotkeys) = _trioAt(netuid, epoch);
+            // A trio that answers for later epochs is left alone while earlier ones are looked up.
+            if (found[i] && !stands) _remember(netuid, hotkeys);
+        }
     }
 
     /// @inheritdoc IStakeWeights
@@ -72,7 +80,7 @@ abstract contract Eligibility is StakeWeights {
         Netuid netuid,
         address[3] calldata hotkeys
     ) external {
-        if (_standsUntil(netuid) > currentEpoch() + 1) return;
+        if (_standsUntil(_watched[netuid]) > currentEpoch() + 1) return;
         address first = _ownerOf(hotkeys[0]);
         address second = _ownerOf(hotkeys[1]);
         address third = _ownerOf(hotkeys[2]);
@@ -147,9 +155,8 @@ abstract contract Eligibility is StakeWeights {
 
     /// @dev The first epoch for which the trio no longer answers; 0 without one.
     function _standsUntil(
-        Netuid netuid
+        Watch memory watch
     ) private view returns (uint64) {
-        Watch storage watch = _watched[netuid];
         return watch.limit != 0 && watch.breaks == _breaks ? watch.from + HORIZON : 0;
     }
 

@@ -23,11 +23,11 @@ interface IStakeWeights {
         Netuid netuid
     ) external;
 
-    /// @notice The answer of `eligibleAt`, remembered where it can be: by anyone, in practice by the settlement of an epoch.
+    /// @notice The answers of `eligibleAt`, remembered where they can be: by anyone, in practice by the settlement of an epoch.
     function checkEligible(
-        Netuid netuid,
+        uint16[] calldata netuids,
         uint64 epoch
-    ) external returns (bool);
+    ) external returns (bool[] memory);
 
     /// @notice By anyone: name three hotkeys of distinct owners, with uids in the subnet, whose stake suffices with room to spare, so that
     /// `checkEligible` need not look for them. Does nothing while another trio stands; never changes an answer.

@@ -4,6 +4,7 @@ pragma solidity 0.8.35;
 import { IRewardDistributor } from "../../src/epoch/IRewardDistributor.sol";
 import { AlphaToken } from "../../src/token/AlphaToken.sol";
 import { Netuid, RewardKind } from "../../src/types/Types.sol";
+import { closeBudget } from "../support/Closings.sol";
 import { EconomyWorld } from "../support/EconomyWorld.sol";
 import { RewardTree } from "../support/RewardTree.sol";
 
@@ -159,8 +160,8 @@ contract ClaimsTest is EconomyWorld {
         _contribute(one, 1000);
         _contribute(two, 1000);
         vm.startPrank(address(controller));
-        distributor.closeEpoch(epoch, one, true, 10e18);
-        distributor.closeEpoch(epoch, two, true, 10e18);
+        closeBudget(distributor, epoch, one, true, 10e18);
+        closeBudget(distributor, epoch, two, true, 10e18);
         vm.stopPrank();
     }
 }

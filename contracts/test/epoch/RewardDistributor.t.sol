@@ -5,6 +5,7 @@ import { IRewardDistributor } from "../../src/epoch/IRewardDistributor.sol";
 import { PositionalMerkle } from "../../src/epoch/PositionalMerkle.sol";
 import { AlphaToken } from "../../src/token/AlphaToken.sol";
 import { Netuid, RewardKind } from "../../src/types/Types.sol";
+import { closeBudget } from "../support/Closings.sol";
 import { EconomyWorld } from "../support/EconomyWorld.sol";
 import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 
@@ -193,10 +194,10 @@ contract RewardDistributorTest is EconomyWorld {
         _toEpoch(6);
         _contribute(young, 600);
         vm.prank(address(controller));
-        vm.assertEq(distributor.closeEpoch(5, young, true, 0), 34);
+        vm.assertEq(closeBudget(distributor, 5, young, true, 0), 34);
         vm.assertEq(distributor.potOf(6, young), 600);
         vm.prank(address(controller));
-        vm.assertEq(distributor.closeEpoch(6, young, true, 0), 600);
+        vm.assertEq(closeBudget(distributor, 6, young, true, 0), 600);
     }
 
     function test_contributionsNeedASubnetAndZeroIsIgnored() public {
@@ -264,7 +265,7 @@ contract RewardDistributorTest is EconomyWorld {
     function test_onlyControllerGrantsAndOnlyTheOracleActivates() public {
         vm.startPrank(alice);
         vm.expectRevert(abi.encodeWithSelector(IRewardDistributor.RewardDistributor_OnlyController.selector, alice));
-        distributor.closeEpoch(0, one, true, 1);
+        closeBudget(distributor, 0, one, true, 1);
         vm.expectRevert(abi.encodeWithSelector(IRewardDistributor.RewardDistributor_OnlyOracle.selector, alice));
         distributor.activateRoot(0, bytes32(0));
         vm.stopPrank();
@@ -439,7 +440,7 @@ contract RewardDistributorTest is EconomyWorld {
         _contribute(two, 1000);
         _close(0, true, 0);
         vm.prank(address(controller));
-        distributor.closeEpoch(0, two, true, 0);
+        closeBudget(distributor, 0, two, true, 0);
         IRewardDistributor.Claim[] memory cs = new IRewardDistributor.Claim[](2);
         cs[0] = _claimOf(0, RewardKind.KeeperUsdc, alice, 30);
         bytes32[] memory first = _activate(0, cs);
@@ -633,7 +634,7 @@ contract RewardDistributorTest is EconomyWorld {
         uint256 alpha
     ) private returns (uint256) {
         vm.prank(address(controller));
-        return distributor.closeEpoch(epoch, one, eligible, alpha);
+        return closeBudget(distributor, epoch, one, eligible, alpha);
     }
 
     function _assertGranted(

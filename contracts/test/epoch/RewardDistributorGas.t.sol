@@ -3,6 +3,7 @@ pragma solidity 0.8.35;
 
 import { IRewardDistributor } from "../../src/epoch/IRewardDistributor.sol";
 import { Netuid, RewardKind } from "../../src/types/Types.sol";
+import { closeBudget } from "../support/Closings.sol";
 import { EconomyWorld } from "../support/EconomyWorld.sol";
 
 /// @notice Whole transactions, calldata and the 21,000 included: each call of an isolated test is one. What is deployed goes through IR and
@@ -51,7 +52,7 @@ contract RewardDistributorGasTest is EconomyWorld {
             _toEpoch(e);
             _contribute(one, 1000e6);
             vm.prank(address(controller));
-            distributor.closeEpoch(e, one, true, 1000e18);
+            closeBudget(distributor, e, one, true, 1000e18);
         }
         IRewardDistributor.Claim memory c =
             IRewardDistributor.Claim({ index: 0x5a5a5, kind: kind, netuid: one, account: alice, cumulative: 0 });

@@ -3,6 +3,7 @@ pragma solidity 0.8.35;
 
 import { IAlphaPools } from "../../src/market/IAlphaPools.sol";
 import { WAD } from "../../src/types/Types.sol";
+import { closePool } from "../support/Closings.sol";
 import { PoolsWorld } from "../support/PoolsWorld.sol";
 
 /// @notice What emission reads of pools: values as of an epoch's end, whenever they are asked for.
@@ -26,23 +27,23 @@ contract EpochPricesTest is PoolsWorld {
     function test_epochsCloseInOrderEachOnceAndOnlyAfterTheyEnded() public {
         vm.startPrank(address(settler));
         vm.expectRevert(abi.encodeWithSelector(IAlphaPools.AlphaPools_EpochNotEnded.selector, 0));
-        pools.closeEpoch(one, 0);
+        closePool(pools, one, 0);
         vm.warp(pools.endOf(1));
         vm.expectRevert(abi.encodeWithSelector(IAlphaPools.AlphaPools_WrongEpoch.selector, 1));
-        pools.closeEpoch(one, 1);
-        (uint256 emaBefore, uint256 twap) = pools.closeEpoch(one, 0);
+        closePool(pools, one, 1);
+        (uint256 emaBefore, uint256 twap) = closePool(pools, one, 0);
         vm.assertEq(emaBefore, 0, "the epoch of creation");
         vm.assertEq(twap, PRICE);
         vm.assertEq(pools.emaOf(one), PRICE);
         vm.assertEq(pools.nextEpochOf(one), 1);
         vm.expectRevert(abi.encodeWithSelector(IAlphaPools.AlphaPools_WrongEpoch.selector, 0));
-        pools.closeEpoch(one, 0);
+        closePool(pools, one, 0);
         settler.setSettledThrough(1);
         vm.assertEq(pools.nextEpochOf(one), 1);
-        (emaBefore,) = pools.closeEpoch(one, 1);
+        (emaBefore,) = closePool(pools, one, 1);
         vm.assertEq(emaBefore, PRICE);
         vm.assertEq(pools.nextEpochOf(one), 2);
-        (emaBefore, twap) = pools.closeEpoch(NOWHERE, 1);
+        (emaBefore, twap) = closePool(pools, NOWHERE, 1);
         vm.assertEq(emaBefore + twap, 0, "no pool");
         vm.stopPrank();
     }

@@ -8,6 +8,7 @@ import { AlphaFactory } from "../../src/token/AlphaFactory.sol";
 import { ITandemToken } from "../../src/token/ITandemToken.sol";
 import { TandemToken } from "../../src/token/TandemToken.sol";
 import { Netuid } from "../../src/types/Types.sol";
+import { closePool, grantTo } from "../support/Closings.sol";
 import { ControllerStand } from "../support/Neighbours.sol";
 import { Test } from "../support/Test.sol";
 
@@ -92,7 +93,7 @@ contract MarketGasTest is Test {
     /// forge-config: default.isolate = true
     function test_theFirstSwapOfAnEpochPaysForItsChores() public {
         vm.prank(address(controller));
-        pools.grant(one, 1e18, 0);
+        grantTo(pools, one, 1e18, 0);
         tndm.transfer(address(pools), 1e18);
         vm.warp(pools.startOf(2));
         vm.prank(trader);
@@ -104,11 +105,11 @@ contract MarketGasTest is Test {
     function test_settlingWritesOneWordOfAPool() public {
         vm.warp(pools.startOf(2));
         vm.startPrank(address(controller));
-        pools.closeEpoch(one, 0);
+        closePool(pools, one, 0);
         vm.assertLt(_used("closeEpoch, touched since"), 35_000);
-        pools.closeEpoch(one, 1);
+        closePool(pools, one, 1);
         vm.assertLt(_used("closeEpoch"), 33_500);
-        pools.grant(one, 1e18, 1e18);
+        grantTo(pools, one, 1e18, 1e18);
         vm.assertLt(_used("grant"), 29_500);
         vm.stopPrank();
     }

@@ -80,10 +80,13 @@ contract StakingStandIn {
     }
 
     function checkEligible(
-        Netuid netuid,
+        uint16[] calldata netuids,
         uint64 epoch
-    ) external view returns (bool) {
-        return eligibleAt(netuid, epoch);
+    ) external view returns (bool[] memory found) {
+        found = new bool[](netuids.length);
+        for (uint256 i = 0; i < netuids.length; ++i) {
+            found[i] = eligibleAt(Netuid.wrap(netuids[i]), epoch);
+        }
     }
 
     function eligibleAt(

@@ -4,6 +4,7 @@ pragma solidity 0.8.35;
 import { IAlphaPools } from "../../src/market/IAlphaPools.sol";
 import { AlphaToken } from "../../src/token/AlphaToken.sol";
 import { Netuid } from "../../src/types/Types.sol";
+import { closePool, grantTo } from "./Closings.sol";
 import { EconomyWorld } from "./EconomyWorld.sol";
 import { ControllerStand } from "./Neighbours.sol";
 
@@ -53,7 +54,7 @@ abstract contract PoolsWorld is EconomyWorld {
         uint256 alpha
     ) internal {
         vm.prank(address(settler));
-        pools.grant(netuid, tndm_, alpha);
+        grantTo(pools, netuid, tndm_, alpha);
     }
 
     function _closeOne(
@@ -61,7 +62,7 @@ abstract contract PoolsWorld is EconomyWorld {
         uint64 epoch
     ) internal returns (uint256 emaBefore, uint256 twap) {
         vm.prank(address(settler));
-        return pools.closeEpoch(netuid, epoch);
+        return closePool(pools, netuid, epoch);
     }
 
     /// @dev Both pools, every epoch that is over.

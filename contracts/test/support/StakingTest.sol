@@ -10,6 +10,7 @@ import { AlphaToken } from "../../src/token/AlphaToken.sol";
 import { ITandemToken } from "../../src/token/ITandemToken.sol";
 import { TandemToken } from "../../src/token/TandemToken.sol";
 import { Netuid } from "../../src/types/Types.sol";
+import { listOf } from "./Closings.sol";
 import { AuctionStand, ControllerStand, GateStand, OracleStand, PoolsStand } from "./Neighbours.sol";
 import { Test } from "./Test.sol";
 import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
@@ -226,5 +227,11 @@ abstract contract StakingTest is Test {
         uint64 epoch
     ) internal {
         vm.warp(GENESIS + uint256(epoch) * LENGTH);
+    }
+
+    function checkEligible(
+        uint64 epoch
+    ) internal returns (bool) {
+        return staking.checkEligible(listOf(ONE), epoch)[0];
     }
 }

@@ -358,9 +358,10 @@ impl Pair {
         let alive: Vec<u16> =
             (1..=self.count).filter(|netuid| self.model.pool(*netuid).stop.is_none_or(|stop| epoch < stop)).collect();
         for netuid in alive {
-            let chain = self.by("controller", AlphaPools::closeEpochCall { netuid, epoch }).unwrap().ret;
+            let call = AlphaPools::closeEpochCall { netuids: vec![netuid], epoch };
+            let chain = self.by("controller", call).unwrap().ret[0];
             let model = self.model.close_epoch(netuid, epoch);
-            dice.same("EMA before and TWAP", (chain.emaBefore.to(), chain.twap.to()), model);
+            dice.same("EMA before and TWAP", ((chain & U256::from(u128::MAX)).to(), (chain >> 128_usize).to()), model);
             if self.model.pool(netuid).created > epoch {
                 continue;
             }
@@ -373,7 +374,10 @@ impl Pair {
             let (tndm, alpha) = (dice.amount(150 * WAD), dice.amount(150 * WAD));
             let (treasury, pools) = (self.world.account("treasury"), self.pools);
             self.world.transfer(self.tndm, treasury, pools, U256::from(tndm)).unwrap();
-            let call = AlphaPools::grantCall { netuid, tndm: U256::from(tndm), alpha: U256::from(alpha) };
+            let call = AlphaPools::grantCall {
+                netuids: vec![netuid],
+                grants: vec![U256::from(tndm) | U256::from(alpha) << 80_usize],
+            };
             self.by("controller", call).unwrap();
             self.model.grant(netuid, tndm, alpha);
         }

@@ -319,14 +319,18 @@ impl Pair {
             .filter(|(_, hotkey)| self.model.weight_parts(netuid, *hotkey, epoch).iter().sum::<u128>() >= least);
         let eligible = enough.count() == VALIDATORS;
         dice.same("eligible", self.view(Staking::eligibleAtCall { netuid, epoch }), eligible);
-        dice.same("eligible, as remembered", self.view(Staking::checkEligibleCall { netuid, epoch }), eligible);
+        dice.same(
+            "eligible, as remembered",
+            self.view(Staking::checkEligibleCall { netuids: vec![netuid], epoch })[0],
+            eligible,
+        );
     }
 
     /// Settlement asks, so that there is something to remember.
     fn ask(&mut self, dice: &mut Dice) {
         let (netuid, epoch) = (dice.one_of(&SUBNETS), self.model.terms.epoch(self.now()));
         dice.doing("check eligible", netuid);
-        self.by("anybody", Staking::checkEligibleCall { netuid, epoch }).unwrap();
+        self.by("anybody", Staking::checkEligibleCall { netuids: vec![netuid], epoch }).unwrap();
         self.compare_eligible(dice, netuid, epoch);
     }
 }
