@@ -5,6 +5,7 @@
 //! - [`bindings`]: typed calls, events and errors of every deployable contract,
 //! - [`artifacts`]: bytecode, to compare deployed code with (immutables masked) and to verify sources with,
 //! - [`suite`]: the genesis configuration and the ordered plan that deploys, wires and hands over a suite,
+//! - [`grants`]: the one event that is packed, in words,
 //! - [`world`]: an in-process EVM in which a suite lives, for tests and for simulating a plan before it is sent,
 //! - [`decode_revert`]: revert data in words.
 //!
@@ -22,6 +23,7 @@
 //! ```
 
 pub mod artifacts;
+pub mod grants;
 mod revert;
 pub mod suite;
 pub mod world;

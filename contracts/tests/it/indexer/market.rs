@@ -6,9 +6,12 @@ use alloy::{
     primitives::{Address, Log, U256},
     sol_types::SolEventInterface,
 };
-use tandem_contracts::bindings::{
-    AlphaPools, BurnAuction, alpha_pools::AlphaPools::AlphaPoolsEvents as Market,
-    burn_auction::BurnAuction::BurnAuctionEvents as Auction, emission_controller::EmissionController::Granted,
+use tandem_contracts::{
+    bindings::{
+        AlphaPools, BurnAuction, alpha_pools::AlphaPools::AlphaPoolsEvents as Market,
+        burn_auction::BurnAuction::BurnAuctionEvents as Auction,
+    },
+    grants::SubnetGrant,
 };
 
 use super::{At, Check, less, small};
@@ -124,11 +127,11 @@ impl Books {
     }
 
     /// Emission waits to be poured, budgets are issued.
-    pub(super) fn granted(&mut self, event: &Granted) {
-        if !event.emitted.is_zero() {
-            let pool = self.pool(event.netuid);
-            pool.pending += small(event.emitted);
-            pool.issued += small(event.alphaOut);
+    pub(super) fn granted(&mut self, grant: &SubnetGrant) {
+        if grant.emitted != 0 {
+            let pool = self.pool(grant.netuid);
+            pool.pending += grant.emitted;
+            pool.issued += grant.alpha_out;
         }
     }
 

@@ -135,8 +135,8 @@ impl Indexer {
         } else if from == suite.burn_auction {
             self.market.read_auction(at, log);
         } else if from == suite.emission_controller {
-            if let Some(granted) = self.rewards.read_controller(log) {
-                self.market.granted(&granted);
+            for grant in self.rewards.read_controller(log) {
+                self.market.granted(&grant);
             }
         } else if from == suite.reward_distributor {
             self.rewards.read_distributor(log);

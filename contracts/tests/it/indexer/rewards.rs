@@ -6,10 +6,13 @@ use alloy::{
     primitives::{Address, B256, Log, U256},
     sol_types::SolEventInterface,
 };
-use tandem_contracts::bindings::{
-    EmissionController, RewardDistributor,
-    emission_controller::EmissionController::{EmissionControllerEvents as Law, Granted},
-    reward_distributor::RewardDistributor::RewardDistributorEvents as Claims,
+use tandem_contracts::{
+    bindings::{
+        EmissionController, RewardDistributor,
+        emission_controller::EmissionController::EmissionControllerEvents as Law,
+        reward_distributor::RewardDistributor::RewardDistributorEvents as Claims,
+    },
+    grants::{SubnetGrant, subnet_grants},
 };
 
 use super::{Check, less, registry, small};
@@ -62,22 +65,25 @@ pub(super) struct Books {
 
 impl Books {
     /// What was granted, which pools must know too.
-    pub(super) fn read_controller(&mut self, log: &Log) -> Option<Granted> {
+    pub(super) fn read_controller(&mut self, log: &Log) -> Vec<SubnetGrant> {
         match Law::decode_log(log).expect("an event of the controller").data {
             Law::BurnCredited(event) => self.ledger(event.netuid).burned += small(event.burned),
             Law::Granted(event) => {
-                let ledger = self.ledger(event.netuid);
-                ledger.allowance = small(event.allowanceLeft);
-                ledger.emitted += small(event.emitted);
-                let grants = self.grants.entry(event.netuid).or_default();
-                grants.alpha += small(event.alphaOut);
-                grants.usdc += small(event.usdc);
-                less(self.pots.entry(event.netuid).or_default(), small(event.usdc));
-                return Some(event);
+                let subnets = subnet_grants(&event).expect("as many states as grants");
+                for grant in &subnets {
+                    let ledger = self.ledger(grant.netuid);
+                    ledger.allowance = grant.allowance_left;
+                    ledger.emitted += grant.emitted;
+                    let grants = self.grants.entry(grant.netuid).or_default();
+                    grants.alpha += grant.alpha_out;
+                    grants.usdc += u128::from(grant.usdc);
+                    less(self.pots.entry(grant.netuid).or_default(), u128::from(grant.usdc));
+                }
+                return subnets;
             }
             Law::EpochSettled(event) => self.settled_through = event.epoch + 1,
         }
-        None
+        Vec::new()
     }
 
     pub(super) fn read_distributor(&mut self, log: &Log) {
