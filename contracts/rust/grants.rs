@@ -24,7 +24,8 @@ pub struct SubnetGrant {
 /// The grants in the order of the event; `None` if its two lists differ in length, which the contract's never do.
 pub fn subnet_grants(event: &Granted) -> Option<Vec<SubnetGrant>> {
     let Granted { grants, states, .. } = event;
-    (grants.len() == states.len()).then(|| grants.iter().zip(states).map(|(grant, state)| unpack(*grant, *state)).collect())
+    (grants.len() == states.len())
+        .then(|| grants.iter().zip(states).map(|(grant, state)| unpack(*grant, *state)).collect())
 }
 
 fn unpack(grant: U256, state: U256) -> SubnetGrant {
