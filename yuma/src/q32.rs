@@ -48,21 +48,6 @@ impl Q32 {
             Self((((numerator as u128) << 32) / denominator as u128) as u64)
         }
     }
-
-    /// `⌊self / other⌋`, and 0 for a zero divisor.
-    pub(crate) const fn div_down(self, other: Self) -> Self {
-        Self::ratio(self.0, other.0)
-    }
-
-    /// `⌊self · other⌋`.
-    pub(crate) const fn mul_down(self, other: Self) -> Self {
-        Self(((self.0 as u128 * other.0 as u128) >> 32) as u64)
-    }
-
-    /// `⌈self · other⌉`.
-    pub(crate) const fn mul_up(self, other: Self) -> Self {
-        Self((self.0 as u128 * other.0 as u128).div_ceil(1 << 32) as u64)
-    }
 }
 
 impl From<Q32> for u64 {

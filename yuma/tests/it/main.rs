@@ -1,9 +1,11 @@
 //! Behaviour of the consensus engine.
 #![allow(clippy::unwrap_used, reason = "the lint spares tests, but not the functions that tests share")]
 
+mod differential;
 mod input;
 mod median;
 mod payout;
+mod plain;
 mod profiles;
 mod properties;
 mod published;

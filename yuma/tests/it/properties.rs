@@ -2,45 +2,59 @@
 
 use proptest::prelude::*;
 use proptest::sample::select;
-use yuma::{Epoch, Hyperparameters, Neuron, Outcome, Payout, Profile, Q32, Rules};
+use yuma::{Epoch, Hyperparameters, LiquidAlpha, Neuron, Outcome, Payout, Profile, Q32, Rules};
 
-fn hyperparameters() -> impl Strategy<Value = Hyperparameters> {
+fn liquid_alpha() -> impl Strategy<Value = Option<LiquidAlpha>> {
+    let bounds = (any::<u16>(), any::<u16>()).prop_map(|(a, b)| (a.min(b), a.max(b)));
+    let steepness = prop_oneof![Just(1_000), -2_000..2_000i16, any::<i16>()];
+    prop::option::of((bounds, steepness).prop_map(|((low, high), steepness)| LiquidAlpha { low, high, steepness }))
+}
+
+pub(crate) fn hyperparameters() -> impl Strategy<Value = Hyperparameters> {
     (
-        select(vec![Rules::Yuma2, Rules::Yuma3]),
+        (select(vec![Rules::Yuma2, Rules::Yuma3]), liquid_alpha()),
         select(vec![Profile::Subtensor, Profile::Tandem]),
         prop_oneof![Just(32_767), any::<u16>()],
         0..=1_000_000u32,
-        any::<u16>(),
+        prop_oneof![Just(0), Just(u16::MAX), any::<u16>()],
         0..12u16,
         0..4u64,
         0..3u128,
+        0..3u64,
     )
-        .prop_map(|(rules, profile, kappa, average, penalty, max_validators, activity_cutoff, stake_threshold)| {
-            Hyperparameters {
-                rules,
-                profile,
-                kappa,
-                bonds_moving_average: average,
-                bonds_penalty: penalty,
-                max_validators,
-                activity_cutoff,
-                stake_threshold,
-            }
-        })
+        .prop_map(
+            |(rules, profile, kappa, average, penalty, max_validators, activity_cutoff, stake_threshold, grace)| {
+                Hyperparameters {
+                    rules: rules.0,
+                    liquid_alpha: rules.1,
+                    profile,
+                    kappa,
+                    bonds_moving_average: average,
+                    bonds_penalty: penalty,
+                    max_validators,
+                    activity_cutoff,
+                    stake_threshold,
+                    permit_grace: grace,
+                }
+            },
+        )
 }
 
-fn row(count: u16) -> impl Strategy<Value = Vec<(u16, u16)>> {
+pub(crate) fn row(count: u16) -> impl Strategy<Value = Vec<(u16, u16)>> {
     let value = prop_oneof![Just(0), Just(1), Just(u16::MAX), any::<u16>()];
     prop::collection::btree_map(0..count, value, 0..=usize::from(count)).prop_map(|row| row.into_iter().collect())
 }
 
 fn neuron(count: u16) -> impl Strategy<Value = Neuron> {
     let stake = prop_oneof![0..4u128, 0..1u128 << 92];
-    (stake, prop::bool::weighted(0.8), 1..5u64, 0..3u64, row(count), row(count)).prop_map(
-        |(stake, permit, last_update, registered, weights, bonds)| Neuron {
+    let ticks = (1..5u64, 0..3u64, 0..4u64, prop::option::weighted(0.2, 0..4u64));
+    (stake, prop::bool::weighted(0.8), ticks, row(count), row(count)).prop_map(
+        |(stake, permit, (last_update, registered, permitted_at, committed), weights, bonds)| Neuron {
             stake,
             permit,
+            permitted_at,
             last_update,
+            committed,
             registered,
             weights,
             bonds,
@@ -48,8 +62,8 @@ fn neuron(count: u16) -> impl Strategy<Value = Neuron> {
     )
 }
 
-fn epoch() -> impl Strategy<Value = Epoch> {
-    (1..10u16).prop_flat_map(|count| {
+pub(crate) fn epoch(most: u16) -> impl Strategy<Value = Epoch> {
+    (1..most).prop_flat_map(|count| {
         (
             0..6u64,
             0..5u64,
@@ -64,11 +78,14 @@ fn epoch() -> impl Strategy<Value = Epoch> {
 fn hostile_epoch() -> impl Strategy<Value = Epoch> {
     let row = || prop::collection::vec((prop_oneof![0..6u16, any::<u16>()], any::<u16>()), 0..4);
     let stake = (any::<u128>(), 0..128u32).prop_map(|(stake, shift)| stake >> shift);
-    let neuron = (stake, any::<bool>(), any::<u64>(), any::<u64>(), row(), row()).prop_map(
-        |(stake, permit, last_update, registered, weights, bonds)| Neuron {
+    let ticks = (any::<u64>(), any::<u64>(), any::<u64>(), any::<Option<u64>>());
+    let neuron = (stake, any::<bool>(), ticks, row(), row()).prop_map(
+        |(stake, permit, (last_update, registered, permitted_at, committed), weights, bonds)| Neuron {
             stake,
             permit,
+            permitted_at,
             last_update,
+            committed,
             registered,
             weights,
             bonds,
@@ -119,7 +136,7 @@ proptest! {
 
     /// `[YU-3]`
     #[test]
-    fn what_is_paid_is_the_whole_pot_or_nothing(epoch in epoch(), params in hyperparameters(), pot in any::<u128>()) {
+    fn what_is_paid_is_the_whole_pot_or_nothing(epoch in epoch(10), params in hyperparameters(), pot in any::<u128>()) {
         let outcome = epoch.run(&params).unwrap();
         for (shares, payout) in [
             (&outcome.incentive, outcome.pay_incentives(pot)),
@@ -151,7 +168,7 @@ proptest! {
     /// the last of them is decided by uid. `[YU-3]`
     #[test]
     fn nobodys_share_depends_on_the_order_of_uids(
-        (epoch, names) in epoch().prop_flat_map(|epoch| {
+        (epoch, names) in epoch(10).prop_flat_map(|epoch| {
             let names: Vec<u16> = (0..epoch.neurons.len() as u16).collect();
             (Just(epoch), Just(names).prop_shuffle())
         }),
@@ -177,7 +194,7 @@ proptest! {
     }
 
     #[test]
-    fn scores_stay_in_range_and_bonds_feed_the_next_epoch(epoch in epoch(), params in hyperparameters()) {
+    fn scores_stay_in_range_and_bonds_feed_the_next_epoch(epoch in epoch(10), params in hyperparameters()) {
         let mut epoch = epoch;
         for _ in 0..4 {
             let outcome = epoch.run(&params).unwrap();
@@ -191,7 +208,7 @@ proptest! {
     }
 
     #[test]
-    fn only_ratios_of_stake_matter(epoch in epoch(), params in hyperparameters(), factor in 1..1_000u128) {
+    fn only_ratios_of_stake_matter(epoch in epoch(10), params in hyperparameters(), factor in 1..1_000u128) {
         let params = Hyperparameters { stake_threshold: 0, ..params };
         let mut epoch = epoch;
         epoch.neurons.iter_mut().for_each(|neuron| neuron.stake >>= 14);
