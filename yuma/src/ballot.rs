@@ -85,6 +85,11 @@ impl<'a> Ballot<'a> {
         let newest = epoch.neurons.iter().map(|neuron| neuron.registered).max().unwrap_or_default();
         let registered = |uid: u16| epoch.neurons[usize::from(uid)].registered;
         for (uid, neuron) in (0..=u16::MAX).zip(&epoch.neurons) {
+            if neuron.weights.is_empty() && neuron.bonds.is_empty() {
+                copies.weights.push(Kept::Nothing);
+                copies.bonds.push(Kept::Nothing);
+                continue;
+            }
             validate_row(Table::Weights, uid, &neuron.weights, count)?;
             validate_row(Table::Bonds, uid, &neuron.bonds, count)?;
             let settled = neuron.last_update > newest && neuron.committed.is_none_or(|commit| commit >= newest);

@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::ballot::Ballot;
-use crate::growth::Growth;
+use crate::growth::{Growth, stored};
 use crate::median::Voter;
 use crate::payout::{exact_shares, floored_shares};
 use crate::standing::Standing;
@@ -112,9 +112,9 @@ fn count(
         Rules::Yuma3 => yuma3::settle(&standing, &mut voices, &incentive, scratch, &mut bonds),
     }
     for &(uid, row) in &ballot.sleeping {
-        let decayed = row.iter().map(|&(target, bond)| (target, growth.steady(0, Q32::from_u16(bond).raw())));
+        let decayed = row.iter().map(|&(target, bond)| (target, growth.renew::<true>(0, bond)));
         bonds[usize::from(uid)] =
-            decayed.filter(|cell| cell.1 > 0).map(|(target, bond)| (target, Q32::from_raw(bond).to_u16())).collect();
+            decayed.filter(|cell| cell.1 > 0).map(|(target, bond)| (target, stored(bond))).collect();
     }
 
     let exact = params.profile == Profile::Tandem;

@@ -93,7 +93,7 @@ mod yuma3;
 
 pub use error::{Error, Table};
 pub use input::{Epoch, Hyperparameters, Neuron, Profile, Row, Rules, Snapshot};
-pub use liquid::{LiquidAlpha, exp};
+pub use liquid::LiquidAlpha;
 pub use median::weighted_median;
 pub use outcome::{Emission, Outcome, Payout};
 pub use payout::split_exact;
