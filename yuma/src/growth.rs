@@ -80,7 +80,13 @@ impl Growth {
     /// `weight` is `None` if none was given. The chain keeps explicit zeros as long as the bonds penalty is all or nothing.
     #[inline(always)]
     pub(crate) fn liquid<const WIDE: bool>(
-        &self, curve: &Curve, weight: Option<u64>, target: u64, bond: u64, consensus: u64) -> u64 {
+        &self,
+        curve: &Curve,
+        weight: Option<u64>,
+        target: u64,
+        bond: u64,
+        consensus: u64,
+    ) -> u64 {
         if self.forgets && target == 0 && (weight != Some(0) || (self.penalty != 0 && self.penalty != ONE)) {
             return 0;
         }

@@ -60,8 +60,7 @@ fn weigh<const CLIPPED: bool, const WIDE: bool>(
         let supported = mul_down::<WIDE>(stake, agreed);
         column.unclipped += mul_down::<WIDE>(stake, share);
         column.rank += supported;
-        let delta =
-            if CLIPPED { supported } else { mul_down::<WIDE>(stake, growth.target::<CLIPPED>(share, agreed)) };
+        let delta = if CLIPPED { supported } else { mul_down::<WIDE>(stake, growth.target::<CLIPPED>(share, agreed)) };
         column.bonds += delta;
         (share, agreed, delta)
     };
