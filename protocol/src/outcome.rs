@@ -237,6 +237,7 @@ fn run_yuma(inputs: &EpochInputs, subnet: &SubnetInputs) -> Result<yuma::Outcome
     }
     let params = YumaParameters {
         rules: Rules::Yuma3,
+        liquid_alpha: None,
         profile: Profile::Tandem,
         kappa: subnet.hyperparameters.kappa,
         bonds_moving_average: subnet.hyperparameters.bonds_moving_average,
@@ -245,6 +246,8 @@ fn run_yuma(inputs: &EpochInputs, subnet: &SubnetInputs) -> Result<yuma::Outcome
         // Whoever has no row that counts in this very epoch is inactive in it.
         activity_cutoff: 0,
         stake_threshold: 0,
+        // A bundle does not tell when a validator had its last permit.
+        permit_grace: 0,
     };
     // Above the zero that stands for "never updated".
     let now = inputs.epoch_start.max(1);
@@ -256,7 +259,7 @@ fn run_yuma(inputs: &EpochInputs, subnet: &SubnetInputs) -> Result<yuma::Outcome
         .collect();
     let yuma_error = |reason| OutcomeError::Yuma { netuid, reason };
     // Stakes are those of the epoch's start, so permits need not lag an epoch behind them.
-    let permits = epoch.run(&params).map_err(yuma_error)?.permits;
+    let permits = epoch.next_permits(&params).map_err(yuma_error)?;
     for (uid, (neuron, input)) in epoch.neurons.iter_mut().zip(&subnet.neurons).enumerate() {
         neuron.permit = permits[uid];
         neuron.bonds = subnet.bonds.get(uid).cloned().unwrap_or_default();

@@ -3,12 +3,16 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::bonds::{Earned, Market};
-use crate::consensus::consensus;
-use crate::input::validate;
-use crate::matrix::Rows;
-use crate::payout::split_exact;
-use crate::{Epoch, Error, Hyperparameters, Outcome, Profile, Q32, normalise};
+use crate::ballot::{Ballot, Obstacle};
+use crate::explain::Basis;
+use crate::growth::{Growth, stored};
+use crate::median::Voter;
+use crate::payout::{exact_shares, floored_shares};
+use crate::standing::Standing;
+use crate::workspace::{Column, Scratch};
+use crate::{
+    Epoch, Error, Explanation, Hyperparameters, Outcome, Profile, Q32, Rules, Snapshot, Workspace, yuma2, yuma3,
+};
 
 impl Epoch {
     /// Computes the epoch. Time and memory grow with the weights and bonds that are given, not with the square of the
@@ -17,152 +21,182 @@ impl Epoch {
     /// # Errors
     /// An [`Error`] naming the place if the input is malformed; see [`Neuron`](crate::Neuron) for what is expected.
     pub fn run(&self, params: &Hyperparameters) -> Result<Outcome, Error> {
-        validate(self, params)?;
-
-        let active: Vec<bool> = self
-            .neurons
-            .iter()
-            .map(|neuron| neuron.last_update.saturating_add(params.activity_cutoff) >= self.now)
-            .collect();
-        let stake = self.stake(params);
-        let permitted: Vec<bool> =
-            self.neurons.iter().enumerate().map(|(uid, neuron)| neuron.permit || self.is_owner(uid)).collect();
-        let permits = self.next_permits(&stake, params);
-        let voting: Vec<Q32> = stake
-            .iter()
-            .enumerate()
-            .map(|(uid, &stake)| if active[uid] && permitted[uid] { stake } else { Q32::ZERO })
-            .collect();
-        let active_stake = normalise(&voting);
-
-        let weights = self.admitted_weights(&permitted);
-        let consensus = consensus(&weights, &active_stake, Q32::from_u16(params.kappa));
-        let Support { rank, clipped, validator_trust } = support(&weights, &consensus, &active_stake);
-
-        let incentive = normalise(&rank);
-        let market = Market {
-            epoch: self,
-            params,
-            weights: &weights,
-            consensus: &consensus,
-            active_stake: &active_stake,
-            incentive: &incentive,
-        };
-        let Earned { bonds, dividends } = market.trade();
-        let stored = |(row, &permit): (&[(u16, Q32)], &bool)| match permit {
-            true => row.iter().map(|&(uid, bond)| (uid, bond.to_u16())).collect(),
-            false => Vec::new(),
-        };
-
-        Ok(Outcome {
-            profile: params.profile,
-            bonds: bonds.iter().zip(&permits).map(stored).collect(),
-            // Dividends were computed from floored incentives in either profile, so that handing out the units left
-            // over, which needs a tie rule, moves nobody else's share.
-            incentive: shares(params.profile, &rank),
-            dividends: shares(params.profile, &dividends),
-            active,
-            stake,
-            active_stake,
-            permits,
-            consensus,
-            rank,
-            clipped,
-            validator_trust,
-        })
+        self.run_in(params, &mut Workspace::new())
     }
 
-    fn is_owner(&self, uid: usize) -> bool {
+    /// [`run`](Self::run) with memory that was used before.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_in(&self, params: &Hyperparameters, workspace: &mut Workspace) -> Result<Outcome, Error> {
+        params.validate()?;
+        let standing = Standing::of_epoch(self, params)?;
+        let ballot = Ballot::of_epoch(self, params, &standing, &mut workspace.copies)?;
+        count(params, standing, &ballot, &mut workspace.scratch)
+    }
+
+    /// Computes the epoch and keeps what it takes to tell why it came out so.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn explain(&self, params: &Hyperparameters) -> Result<Explanation, Error> {
+        params.validate()?;
+        let mut workspace = Workspace::new();
+        let standing = Standing::of_epoch(self, params)?;
+        let ballot = Ballot::of_epoch(self, params, &standing, &mut workspace.copies)?;
+        let rows = self.neurons.iter().map(|neuron| neuron.weights.as_slice());
+        let basis = Basis::new(params, &standing, &ballot, rows, |uid, target| self.obstacle(uid, target));
+        Ok(basis.explain(count(params, standing, &ballot, &mut workspace.scratch)?))
+    }
+
+    /// Who gets a permit for the next epoch: the K largest stakes above zero, among equals the higher uid, and the owner.
+    ///
+    /// # Errors
+    /// If stakes, the owner or the number of uids cannot be.
+    pub fn next_permits(&self, params: &Hyperparameters) -> Result<Vec<bool>, Error> {
+        Ok(Standing::of_epoch(self, params)?.permits)
+    }
+
+    pub(crate) fn is_owner(&self, uid: usize) -> bool {
         self.owner.map(usize::from) == Some(uid)
     }
+}
 
-    /// `⌊stake · 2³² / total⌋` of the stake that reaches the threshold.
-    fn stake(&self, params: &Hyperparameters) -> Vec<Q32> {
-        let counted = |(uid, neuron): (usize, &crate::Neuron)| {
-            if neuron.stake < params.stake_threshold && !self.is_owner(uid) { 0 } else { neuron.stake }
-        };
-        let counted: Vec<u128> = self.neurons.iter().enumerate().map(counted).collect();
-        // At least 1, so that no stake at all divides to 0. The total is below 2⁹⁶, hence the shift loses nothing.
-        let total = counted.iter().sum::<u128>().max(1);
-        counted.into_iter().map(|stake| Q32::from_raw(((stake << 32) / total) as u64)).collect()
+impl Snapshot<'_> {
+    /// Computes the epoch, as [`Epoch::run`] does.
+    ///
+    /// # Errors
+    /// An [`Error`] naming the place if the input is malformed.
+    pub fn run(&self, params: &Hyperparameters) -> Result<Outcome, Error> {
+        self.run_in(params, &mut Workspace::new())
     }
 
-    /// The K largest stakes above zero, the higher uid first among equals, and the owner.
-    fn next_permits(&self, stake: &[Q32], params: &Hyperparameters) -> Vec<bool> {
-        let mut permits: Vec<bool> = stake.iter().map(|&stake| stake > Q32::ZERO).collect();
-        let k = usize::from(params.max_validators);
-        if let Some(dropped) = stake.len().checked_sub(k).filter(|&dropped| dropped > 0) {
-            let mut order: Vec<usize> = (0..stake.len()).collect();
-            order.select_nth_unstable_by_key(dropped - 1, |&uid| (stake[uid], uid));
-            for &uid in &order[..dropped] {
-                permits[uid] = false;
-            }
-        }
-        if let Some(owner) = self.owner {
-            permits[usize::from(owner)] = true;
-        }
-        permits
+    /// [`run`](Self::run) with memory that was used before.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_in(&self, params: &Hyperparameters, workspace: &mut Workspace) -> Result<Outcome, Error> {
+        params.validate()?;
+        let standing = Standing::of_snapshot(self)?;
+        let ballot = Ballot::of_snapshot(self, &standing, &mut workspace.copies)?;
+        count(params, standing, &ballot, &mut workspace.scratch)
     }
 
-    /// Rows of permitted validators, without weights on oneself (but for the owner) and without weights that are not
-    /// newer than the target's registration, normalised.
-    fn admitted_weights(&self, permitted: &[bool]) -> Rows {
-        let cells = self.neurons.iter().zip(permitted).filter(|(_, permit)| **permit);
-        let mut weights = Rows::with_capacity(self.neurons.len(), cells.map(|(neuron, _)| neuron.weights.len()).sum());
-        for (uid, neuron) in self.neurons.iter().enumerate() {
-            let admitted = |&&(target, _): &&(u16, u16)| {
-                let target = usize::from(target);
-                (target != uid || self.is_owner(uid)) && neuron.last_update > self.neurons[target].registered
-            };
-            if permitted[uid] {
-                let sum = neuron.weights.iter().filter(admitted).map(|&(_, weight)| u64::from(weight)).sum();
-                for &(target, weight) in neuron.weights.iter().filter(admitted) {
-                    weights.push(target, Q32::ratio(u64::from(weight), sum));
-                }
-            }
-            weights.end_row();
-        }
-        weights
+    /// Computes the epoch and keeps what it takes to tell why it came out so.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn explain(&self, params: &Hyperparameters) -> Result<Explanation, Error> {
+        params.validate()?;
+        let mut workspace = Workspace::new();
+        let standing = Standing::of_snapshot(self)?;
+        let ballot = Ballot::of_snapshot(self, &standing, &mut workspace.copies)?;
+        let oneself = |uid, target| (uid == target).then_some(Obstacle::Oneself);
+        let basis = Basis::new(params, &standing, &ballot, self.weights.iter().copied(), oneself);
+        Ok(basis.explain(count(params, standing, &ballot, &mut workspace.scratch)?))
     }
 }
 
-/// What the stake behind the weights says once they are clipped at the consensus.
-struct Support {
-    /// `R_j = Σ_i S_i · min(W_ij, C_j)`.
-    rank: Vec<Q32>,
-    /// `Σ_i S_i · W_ij − R_j`.
-    clipped: Vec<Q32>,
-    /// `Tv_i = Σ_j min(W_ij, C_j)`.
-    validator_trust: Vec<Q32>,
+/// What validators bring in and get out, by uid, in Q32 but for the sums of rows.
+pub(crate) struct Voices {
+    /// Share of the stake that votes.
+    pub(crate) stake: Vec<u64>,
+    /// Sum of the admitted weights.
+    pub(crate) wholes: Vec<u32>,
+    /// Sum of the weights as shares: 1, but for their floors.
+    pub(crate) given: Vec<u64>,
+    pub(crate) trust: Vec<u64>,
+    pub(crate) dividends: Vec<Q32>,
 }
 
-fn support(weights: &Rows, consensus: &[Q32], active_stake: &[Q32]) -> Support {
-    let columns = consensus.len();
-    let mut rank = vec![Q32::ZERO; columns];
-    let mut clipped = vec![Q32::ZERO; columns];
-    let mut validator_trust = Vec::with_capacity(columns);
-    for (row, &stake) in weights.iter().zip(active_stake) {
-        let mut trust = Q32::ZERO;
-        for &(uid, weight) in row {
-            let column = usize::from(uid);
-            let agreed = weight.min(consensus[column]);
-            let counted = stake.mul_down(agreed);
-            trust += agreed;
-            rank[column] += counted;
-            clipped[column] += stake.mul_down(weight) - counted;
-        }
-        validator_trust.push(trust);
+fn count(
+    params: &Hyperparameters,
+    standing: Standing,
+    ballot: &Ballot<'_>,
+    scratch: &mut Scratch,
+) -> Result<Outcome, Error> {
+    let uids = standing.stake.len();
+    let mut voices = Voices {
+        stake: standing.active_stake.iter().map(|stake| stake.raw()).collect(),
+        // At most 65,536 weights of 65,535.
+        wholes: ballot.weights.iter().map(|row| row.iter().map(|cell| u32::from(cell.1)).sum()).collect(),
+        given: vec![0; uids],
+        trust: vec![0; uids],
+        dividends: vec![Q32::ZERO; uids],
+    };
+    scratch.columns.clear();
+    scratch.columns.resize(uids, Column::default());
+    let agreed = consensus(params, &standing, ballot, &voices, scratch)?;
+    let growth = Growth::of(params, agreed);
+    match params.rules {
+        Rules::Yuma2 => yuma2::trade(ballot, &growth, &mut voices, scratch),
+        Rules::Yuma3 => yuma3::trade(ballot, &growth, &mut voices, scratch),
     }
-    Support { rank, clipped, validator_trust }
+
+    let rank: Vec<Q32> = scratch.columns.iter().map(|column| Q32::from_raw(column.rank)).collect();
+    // Dividends are computed from floored incentives in either profile, so that handing out the units left over, which
+    // needs a tie rule, moves nobody else's share.
+    let incentive = floored_shares(&rank);
+    let mut bonds = vec![Vec::new(); uids];
+    match params.rules {
+        Rules::Yuma2 => yuma2::settle(&standing, &mut voices, &incentive, scratch, &mut bonds),
+        Rules::Yuma3 => yuma3::settle(&standing, &mut voices, &incentive, scratch, &mut bonds),
+    }
+    for &(uid, row) in &ballot.sleeping {
+        let decayed = row.iter().map(|&(target, bond)| (target, growth.renew::<true>(0, bond)));
+        bonds[usize::from(uid)] =
+            decayed.filter(|cell| cell.1 > 0).map(|(target, bond)| (target, stored(bond))).collect();
+    }
+
+    let exact = params.profile == Profile::Tandem;
+    let columns = &scratch.columns;
+    let agreement: u64 = columns.iter().map(|column| column.consensus).sum();
+    let distance = |(&given, &trust): (&u64, &u64)| match given {
+        0 => Q32::ZERO,
+        given => Q32::from_raw(given + agreement - 2 * trust),
+    };
+    Ok(Outcome {
+        profile: params.profile,
+        consensus: columns.iter().map(|column| Q32::from_raw(column.consensus)).collect(),
+        clipped: columns.iter().map(|column| Q32::from_raw(column.unclipped - column.rank)).collect(),
+        incentive: if exact { exact_shares(&rank) } else { incentive },
+        rank,
+        distance: voices.given.iter().zip(&voices.trust).map(distance).collect(),
+        validator_trust: voices.trust.into_iter().map(Q32::from_raw).collect(),
+        dividends: if exact { exact_shares(&voices.dividends) } else { floored_shares(&voices.dividends) },
+        bonds,
+        active: standing.active,
+        stake: standing.stake,
+        active_stake: standing.active_stake,
+        permits: standing.permits,
+    })
 }
 
-/// Amounts as shares of 1, or all zero.
-fn shares(profile: Profile, amounts: &[Q32]) -> Vec<Q32> {
-    match profile {
-        Profile::Subtensor => normalise(amounts),
-        Profile::Tandem => {
-            let exact = split_exact(u128::from(Q32::ONE.raw()), amounts);
-            exact.into_iter().map(|units| Q32::from_raw(units as u64)).collect()
-        }
+/// Finds the κ-median of each column; true if any is not 0.
+fn consensus(
+    params: &Hyperparameters,
+    standing: &Standing,
+    ballot: &Ballot<'_>,
+    voices: &Voices,
+    scratch: &mut Scratch,
+) -> Result<bool, Error> {
+    // Normalised a second time, as on the chain: the first pass left a few units in the last place below 1.
+    let stake = floored_shares(&standing.active_stake);
+    let voters: Vec<Voter<'_>> = stake
+        .iter()
+        .enumerate()
+        .filter(|(_, stake)| **stake > Q32::ZERO)
+        .map(|(uid, stake)| Voter { row: ballot.weights[uid], whole: voices.wholes[uid], stake: stake.raw() })
+        .collect();
+    let cells = voters.iter().map(|voter| voter.row.len()).sum::<usize>();
+    if u32::try_from(cells).is_err() {
+        return Err(Error::TooManyWeights { count: cells });
     }
+    let (columns, kappa) = (&mut scratch.columns, Q32::from_u16(params.kappa).raw());
+    let mut agreed = false;
+    scratch.medians.medians(&voters, kappa, columns.len(), |column, median| {
+        columns[column].consensus = median;
+        agreed |= median > 0;
+    });
+    Ok(agreed)
 }

@@ -28,10 +28,31 @@ pub enum Error {
         /// Neurons given.
         count: usize,
     },
+    /// More weights than 32 bits can number.
+    TooManyWeights {
+        /// Weights given.
+        count: usize,
+    },
     /// The survival of bonds is above 1,000,000 parts per million.
     BondsMovingAverage {
         /// Parts per million given.
         given: u32,
+    },
+    /// The lowest α of liquid alpha is above the highest.
+    AlphaRange {
+        /// Lowest α given, in 1/65535.
+        low: u16,
+        /// Highest α given, in 1/65535.
+        high: u16,
+    },
+    /// A list has another length than the list of stakes.
+    Length {
+        /// Which list, by its name in [`Snapshot`](crate::Snapshot).
+        list: &'static str,
+        /// Its length.
+        given: usize,
+        /// How many stakes there are.
+        stakes: usize,
     },
     /// The owner's uid is not among the neurons.
     Owner {
@@ -88,9 +109,12 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooManyNeurons { count } => write!(f, "{count} neurons, at most 65536 have a uid"),
+            Self::TooManyWeights { count } => write!(f, "{count} weights, at most 4294967295 can be computed with"),
             Self::BondsMovingAverage { given } => {
                 write!(f, "bonds_moving_average is {given}, at most 1000000 parts per million make sense")
             }
+            Self::AlphaRange { low, high } => write!(f, "alpha_low is {low}, above alpha_high, which is {high}"),
+            Self::Length { list, given, stakes } => write!(f, "{list} has {given} entries for {stakes} stakes"),
             Self::Owner { uid, count } => write!(f, "owner is uid {uid}, but there are only {count} neurons"),
             Self::StakeTooLarge { uid } => {
                 write!(f, "neurons[{uid}].stake brings the total stake to 2^96 or more")

@@ -74,25 +74,33 @@
 
 extern crate alloc;
 
-mod bonds;
-mod consensus;
+mod ballot;
+mod divide;
 mod epoch;
 mod error;
+mod explain;
+mod growth;
 mod input;
-mod matrix;
+mod liquid;
+mod many;
+mod median;
 mod outcome;
 mod payout;
 mod q32;
+mod row;
+mod standing;
+mod workspace;
+mod yuma2;
+mod yuma3;
 
-pub use consensus::weighted_median;
+pub use ballot::Obstacle;
 pub use error::{Error, Table};
-pub use input::{Epoch, Hyperparameters, Neuron, Profile, Rules};
+pub use explain::{Explanation, Ignored, MinerStory, Position, Support, ValidatorStory};
+pub use input::{Epoch, Hyperparameters, Neuron, Profile, Row, Rules, Snapshot};
+pub use liquid::LiquidAlpha;
+pub use many::run_many;
+pub use median::weighted_median;
 pub use outcome::{Emission, Outcome, Payout};
 pub use payout::split_exact;
 pub use q32::Q32;
-
-/// Each value as a floored share of their sum; all zero if that is.
-fn normalise(values: &[Q32]) -> alloc::vec::Vec<Q32> {
-    let sum: Q32 = values.iter().copied().sum();
-    values.iter().map(|value| value.div_down(sum)).collect()
-}
+pub use workspace::Workspace;

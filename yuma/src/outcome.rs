@@ -3,7 +3,9 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::{Profile, Q32, normalise, split_exact};
+use crate::divide::Sum;
+use crate::payout::floored_shares;
+use crate::{Profile, Q32, split_exact};
 
 /// The result of an epoch; every list is indexed by uid. [`Q32::to_u16`] gives the chain's `u16` form of a score.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +31,9 @@ pub struct Outcome {
     pub incentive: Vec<Q32>,
     /// `Tv`: how much of this uid's normalised weights survived clipping.
     pub validator_trust: Vec<Q32>,
+    /// `Σ_j |W − C|`: how far this uid's normalised weights are from the consensus, omitted ones included; 0 if it gave none
+    /// that count.
+    pub distance: Vec<Q32>,
     /// `D`: share of what validators are paid. Sums as the incentive does.
     pub dividends: Vec<Q32>,
     /// Bonds for the next epoch: rows of `(uid, u16)` with ascending uids, empty without a permit for it.
@@ -98,11 +103,13 @@ impl Outcome {
             let by_stake = pay(if idle { &self.stake } else { &self.active_stake });
             return Emission { server: vec![0; combined.len()], validator: by_stake.clone(), combined: by_stake };
         }
-        let part = |shares: &[Q32]| pay(&shares.iter().map(|share| share.div_down(sum)).collect::<Vec<_>>());
+        let sum = Sum::of(sum.raw());
+        let part =
+            |shares: &[Q32]| pay(&shares.iter().map(|share| Q32::from_raw(sum.share(share.raw()))).collect::<Vec<_>>());
         Emission {
             server: part(&self.incentive),
             validator: part(&self.dividends),
-            combined: pay(&normalise(&combined)),
+            combined: pay(&floored_shares(&combined)),
         }
     }
 }

@@ -4,6 +4,9 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
+use crate::Q32;
+use crate::divide::Sum;
+
 /// Splits `total` in proportion to `shares` so that the parts sum to exactly `total`, by largest remainder.
 ///
 /// Each part is `⌊total · share / Σ shares⌋`, or one more for the parts that lost most to the floor; among equal
@@ -25,13 +28,7 @@ pub fn split_exact<S: Copy + Into<u64>>(total: u128, shares: &[S]) -> Vec<u128> 
         shares.iter().map(|&share| mul_div(total, share.into(), sum)).unzip();
     // The losses sum to `left · sum` and each is below `sum`: more than `left` parts lost something.
     let left = (total - parts.iter().sum::<u128>()) as usize;
-    if left > 0 {
-        let mut order: Vec<usize> = (0..parts.len()).collect();
-        order.select_nth_unstable_by_key(left - 1, |&index| (Reverse(lost[index]), index));
-        for &index in &order[..left] {
-            parts[index] += 1;
-        }
-    }
+    raise_most_lost(left, &lost, |index| parts[index] += 1);
     parts
 }
 
@@ -49,6 +46,35 @@ fn mul_div(total: u128, share: u64, sum: u128) -> (u128, u128) {
         }
     };
     (whole * u128::from(share) + quotient, remainder)
+}
+
+/// Each value as a floored share of their sum; all zero if that is. For values up to 1 of at most 65,536 uids.
+pub(crate) fn floored_shares(values: &[Q32]) -> Vec<Q32> {
+    let sum = Sum::of(values.iter().map(|value| value.raw()).sum());
+    values.iter().map(|value| Q32::from_raw(sum.share(value.raw()))).collect()
+}
+
+/// The same by largest remainder, so that they sum to exactly 1.
+pub(crate) fn exact_shares(values: &[Q32]) -> Vec<Q32> {
+    let total: u64 = values.iter().map(|value| value.raw()).sum();
+    let mut shares = floored_shares(values);
+    if total > 0 {
+        let left = Q32::ONE.raw() - shares.iter().map(|share| share.raw()).sum::<u64>();
+        // What is lost is below `total`, hence right modulo 2⁶⁴.
+        let lost = |uid: usize, share: Q32| (values[uid].raw() << 32).wrapping_sub(share.raw().wrapping_mul(total));
+        let losses: Vec<u64> = shares.iter().enumerate().map(|(uid, &share)| lost(uid, share)).collect();
+        raise_most_lost(left as usize, &losses, |uid| shares[uid] += Q32::from_raw(1));
+    }
+    shares
+}
+
+/// Raises the `left` entries that lost most, among equals the lowest index first.
+fn raise_most_lost<L: Copy + Ord>(left: usize, lost: &[L], raise: impl FnMut(usize)) {
+    if left > 0 {
+        let mut order: Vec<usize> = (0..lost.len()).collect();
+        order.select_nth_unstable_by_key(left - 1, |&index| (Reverse(lost[index]), index));
+        order[..left].iter().copied().for_each(raise);
+    }
 }
 
 #[cfg(test)]

@@ -29,7 +29,8 @@ impl Q32 {
 
     /// `⌊value / 65535⌋` in Q32: how weights, bonds and hyperparameters are read from their `u16` form.
     pub const fn from_u16(value: u16) -> Self {
-        Self(((value as u64) << 32) / u16::MAX as u64)
+        // 2³² = 65535 · 65537 + 1, so that the remainder fills a unit for the last value alone.
+        Self(value as u64 * 65_537 + ((value as u64 + 1) >> 16))
     }
 
     /// `⌊self · 65535⌋`, at most 65535: how scores and bonds are written to their `u16` form. Floored, not rounded.
@@ -47,21 +48,6 @@ impl Q32 {
         } else {
             Self((((numerator as u128) << 32) / denominator as u128) as u64)
         }
-    }
-
-    /// `⌊self / other⌋`, and 0 for a zero divisor.
-    pub(crate) const fn div_down(self, other: Self) -> Self {
-        Self::ratio(self.0, other.0)
-    }
-
-    /// `⌊self · other⌋`.
-    pub(crate) const fn mul_down(self, other: Self) -> Self {
-        Self(((self.0 as u128 * other.0 as u128) >> 32) as u64)
-    }
-
-    /// `⌈self · other⌉`.
-    pub(crate) const fn mul_up(self, other: Self) -> Self {
-        Self((self.0 as u128 * other.0 as u128).div_ceil(1 << 32) as u64)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is refused, and with which words; what masks and permits admit.
 
-use yuma::{Epoch, Error, Hyperparameters, Neuron, Q32, Rules, Table};
+use yuma::{Epoch, Error, Hyperparameters, Neuron, Profile, Q32, Rules, Table};
 
 const FULL: u16 = u16::MAX;
 
@@ -144,7 +144,8 @@ fn a_new_validator_does_not_inherit_the_bonds_of_its_uid() {
     let voter = Neuron { last_update: 9, ..validator(9, &[(2, 1)]) };
     let subnet = Epoch { now: 9, bonds_since: 5, ..epoch(vec![bonded, heir, Neuron::default(), voter]) };
     for rules in [Rules::Yuma2, Rules::Yuma3] {
-        let outcome = subnet.run(&Hyperparameters::subtensor(rules)).unwrap();
+        let params = Hyperparameters { profile: Profile::Tandem, ..Hyperparameters::subtensor(rules) };
+        let outcome = subnet.run(&params).unwrap();
         assert!(outcome.dividends[0] > Q32::ZERO && !outcome.bonds[0].is_empty());
         assert!(outcome.dividends[1] == Q32::ZERO && outcome.bonds[1].is_empty());
     }

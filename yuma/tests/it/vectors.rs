@@ -7,10 +7,11 @@
 use std::io::Read;
 use std::str::FromStr;
 
-use yuma::{Epoch, Hyperparameters, Neuron, Outcome, Profile, Q32, Rules};
+use yuma::{Epoch, Hyperparameters, LiquidAlpha, Neuron, Outcome, Profile, Q32, Row, Rules, Snapshot, Workspace};
 
 struct Vector {
     rules: Rules,
+    liquid_alpha: Option<LiquidAlpha>,
     bonds_moving_average: u32,
     stake: Vec<(u128, u64)>,
     weights: Vec<Vec<(u16, u16)>>,
@@ -33,6 +34,12 @@ fn parse(gz: &[u8]) -> Vector {
     let uids = text.lines().filter(|line| line.starts_with("S ")).count();
     let mut vector = Vector {
         rules,
+        // Made with exactly 0.1 and 0.3, which no u16 is: the nearest ones.
+        liquid_alpha: (after("mode ") == "Yuma3Liquid").then_some(LiquidAlpha {
+            low: 6_554,
+            high: 19_661,
+            steepness: 1_000,
+        }),
         bonds_moving_average: number(after("bma ")),
         stake: vec![(0, 0); uids],
         weights: vec![Vec::new(); uids],
@@ -67,17 +74,21 @@ fn run(vector: &Vector, profile: Profile) -> Outcome {
         stake: vector.stake[uid].0,
         permit: vector.stake[uid].0 > 0,
         last_update: 1,
-        registered: 0,
         weights: vector.weights[uid].clone(),
         bonds: vector.bonds[uid].clone(),
+        ..Neuron::default()
     });
     let epoch = Epoch { now: 2, bonds_since: 1, owner: None, neurons: neurons.collect() };
-    let params = Hyperparameters {
+    epoch.run(&params(vector, profile)).unwrap()
+}
+
+fn params(vector: &Vector, profile: Profile) -> Hyperparameters {
+    Hyperparameters {
         profile,
+        liquid_alpha: vector.liquid_alpha,
         bonds_moving_average: vector.bonds_moving_average,
         ..Hyperparameters::subtensor(vector.rules)
-    };
-    epoch.run(&params).unwrap()
+    }
 }
 
 fn check(gz: &[u8]) {
@@ -96,6 +107,7 @@ fn check(gz: &[u8]) {
         assert_eq!([consensus16, incentive16, dividend16, trust16], expected[7..], "u16 scores of uid {uid}");
         assert_eq!(outcome.bonds[uid], vector.new_bonds[uid], "bonds of uid {uid}");
     }
+    compare_ways_in(&vector, &outcome);
 
     let tandem = run(&vector, Profile::Tandem);
     assert_eq!((&tandem.consensus, &tandem.rank, &tandem.bonds), (&outcome.consensus, &outcome.rank, &outcome.bonds));
@@ -121,4 +133,47 @@ fn yuma2_with_64_validators_equals_the_chain_to_the_bit() {
 #[test]
 fn yuma3_with_64_validators_equals_the_chain_to_the_bit() {
     check(include_bytes!("../vectors/64x192-dense-agree-yuma3.txt.gz"));
+}
+
+/// Activity and permits given directly, and memory that another epoch has used, change nothing.
+fn compare_ways_in(vector: &Vector, outcome: &Outcome) {
+    let stakes: Vec<u128> = vector.stake.iter().map(|stake| stake.0).collect();
+    let permits: Vec<bool> = stakes.iter().map(|&stake| stake > 0).collect();
+    let weights: Vec<Row<'_>> = vector.weights.iter().map(Vec::as_slice).collect();
+    let bonds: Vec<Row<'_>> = vector.bonds.iter().map(Vec::as_slice).collect();
+    let active = vec![true; stakes.len()];
+    let snapshot = Snapshot { stakes: &stakes, permits: &permits, active: &active, weights: &weights, bonds: &bonds };
+    let mut workspace = Workspace::new();
+    let other = Snapshot { bonds: &weights, weights: &bonds, ..snapshot };
+    for rules in [Rules::Yuma2, Rules::Yuma3] {
+        other.run_in(&Hyperparameters::subtensor(rules), &mut workspace).unwrap();
+    }
+    assert_eq!(snapshot.run_in(&params(vector, Profile::Subtensor), &mut workspace).as_ref(), Ok(outcome));
+}
+
+/// The chain's exponential is another one: raw scores to 1e-6, what is stored to one unit. `[YU-1]`
+#[test]
+fn yuma3_with_liquid_alpha_equals_the_chain_but_for_its_exponential() {
+    let vector = parse(include_bytes!("../vectors/64x192-dense-agree-yuma3l.txt.gz"));
+    let outcome = run(&vector, Profile::Subtensor);
+    compare_ways_in(&vector, &outcome);
+    let emission = outcome.emission(1_000_000_000);
+    let millionth = (1 << 32) / 1_000_000;
+    for (uid, expected) in vector.output.iter().enumerate() {
+        let scores =
+            [outcome.consensus[uid], outcome.validator_trust[uid], outcome.incentive[uid], outcome.dividends[uid]];
+        for (score, expected) in scores.iter().zip(expected) {
+            assert!(score.raw().abs_diff(*expected) <= millionth, "scores of uid {uid}");
+        }
+        // Bonds have no part in these.
+        assert_eq!([scores[0], scores[1], scores[2]].map(Q32::raw), expected[..3]);
+        let paid = [emission.server[uid], emission.validator[uid], emission.combined[uid]];
+        assert!(paid.iter().zip(&expected[4..7]).all(|(paid, expected)| paid.abs_diff(*expected) <= 1_000));
+        let stored = [scores[0], scores[2], scores[3], scores[1]].map(|score| u64::from(score.to_u16()));
+        assert!(stored.iter().zip(&expected[7..]).all(|(stored, expected)| stored.abs_diff(*expected) <= 1));
+        assert_eq!(outcome.bonds[uid].len(), vector.new_bonds[uid].len());
+        for (bond, expected) in outcome.bonds[uid].iter().zip(&vector.new_bonds[uid]) {
+            assert!(bond.0 == expected.0 && bond.1.abs_diff(expected.1) <= 1, "bond of {uid} on {}", bond.0);
+        }
+    }
 }
