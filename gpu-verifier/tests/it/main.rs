@@ -8,6 +8,7 @@ mod common;
 mod files;
 #[cfg(feature = "network")]
 mod node;
+mod proofs_of_files;
 mod reference;
 #[cfg(feature = "network")]
 mod rpc;
