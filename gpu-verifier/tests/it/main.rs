@@ -6,6 +6,7 @@ mod cheats;
 mod command_line;
 mod common;
 mod files;
+mod golden;
 #[cfg(feature = "network")]
 mod node;
 mod proofs_of_files;
