@@ -92,6 +92,7 @@ struct Raw {
     rope_parameters: Option<Map<String, Value>>,
     rope_scaling: Option<Map<String, Value>>,
     partial_rotary_factor: Option<f64>,
+    rope_interleaved: Option<bool>,
     max_position_embeddings: Option<u64>,
     tie_word_embeddings: Option<bool>,
     eos_token_id: Option<OneOrMany>,
@@ -272,6 +273,7 @@ fn refuse_unsupported(raw: &Raw) -> Result<(), String> {
         Raw { partial_rotary_factor: Some(part), .. } if *part != 1.0 => {
             unsupported("partial_rotary_factor", &part.to_string())
         }
+        Raw { rope_interleaved: Some(true), .. } => unsupported("rope_interleaved", "true"),
         _ if dtype != "bfloat16" => unsupported("dtype", dtype),
         _ => Ok(()),
     }

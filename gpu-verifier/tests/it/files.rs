@@ -64,6 +64,7 @@ fn a_configuration_that_makes_no_sense_or_asks_for_more_is_refused_by_field() {
         ("\"rope_theta\": 10000.0", "\"rope_theta\": \"x\"", ["config.json", "x"]),
         ("\"rope_theta\": 10000.0", "\"sliding_window\": 64", ["sliding_window 64", "LlamaForCausalLM"]),
         ("\"rope_theta\": 10000.0", "\"partial_rotary_factor\": 0.5", ["partial_rotary_factor", "0.5"]),
+        ("\"rope_theta\": 10000.0", "\"rope_interleaved\": true", ["rope_interleaved", "true"]),
         ("\"rope_theta\": 10000.0", "\"quantization_config\": {}", ["quantization_config", "quantized"]),
         ("\"silu\"", "\"gelu\"", ["hidden_act", "gelu"]),
         ("\"bfloat16\"", "\"float16\"", ["dtype", "float16"]),

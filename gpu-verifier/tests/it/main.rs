@@ -10,6 +10,7 @@ mod golden;
 #[cfg(feature = "network")]
 mod node;
 mod proofs_of_files;
+mod published;
 mod reference;
 #[cfg(feature = "network")]
 mod rpc;
