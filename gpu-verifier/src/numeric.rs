@@ -72,12 +72,6 @@ pub fn silu(x: f32) -> f32 {
     x / (1.0 + exp(-x))
 }
 
-/// The `pairs` rotary frequencies `theta^(-i/pairs)`, rounded to single precision as the published models do.
-pub fn rope_frequencies(theta: f64, pairs: usize) -> Vec<f32> {
-    let log = ln_f64(theta);
-    (0..pairs).map(|i| exp_f64(-(i as f64) / pairs as f64 * log) as f32).collect()
-}
-
 /// Sine and cosine of an angle of at least 0 and below 2^30 radians: computed in double, rounded once.
 pub fn sin_cos(angle: f32) -> (f32, f32) {
     const HALF_PI_LOW: f64 = 6.123_233_995_736_766e-17;
@@ -105,7 +99,8 @@ fn series(z: f64, last_factors: [u32; 8]) -> f64 {
     })
 }
 
-fn exp_f64(x: f64) -> f64 {
+/// `e^x`, for tables; `x` within ±700.
+pub(crate) fn exp_f64(x: f64) -> f64 {
     const LN2_LOW: f64 = 2.319_046_813_846_3e-17;
     let shifted = x.mul_add(std::f64::consts::LOG2_E, ROUND_F64);
     let n = shifted - ROUND_F64;
@@ -115,7 +110,8 @@ fn exp_f64(x: f64) -> f64 {
     sum * f64::from_bits(power)
 }
 
-fn ln_f64(x: f64) -> f64 {
+/// Natural logarithm of a positive normal number, for tables.
+pub(crate) fn ln_f64(x: f64) -> f64 {
     let offset = x.to_bits().wrapping_sub(std::f64::consts::FRAC_1_SQRT_2.to_bits());
     let exponent = (offset as i64 >> 52) as f64;
     let m = f64::from_bits((offset & ((1 << 52) - 1)).wrapping_add(std::f64::consts::FRAC_1_SQRT_2.to_bits()));
@@ -128,6 +124,7 @@ fn ln_f64(x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Rope, RopeScaling};
 
     fn close(ours: f64, theirs: f64, relative: f64) -> bool {
         (ours - theirs).abs() <= relative * theirs.abs().max(1e-30)
@@ -169,7 +166,9 @@ mod tests {
     #[test]
     fn rotary_frequencies_are_the_powers_of_the_base() {
         for theta in [1.0, 10_000.0, 500_000.0, 1e12] {
-            for (i, f) in rope_frequencies(theta, 64).into_iter().enumerate() {
+            let table = Rope { theta, scaling: RopeScaling::Default }.table(128);
+            assert_eq!(table.magnitude, 1.0);
+            for (i, f) in table.frequencies.into_iter().enumerate() {
                 assert!(close(f.into(), theta.powf(-(i as f64) / 64.0), 7e-8), "{theta} {i} {f}");
             }
         }

@@ -2,6 +2,13 @@
 //!
 //! They speak no language, but everything else is as in a real one: varied tokens under sampling, hidden states that
 //! depend on the whole context, and other hidden states for any other seed or size.
+//!
+//! The rule, which `tests/golden/make.py` follows too. The values of tensor `name`, row-major, come one each from
+//! SplitMix64, started at the first eight bytes, big-endian, of SHA-256 of `tandem test model/SEED/LAYERS/name`. From the
+//! output `z` all arithmetic is in single precision, rounded at each step, and the result rounded to bf16:
+//! - a norm's weight is `0.5 + (z >> 48) / 65536`;
+//! - any other value is `(s - 131070) / 37837 · d`, `s` the sum of the four 16-bit lanes of `z`, and `d` the deviation: 1
+//!   for embeddings, 0.5 for biases, and `gain / √inputs` for matrices, with the gains of [`gain`].
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,6 +16,8 @@ use std::path::Path;
 use half::bf16;
 use safetensors::{Dtype, tensor::TensorView};
 use sha2::{Digest as _, Sha256};
+
+use crate::model::{ModelConfig, ModelError};
 
 /// Which model to write. Both have the same width, vocabulary and tokenizer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,24 +42,43 @@ const PAD: usize = 258;
 /// Standard deviation of the sum of four uniform 16-bit numbers.
 const LANE_SUM_DEVIATION: f32 = 37_837.0;
 
+/// Largest model that is written, in parameters: it is held in memory.
+const LIMIT: u64 = 1 << 30;
+
 /// Writes `config.json`, `model.safetensors` and `tokenizer.json` into `dir`, which is created if need be. The same
 /// seed and size give the same bytes everywhere.
 ///
 /// # Errors
 /// What the file system reports.
 pub fn write(dir: impl AsRef<Path>, seed: u64, size: Size) -> std::io::Result<()> {
+    write_config(dir, seed, &config(size)).map_err(|error| match error {
+        ModelError::Read { error, .. } => error,
+        other => std::io::Error::other(other),
+    })
+}
+
+/// Writes a model of any supported kind: `config` is the text of its `config.json`. Its vocabulary must have room for the
+/// tokenizer, which is the same for all.
+///
+/// # Errors
+/// [`ModelError`] for a configuration that is refused or too large, and what the file system reports.
+pub fn write_config(dir: impl AsRef<Path>, seed: u64, config: &str) -> Result<(), ModelError> {
     let dir = dir.as_ref();
-    std::fs::create_dir_all(dir)?;
-    std::fs::write(dir.join("config.json"), config(size))?;
-    std::fs::write(dir.join("tokenizer.json"), tokenizer()?)?;
-    let tensors: Vec<Tensor> = tensors(size).into_iter().map(|shape| shape.fill(seed, size)).collect();
-    let views = tensors.iter().map(|tensor| {
-        let view = TensorView::new(Dtype::BF16, tensor.shape.clone(), &tensor.bytes).map_err(std::io::Error::other)?;
-        Ok((tensor.name.as_str(), view))
-    });
-    let views = views.collect::<std::io::Result<Vec<_>>>()?;
-    let file = safetensors::serialize(views, None).map_err(std::io::Error::other)?;
-    std::fs::write(dir.join("model.safetensors"), file)
+    let path = dir.join("config.json");
+    let failed = |error| ModelError::Read { path: dir.to_owned(), error };
+    std::fs::create_dir_all(dir).and_then(|()| std::fs::write(&path, config)).map_err(failed)?;
+    let config = ModelConfig::read(&path)?;
+    let wrong = |reason: String| Err(ModelError::Config { path: path.clone(), reason });
+    if config.vocab_size < VOCAB {
+        return wrong(format!("vocab_size is {}, the tokenizer has {VOCAB} tokens", config.vocab_size));
+    }
+    if config.parameters() > LIMIT {
+        return wrong(format!("{} parameters are above {LIMIT}", config.parameters()));
+    }
+    let tensors: Vec<_> = config.tensors().into_iter().map(|(n, s)| Tensor::fill(n, s, seed, config.layers)).collect();
+    let file = serialize(&tensors).map_err(failed)?;
+    std::fs::write(dir.join("tokenizer.json"), tokenizer().map_err(failed)?).map_err(failed)?;
+    std::fs::write(dir.join("model.safetensors"), file).map_err(failed)
 }
 
 fn layers(size: Size) -> usize {
@@ -60,58 +88,53 @@ fn layers(size: Size) -> usize {
     }
 }
 
+fn serialize(tensors: &[Tensor]) -> std::io::Result<Vec<u8>> {
+    let mut views = Vec::with_capacity(tensors.len());
+    for Tensor { name, shape, bytes } in tensors {
+        let view = TensorView::new(Dtype::BF16, shape.clone(), bytes).map_err(std::io::Error::other)?;
+        views.push((name.as_str(), view));
+    }
+    safetensors::serialize(views, None).map_err(std::io::Error::other)
+}
+
 struct Tensor {
     name: String,
     shape: Vec<usize>,
     bytes: Vec<u8>,
 }
 
-/// A tensor to be: a matrix of the given deviation, or the weights of a norm.
-struct Blueprint {
-    name: String,
-    shape: Vec<usize>,
-    deviation: Option<f32>,
-}
-
-fn tensors(size: Size) -> Vec<Blueprint> {
-    // With inputs of unit size, this deviation gives outputs of the size `gain`.
-    let matrix = |name: String, outputs: usize, inputs: usize, gain: f32| {
-        let deviation = Some(gain / (inputs as f32).sqrt());
-        Blueprint { name, shape: vec![outputs, inputs], deviation }
-    };
-    let norm = |name: String| Blueprint { name, shape: vec![HIDDEN], deviation: None };
-    let mut all = vec![
-        Blueprint { name: "model.embed_tokens.weight".into(), shape: vec![VOCAB, HIDDEN], deviation: Some(1.0) },
-        norm("model.norm.weight".into()),
-        // Logits of deviation 2.5: tokens vary, and some are far likelier than others.
-        matrix("lm_head.weight".into(), VOCAB, HIDDEN, 2.5),
+/// With inputs of unit size, a matrix gives outputs of about this size. Logits of deviation 2.5: tokens vary, and some are
+/// far likelier than others.
+fn gain(name: &str) -> f32 {
+    const GAINS: [(&str, f32); 7] = [
+        ("lm_head", 2.5),
+        ("q_proj", 1.4),
+        ("k_proj", 1.4),
+        ("o_proj", 1.5),
+        ("gate_proj", 1.5),
+        ("up_proj", 1.5),
+        ("", 1.0),
     ];
-    for layer in 0..layers(size) {
-        let name = |part: &str| format!("model.layers.{layer}.{part}.weight");
-        all.push(norm(name("input_layernorm")));
-        all.push(matrix(name("self_attn.q_proj"), HEADS * HEAD_DIM, HIDDEN, 1.4));
-        all.push(matrix(name("self_attn.k_proj"), KV_HEADS * HEAD_DIM, HIDDEN, 1.4));
-        all.push(matrix(name("self_attn.v_proj"), KV_HEADS * HEAD_DIM, HIDDEN, 1.0));
-        all.push(matrix(name("self_attn.o_proj"), HIDDEN, HEADS * HEAD_DIM, 1.5));
-        all.push(norm(name("post_attention_layernorm")));
-        all.push(matrix(name("mlp.gate_proj"), FEED_FORWARD, HIDDEN, 1.5));
-        all.push(matrix(name("mlp.up_proj"), FEED_FORWARD, HIDDEN, 1.5));
-        all.push(matrix(name("mlp.down_proj"), HIDDEN, FEED_FORWARD, 1.0));
-    }
-    all
+    GAINS.into_iter().find(|(part, _)| name.contains(part)).map_or(1.0, |(_, gain)| gain)
 }
 
-impl Blueprint {
-    fn fill(self, seed: u64, size: Size) -> Tensor {
-        let elements = self.shape.iter().product::<usize>();
-        let mut stream = Stream::new(seed, size, &self.name);
-        let value = |_| match self.deviation {
+impl Tensor {
+    fn fill(name: String, shape: Vec<usize>, seed: u64, layers: usize) -> Self {
+        let elements = shape.iter().product::<usize>();
+        let mut stream = Stream::new(seed, layers, &name);
+        // `None` for norms, which differ between dimensions as in trained models.
+        let deviation = match shape.as_slice() {
+            _ if name == "model.embed_tokens.weight" => Some(1.0),
+            [_, inputs] => Some(gain(&name) / (*inputs as f32).sqrt()),
+            _ if name.ends_with(".bias") => Some(0.5),
+            _ => None,
+        };
+        let value = |_| match deviation {
             Some(deviation) => stream.gaussian() * deviation,
-            // Norms differ between dimensions, as in trained models: 0.5 to 1.5.
             None => 0.5 + (stream.next() >> 48) as f32 / 65_536.0,
         };
         let bytes = (0..elements).map(value).flat_map(|v| bf16::from_f32(v).to_le_bytes()).collect();
-        Tensor { name: self.name, shape: self.shape, bytes }
+        Self { name, shape, bytes }
     }
 }
 
@@ -119,8 +142,8 @@ impl Blueprint {
 struct Stream(u64);
 
 impl Stream {
-    fn new(seed: u64, size: Size, name: &str) -> Self {
-        let hash = Sha256::digest(format!("tandem test model/{seed}/{}/{name}", layers(size)));
+    fn new(seed: u64, layers: usize, name: &str) -> Self {
+        let hash = Sha256::digest(format!("tandem test model/{seed}/{layers}/{name}"));
         Self(hash.iter().take(8).fold(0, |state, &byte| state << 8 | u64::from(byte)))
     }
 

@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use toploc::{BlockReport, Proof};
 
-use crate::backend::{Backend, BackendError};
+use crate::backend::{Backend, BackendError, HiddenStates};
 use crate::commitment::{CommittedRows, PARAMS};
 use crate::generate::{GenerateError, Request};
+use crate::sampling::Sampler;
 
 /// Rows whose logits are held at a time.
 const LOGIT_ROWS: usize = 16;
@@ -115,49 +116,101 @@ pub struct ResponseFeatures {
 /// # Errors
 /// [`VerifyError`] for faults on the verifier's side only; faults of the response are in the features.
 pub fn verify_response(backend: &dyn Backend, claim: &Claim<'_>) -> Result<ResponseFeatures, VerifyError> {
+    let checked = check(backend, claim)?;
+    let sequences: Vec<&[u32]> = checked.sequence().into_iter().collect();
+    let states = backend.prefill_batch(&sequences)?;
+    checked.measure(backend, claim, states.first())
+}
+
+/// [`verify_response`] of several responses, whose prefills share passes over the weights. Responses that are malformed, or
+/// whose request is, cost the others nothing.
+pub fn verify_responses(backend: &dyn Backend, claims: &[Claim<'_>]) -> Vec<Result<ResponseFeatures, VerifyError>> {
+    let checked: Vec<_> = claims.iter().map(|claim| check(backend, claim)).collect();
+    let sequences: Vec<&[u32]> = checked.iter().flatten().filter_map(Checked::sequence).collect();
+    let states = match backend.prefill_batch(&sequences) {
+        Ok(states) => states,
+        Err(error) => return claims.iter().map(|_| Err(error.clone().into())).collect(),
+    };
+    let mut states = states.iter();
+    let measure = |(checked, claim): (Result<Checked, VerifyError>, &Claim<'_>)| {
+        let checked = checked?;
+        let own = checked.sequence().and_then(|_| states.next());
+        checked.measure(backend, claim, own)
+    };
+    checked.into_iter().zip(claims).map(measure).collect()
+}
+
+/// A response whose form has been checked.
+struct Checked {
+    sampler: Sampler,
+    limit: usize,
+    /// What is to be fed and the parsed proofs, or what is wrong.
+    form: Result<(Vec<u32>, Vec<Proof>), Malformed>,
+}
+
+fn check(backend: &dyn Backend, claim: &Claim<'_>) -> Result<Checked, VerifyError> {
     let config = backend.config();
     let sampler = claim.request.check(config.max_positions)?;
-    let mut features = ResponseFeatures {
-        tokens: claim.output.len(),
-        malformed: None,
-        termination: None,
-        blocks: Vec::new(),
-        sampling: None,
-    };
+    if let Some(&token) = claim.request.prompt.iter().find(|&&token| token as usize >= config.vocab_size) {
+        return Err(BackendError::Token { token, vocab: config.vocab_size }.into());
+    }
     let limit = claim.request.longest_output(config.max_positions);
-    let proofs = match check_form(claim, limit, config.vocab_size) {
-        Ok(proofs) => proofs,
-        Err(fault) => return Ok(ResponseFeatures { malformed: Some(fault), ..features }),
-    };
-
-    let prompt = claim.request.prompt.len();
-    let fed = claim.output.len() - 1;
-    let sequence: Vec<u32> = claim.request.prompt.iter().chain(&claim.output[..fed]).copied().collect();
-    let mut rows = CommittedRows::new(prompt, config.hidden_size);
-    rows.absorb(&backend.prefill(&sequence)?);
-
-    match toploc::verify(rows.activations()?, &proofs, PARAMS) {
-        Ok(blocks) => features.blocks = blocks,
-        Err(toploc::VerifyError::Activations(error)) => return Err(error.into()),
-        Err(fault) => features.malformed = Some(Malformed::Proof { reason: fault.to_string() }),
-    }
-    features.termination = Some(termination(claim.output, limit, |token| config.is_eos(token)));
-
-    let mut margins = Vec::with_capacity(claim.output.len());
-    for (rows, outputs) in rows.bits().chunks(LOGIT_ROWS * config.hidden_size).zip(claim.output.chunks(LOGIT_ROWS)) {
-        let logits = backend.logits(rows)?;
-        for (logits, &token) in logits.chunks_exact(config.vocab_size).zip(outputs) {
-            let position = (prompt + margins.len()) as u32;
-            margins.push(sampler.margin(position, logits, token).min(MARGIN_CAP));
-        }
-    }
-    features.sampling = Some(SamplingReport {
-        tokens: margins.len(),
-        agreeing: margins.iter().filter(|&&m| m == 0.0).count(),
-        mean_margin: margins.iter().map(|&m| f64::from(m)).sum::<f64>() / margins.len() as f64,
-        max_margin: margins.iter().map(|&m| f64::from(m)).fold(0.0, f64::max),
+    let form = check_form(claim, limit, config.vocab_size).map(|proofs| {
+        // Nothing was drawn after the last token, so it has no row.
+        let fed = &claim.output[..claim.output.len() - 1];
+        (claim.request.prompt.iter().chain(fed).copied().collect(), proofs)
     });
-    Ok(features)
+    Ok(Checked { sampler, limit, form })
+}
+
+impl Checked {
+    fn sequence(&self) -> Option<&[u32]> {
+        self.form.as_ref().ok().map(|(sequence, _)| sequence.as_slice())
+    }
+
+    /// Compares the response with the verifier's own states of its sequence.
+    fn measure(
+        self,
+        backend: &dyn Backend,
+        claim: &Claim<'_>,
+        states: Option<&HiddenStates>,
+    ) -> Result<ResponseFeatures, VerifyError> {
+        let config = backend.config();
+        let tokens = claim.output.len();
+        let mut features =
+            ResponseFeatures { tokens, malformed: None, termination: None, blocks: Vec::new(), sampling: None };
+        let proofs = match self.form {
+            Ok((_, proofs)) => proofs,
+            Err(fault) => return Ok(ResponseFeatures { malformed: Some(fault), ..features }),
+        };
+        let prompt = claim.request.prompt.len();
+        let mut rows = CommittedRows::new(prompt, config.hidden_size);
+        states.into_iter().for_each(|states| rows.absorb(states));
+
+        match toploc::verify(rows.activations()?, &proofs, PARAMS) {
+            Ok(blocks) => features.blocks = blocks,
+            Err(toploc::VerifyError::Activations(error)) => return Err(error.into()),
+            Err(fault) => features.malformed = Some(Malformed::Proof { reason: fault.to_string() }),
+        }
+        features.termination = Some(termination(claim.output, self.limit, |token| config.is_eos(token)));
+
+        let mut margins = Vec::with_capacity(tokens);
+        let rows = rows.bits().chunks(LOGIT_ROWS * config.hidden_size);
+        for (rows, outputs) in rows.zip(claim.output.chunks(LOGIT_ROWS)) {
+            let logits = backend.logits(rows)?;
+            for (logits, &token) in logits.chunks_exact(config.vocab_size).zip(outputs) {
+                let position = (prompt + margins.len()) as u32;
+                margins.push(self.sampler.margin(position, logits, token).min(MARGIN_CAP));
+            }
+        }
+        features.sampling = Some(SamplingReport {
+            tokens: margins.len(),
+            agreeing: margins.iter().filter(|&&m| m == 0.0).count(),
+            mean_margin: margins.iter().map(|&m| f64::from(m)).sum::<f64>() / margins.len() as f64,
+            max_margin: margins.iter().map(|&m| f64::from(m)).fold(0.0, f64::max),
+        });
+        Ok(features)
+    }
 }
 
 /// What can be refused without running the model. The work is bounded by the verifier's own limits.

@@ -11,14 +11,17 @@ struct Bench {
     name: &'static str,
     package: &'static str,
     target: &'static str,
-    /// Built like the tests instead of optimised: what it measures does not depend on the machine.
-    as_tests: bool,
+    /// More arguments for cargo. `--profile dev` builds it like the tests instead of optimised, where what is measured does
+    /// not depend on the machine.
+    cargo: &'static [&'static str],
 }
 
-const BENCHES: [Bench; 3] = [
-    Bench { name: "gas", package: "tandem-contracts", target: "gas", as_tests: true },
-    Bench { name: "yuma", package: "yuma", target: "epoch", as_tests: false },
-    Bench { name: "yuma-instructions", package: "yuma", target: "instructions", as_tests: false },
+const BENCHES: [Bench; 5] = [
+    Bench { name: "gas", package: "tandem-contracts", target: "gas", cargo: &["--profile", "dev"] },
+    Bench { name: "yuma", package: "yuma", target: "epoch", cargo: &[] },
+    Bench { name: "yuma-instructions", package: "yuma", target: "instructions", cargo: &[] },
+    Bench { name: "toploc", package: "toploc", target: "block", cargo: &[] },
+    Bench { name: "model", package: "tandem-verifier", target: "model", cargo: &["--no-default-features"] },
 ];
 
 pub(crate) fn run(stages: &mut Stages, name: Option<&str>, arguments: &[String]) -> Result<ExitCode> {
@@ -43,8 +46,5 @@ pub(crate) fn check_gas(stages: &mut Stages) -> Result<()> {
 fn start(bench: &Bench, arguments: &[String]) -> Result<()> {
     let mut command = cargo();
     command.args(["bench", "--quiet", "--package", bench.package, "--bench", bench.target]);
-    if bench.as_tests {
-        command.args(["--profile", "dev"]);
-    }
-    succeed(command.arg("--").args(arguments))
+    succeed(command.args(bench.cargo).arg("--").args(arguments))
 }

@@ -2,8 +2,10 @@
 
 pub mod cpu;
 
+use std::any::Any;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::model::{ModelConfig, ModelError, ModelFiles};
@@ -35,6 +37,9 @@ pub enum BackendError {
         /// Width of the model.
         hidden: usize,
     },
+    /// A sequence that another backend, or another model's, began.
+    #[error("the sequence belongs to another backend or model")]
+    Foreign,
     /// The machine failed: no memory, no driver, a lost device.
     #[error("device: {0}")]
     Device(String),
@@ -81,14 +86,33 @@ impl HiddenStates {
     }
 }
 
-/// A loaded model. Rows do not depend on how tokens are grouped into calls: exactly so for an exact backend, up to
-/// rounding for a fast one.
+/// How a backend adds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Numerics {
+    /// In the order that [`cpu`] lays down: the same bits from every backend, whatever the batch and the threads.
+    #[default]
+    Exact,
+    /// In whatever order is fastest: equal up to rounding.
+    Fast,
+}
+
+/// Tokens to append to one sequence.
+pub struct Feed<'a> {
+    /// The sequence, from [`Backend::start`] of the same backend.
+    pub session: &'a mut dyn Session,
+    /// The tokens; none is no error.
+    pub tokens: &'a [u32],
+}
+
+/// A loaded model. Rows do not depend on how tokens are grouped into calls, or sequences into batches: exactly so for
+/// [`Numerics::Exact`], up to rounding for [`Numerics::Fast`].
 pub trait Backend: Send + Sync {
     /// What it is, for people.
     fn name(&self) -> &'static str;
 
-    /// Whether results are reproduced bit for bit by every exact backend.
-    fn is_exact(&self) -> bool;
+    /// How it adds.
+    fn numerics(&self) -> Numerics;
 
     /// The model's shape.
     fn config(&self) -> &ModelConfig;
@@ -99,12 +123,31 @@ pub trait Backend: Send + Sync {
     /// [`BackendError::Device`].
     fn start(&self) -> Result<Box<dyn Session>, BackendError>;
 
+    /// Appends tokens to several sequences in one pass over the weights: prompts of any lengths, next tokens of answers
+    /// under way, or both. Final hidden states per sequence, one row per token. On an error nothing was appended to any.
+    ///
+    /// # Errors
+    /// [`BackendError`] for an unknown token, a sequence that is too long or of another backend.
+    fn feed(&self, batch: &mut [Feed<'_>]) -> Result<Vec<HiddenStates>, BackendError>;
+
     /// Final hidden states of a whole sequence at once, one row per token.
     ///
     /// # Errors
     /// [`BackendError`] for an unknown token or a sequence that is too long.
     fn prefill(&self, tokens: &[u32]) -> Result<HiddenStates, BackendError> {
         self.start()?.feed(tokens)
+    }
+
+    /// [`prefill`](Self::prefill) of several sequences of any lengths, packed.
+    ///
+    /// # Errors
+    /// As [`prefill`](Self::prefill).
+    fn prefill_batch(&self, sequences: &[&[u32]]) -> Result<Vec<HiddenStates>, BackendError> {
+        let mut sessions = sequences.iter().map(|_| self.start()).collect::<Result<Vec<_>, _>>()?;
+        let pairs = sessions.iter_mut().zip(sequences);
+        let mut batch: Vec<Feed<'_>> =
+            pairs.map(|(session, tokens)| Feed { session: session.as_mut(), tokens }).collect();
+        self.feed(&mut batch)
     }
 
     /// Logits of rows of final hidden states (raw bf16 bits, whole rows): `vocab_size` values per row.
@@ -116,7 +159,7 @@ pub trait Backend: Send + Sync {
 
 /// A sequence under way, with its cache of keys and values. It does not borrow from the backend, so that it can move to
 /// another thread.
-pub trait Session: Send {
+pub trait Session: Any + Send {
     /// Tokens fed so far.
     fn position(&self) -> usize;
 
@@ -132,12 +175,14 @@ pub trait Session: Send {
 pub struct Options {
     /// Threads that one forward pass may use. Results do not depend on it.
     pub threads: usize,
+    /// How to add.
+    pub numerics: Numerics,
 }
 
 impl Default for Options {
-    /// One thread: many processes share a small machine better than many threads do.
+    /// Exact, on one thread: many processes share a small machine better than many threads do.
     fn default() -> Self {
-        Self { threads: 1 }
+        Self { threads: 1, numerics: Numerics::Exact }
     }
 }
 

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
-use tandem_verifier::backend::{self, Backend};
+use tandem_verifier::backend::{self, Backend, Numerics};
 use tandem_verifier::model::ModelFiles;
 
 /// Exit code when something was checked and found wrong.
@@ -77,13 +77,19 @@ struct ModelArgs {
     /// Threads of one forward pass; results do not depend on it.
     #[arg(long, default_value_t = 1, env = "TANDEM_VERIFIER_THREADS")]
     threads: usize,
+    /// Exact gives the same bits everywhere; fast adds in any order. Both are checked by the same limits.
+    #[arg(long, default_value = "exact", value_parser = ["exact", "fast"])]
+    numerics: String,
 }
 
 impl ModelArgs {
     fn open(&self) -> anyhow::Result<(ModelFiles, Arc<dyn Backend>)> {
         let context = || format!("cannot load the model in {}", self.model.display());
         let files = ModelFiles::open(&self.model).with_context(context)?;
-        let options = backend::Options { threads: self.threads };
+        let options = backend::Options {
+            threads: self.threads,
+            numerics: if self.numerics == "fast" { Numerics::Fast } else { Numerics::Exact },
+        };
         let backend = backend::open(&files, &options).with_context(context)?;
         Ok((files, backend))
     }

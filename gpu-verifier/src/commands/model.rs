@@ -26,6 +26,9 @@ pub(super) enum Command {
         /// Two layers instead of four, and other weights; the same tokenizer.
         #[arg(long)]
         small: bool,
+        /// A `config.json` of any supported kind to make weights for, instead of the standard ones.
+        #[arg(long, value_name = "FILE", conflicts_with = "small")]
+        config: Option<PathBuf>,
     },
 }
 
@@ -33,9 +36,19 @@ impl Command {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Inspect { dir } => inspect(&dir),
-            Self::MakeTest { dir, seed, small } => {
-                let size = if small { Size::Small } else { Size::Full };
-                testmodel::write(&dir, seed, size).with_context(|| format!("cannot write {}", dir.display()))?;
+            Self::MakeTest { dir, seed, small, config } => {
+                let failed = || format!("cannot write {}", dir.display());
+                match config {
+                    Some(path) => {
+                        let text = std::fs::read_to_string(&path);
+                        let text = text.with_context(|| format!("cannot read {}", path.display()))?;
+                        testmodel::write_config(&dir, seed, &text).with_context(failed)?;
+                    }
+                    None => {
+                        let size = if small { Size::Small } else { Size::Full };
+                        testmodel::write(&dir, seed, size).with_context(failed)?;
+                    }
+                }
                 inspect(&dir)
             }
         }
@@ -45,8 +58,7 @@ impl Command {
 fn inspect(dir: &std::path::Path) -> anyhow::Result<ExitCode> {
     let files = ModelFiles::open(dir)?;
     files.tokenizer()?;
-    // Loading is what checks that every tensor is there and of the right shape.
-    tandem_verifier::backend::open(&files, &tandem_verifier::backend::Options::default())?;
+    files.check_tensors()?;
     let tensors = files.weights().tensors();
     print_json(&json!({
         "config": files.config(),

@@ -3,23 +3,34 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
+use super::rope::{self, Rope, RopeScaling};
 use super::{ModelError, read_json};
 
-/// A family of models whose forward pass is implemented here.
+/// A family of models whose forward pass is implemented here: RMSNorm, rotary positions, grouped-query attention, SwiGLU,
+/// and what is said of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Architecture {
-    /// RMSNorm, rotary positions, grouped-query attention, SwiGLU; no biases.
+    /// Biases where the configuration asks for them.
     #[serde(rename = "LlamaForCausalLM")]
     Llama,
+    /// Biases on queries, keys and values; a sliding window in upper layers where the configuration asks for it.
+    #[serde(rename = "Qwen2ForCausalLM")]
+    Qwen2,
+    /// Queries and keys are normalised by head; biases and sliding windows where the configuration asks for them.
+    #[serde(rename = "Qwen3ForCausalLM")]
+    Qwen3,
 }
 
 impl Architecture {
-    pub(crate) const SUPPORTED: &'static str = "LlamaForCausalLM";
+    pub(crate) const SUPPORTED: &'static str = "LlamaForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM";
 
     fn parse(name: &str) -> Option<Self> {
         match name {
             "LlamaForCausalLM" => Some(Self::Llama),
+            "Qwen2ForCausalLM" => Some(Self::Qwen2),
+            "Qwen3ForCausalLM" => Some(Self::Qwen3),
             _ => None,
         }
     }
@@ -46,8 +57,18 @@ pub struct ModelConfig {
     pub head_dim: usize,
     /// Added to the mean square before the root.
     pub rms_norm_eps: f32,
-    /// Base of the rotary frequencies.
-    pub rope_theta: f64,
+    /// Rotary positions.
+    pub rope: Rope,
+    /// Whether queries, keys and values have biases.
+    pub qkv_bias: bool,
+    /// Whether the output of attention has a bias.
+    pub output_bias: bool,
+    /// Whether the three matrices of the feed-forward layer have biases.
+    pub mlp_bias: bool,
+    /// Whether queries and keys are normalised by head before they are turned.
+    pub qk_norm: bool,
+    /// How many positions each layer looks back over, its own included; all of them where there is none.
+    pub windows: Vec<Option<usize>>,
     /// Longest sequence, prompt and output together.
     pub max_positions: usize,
     /// Whether the output matrix is the embedding matrix.
@@ -68,8 +89,10 @@ struct Raw {
     head_dim: Option<u64>,
     rms_norm_eps: Option<f64>,
     rope_theta: Option<f64>,
-    rope_parameters: Option<RopeParameters>,
-    rope_scaling: Option<serde_json::Value>,
+    rope_parameters: Option<Map<String, Value>>,
+    rope_scaling: Option<Map<String, Value>>,
+    partial_rotary_factor: Option<f64>,
+    rope_interleaved: Option<bool>,
     max_position_embeddings: Option<u64>,
     tie_word_embeddings: Option<bool>,
     eos_token_id: Option<OneOrMany>,
@@ -78,15 +101,11 @@ struct Raw {
     mlp_bias: Option<bool>,
     sliding_window: Option<u64>,
     use_sliding_window: Option<bool>,
-    quantization_config: Option<serde_json::Value>,
+    max_window_layers: Option<u64>,
+    layer_types: Option<Vec<String>>,
+    quantization_config: Option<Value>,
     torch_dtype: Option<String>,
     dtype: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct RopeParameters {
-    rope_theta: Option<f64>,
-    rope_type: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -99,10 +118,13 @@ enum OneOrMany {
 /// The largest `config.json` that is read.
 const FILE_LIMIT: u64 = 1 << 20;
 
+/// From which layer on a Qwen2 or Qwen3 model with a sliding window uses it, if its configuration does not say.
+const MAX_WINDOW_LAYERS: u64 = 28;
+
 impl ModelConfig {
     /// Upper bounds of the sizes, by field: large enough for any published model, small enough that products of two
     /// fit 64 bits with room to spare.
-    pub const LIMITS: [(&'static str, u64); 8] = [
+    pub const LIMITS: [(&'static str, u64); 9] = [
         ("vocab_size", 1 << 22),
         ("hidden_size", 1 << 16),
         ("intermediate_size", 1 << 20),
@@ -111,6 +133,7 @@ impl ModelConfig {
         ("num_key_value_heads", 1 << 10),
         ("head_dim", 1 << 10),
         ("max_position_embeddings", 1 << 24),
+        ("sliding_window", 1 << 24),
     ];
 
     /// Reads and checks `path`.
@@ -138,6 +161,10 @@ impl ModelConfig {
         if !heads.is_multiple_of(kv_heads) {
             return Err(format!("num_key_value_heads {kv_heads} does not divide num_attention_heads {heads}"));
         }
+        if raw.head_dim.is_none() && architecture == Architecture::Qwen3 {
+            // Its published default is a constant, others derive one: too easy to get wrong in silence.
+            return Err("head_dim is missing".to_owned());
+        }
         if raw.head_dim.is_none() && !hidden_size.is_multiple_of(heads) {
             return Err(format!("num_attention_heads {heads} does not divide hidden_size {hidden_size}"));
         }
@@ -145,6 +172,17 @@ impl ModelConfig {
             return Err(format!("head_dim {head_dim} is odd"));
         }
         let vocab_size = size("vocab_size", raw.vocab_size)?;
+        let layers = size("num_hidden_layers", raw.num_hidden_layers)?;
+        let max_positions = size("max_position_embeddings", raw.max_position_embeddings)?;
+        let rope = rope(&raw, max_positions)?;
+        let windows = windows(architecture, &raw, layers)?;
+        let biases = raw.attention_bias.unwrap_or(architecture == Architecture::Qwen2);
+        if architecture == Architecture::Qwen2 && !biases {
+            return Err("attention_bias false is not supported for Qwen2ForCausalLM".to_owned());
+        }
+        if architecture != Architecture::Llama && raw.mlp_bias == Some(true) {
+            return Err("mlp_bias true is not supported for this architecture".to_owned());
+        }
         let eos_token_ids = match raw.eos_token_id {
             None => vec![],
             Some(OneOrMany::One(id)) => vec![id],
@@ -153,39 +191,71 @@ impl ModelConfig {
         if let Some(id) = eos_token_ids.iter().find(|&&id| id as usize >= vocab_size) {
             return Err(format!("eos_token_id {id} is not below vocab_size {vocab_size}"));
         }
-        let rope = raw.rope_parameters.as_ref().and_then(|p| p.rope_theta);
         Ok(Self {
             architecture,
             vocab_size,
             hidden_size,
             intermediate_size: size("intermediate_size", raw.intermediate_size)?,
-            layers: size("num_hidden_layers", raw.num_hidden_layers)?,
+            layers,
             heads,
             kv_heads,
             head_dim,
             rms_norm_eps: between("rms_norm_eps", raw.rms_norm_eps.unwrap_or(1e-6), 0.0, 1.0)? as f32,
-            rope_theta: between("rope_theta", raw.rope_theta.or(rope).unwrap_or(10_000.0), 1.0, 1e12)?,
-            max_positions: size("max_position_embeddings", raw.max_position_embeddings)?,
+            rope,
+            qkv_bias: biases,
+            output_bias: biases && architecture != Architecture::Qwen2,
+            mlp_bias: raw.mlp_bias == Some(true),
+            qk_norm: architecture == Architecture::Qwen3,
+            windows,
+            max_positions,
             tie_word_embeddings: raw.tie_word_embeddings.unwrap_or(false),
             eos_token_ids,
         })
     }
 
-    /// Number of parameters, norms included.
+    /// Names and shapes of all tensors of such a model, as its files must hold them.
+    pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
+        let (hidden, ff, dim) = (self.hidden_size, self.intermediate_size, self.head_dim);
+        let (q, kv) = (self.heads * dim, self.kv_heads * dim);
+        let mut all = vec![
+            ("model.embed_tokens.weight".to_owned(), vec![self.vocab_size, hidden]),
+            ("model.norm.weight".to_owned(), vec![hidden]),
+        ];
+        if !self.tie_word_embeddings {
+            all.push(("lm_head.weight".to_owned(), vec![self.vocab_size, hidden]));
+        }
+        for layer in 0..self.layers {
+            let mut add = |part: &str, kind: &str, shape: &[usize]| {
+                all.push((format!("model.layers.{layer}.{part}.{kind}"), shape.to_vec()));
+            };
+            for norm in ["input_layernorm", "post_attention_layernorm"] {
+                add(norm, "weight", &[hidden]);
+            }
+            if self.qk_norm {
+                add("self_attn.q_norm", "weight", &[dim]);
+                add("self_attn.k_norm", "weight", &[dim]);
+            }
+            for (part, outputs, inputs, bias) in [
+                ("self_attn.q_proj", q, hidden, self.qkv_bias),
+                ("self_attn.k_proj", kv, hidden, self.qkv_bias),
+                ("self_attn.v_proj", kv, hidden, self.qkv_bias),
+                ("self_attn.o_proj", hidden, q, self.output_bias),
+                ("mlp.gate_proj", ff, hidden, self.mlp_bias),
+                ("mlp.up_proj", ff, hidden, self.mlp_bias),
+                ("mlp.down_proj", hidden, ff, self.mlp_bias),
+            ] {
+                add(part, "weight", &[outputs, inputs]);
+                if bias {
+                    add(part, "bias", &[outputs]);
+                }
+            }
+        }
+        all
+    }
+
+    /// Number of parameters, norms and biases included.
     pub fn parameters(&self) -> u64 {
-        let [vocab, hidden, ff, layers, heads, kv, dim] = [
-            self.vocab_size,
-            self.hidden_size,
-            self.intermediate_size,
-            self.layers,
-            self.heads,
-            self.kv_heads,
-            self.head_dim,
-        ]
-        .map(|n| n as u64);
-        let attention = 2 * hidden * heads * dim + 2 * hidden * kv * dim;
-        let matrices = if self.tie_word_embeddings { 1 } else { 2 };
-        matrices * vocab * hidden + layers * (attention + 3 * hidden * ff + 2 * hidden) + hidden
+        self.tensors().iter().map(|(_, shape)| shape.iter().map(|&n| n as u64).product::<u64>()).sum()
     }
 
     /// Whether `token` ends an answer.
@@ -196,20 +266,67 @@ impl ModelConfig {
 
 fn refuse_unsupported(raw: &Raw) -> Result<(), String> {
     let unsupported = |field: &str, value: &str| Err(format!("{field} {value} is not supported"));
-    let rope_type = raw.rope_parameters.as_ref().and_then(|p| p.rope_type.as_deref());
-    let window = raw.sliding_window.filter(|_| raw.use_sliding_window != Some(false));
     let dtype = raw.dtype.as_deref().or(raw.torch_dtype.as_deref()).unwrap_or("bfloat16");
     match raw {
         Raw { hidden_act: Some(act), .. } if act != "silu" => unsupported("hidden_act", act),
-        Raw { attention_bias: Some(true), .. } => unsupported("attention_bias", "true"),
-        Raw { mlp_bias: Some(true), .. } => unsupported("mlp_bias", "true"),
         Raw { quantization_config: Some(_), .. } => unsupported("quantization_config", "(quantized weights)"),
-        Raw { rope_scaling: Some(scaling), .. } => unsupported("rope_scaling", &scaling.to_string()),
-        _ if rope_type.is_some_and(|t| t != "default") => unsupported("rope_type", rope_type.unwrap_or_default()),
-        _ if window.is_some() => unsupported("sliding_window", &window.unwrap_or_default().to_string()),
+        Raw { partial_rotary_factor: Some(part), .. } if *part != 1.0 => {
+            unsupported("partial_rotary_factor", &part.to_string())
+        }
+        Raw { rope_interleaved: Some(true), .. } => unsupported("rope_interleaved", "true"),
         _ if dtype != "bfloat16" => unsupported("dtype", dtype),
         _ => Ok(()),
     }
+}
+
+/// Older files name base and scaling apart, newer ones in one object; one that does both must not contradict itself.
+fn rope(raw: &Raw, max_positions: usize) -> Result<Rope, String> {
+    let parse = |field: &str, object: &Option<Map<String, Value>>| match object {
+        Some(object) if !object.is_empty() => rope::parse(field, object, max_positions as f64).map(Some),
+        _ => Ok(None),
+    };
+    let older = parse("rope_scaling", &raw.rope_scaling)?;
+    let newer = parse("rope_parameters", &raw.rope_parameters)?;
+    let scaling = match (older, newer) {
+        (Some((_, a)), Some((_, b))) if a != b => return Err("rope_scaling contradicts rope_parameters".to_owned()),
+        (older, newer) => newer.or(older).map_or(RopeScaling::Default, |(_, scaling)| scaling),
+    };
+    let mut thetas = [raw.rope_theta, older.and_then(|o| o.0), newer.and_then(|n| n.0)].into_iter().flatten();
+    let theta = thetas.next().unwrap_or(10_000.0);
+    if thetas.any(|other| other != theta) {
+        return Err("rope_theta is given twice and differs".to_owned());
+    }
+    let least = if matches!(scaling, RopeScaling::Yarn { .. }) { 1.001 } else { 1.0 };
+    Ok(Rope { theta: between("rope_theta", theta, least, 1e12)?, scaling })
+}
+
+fn windows(architecture: Architecture, raw: &Raw, layers: usize) -> Result<Vec<Option<usize>>, String> {
+    let in_use = match architecture {
+        Architecture::Llama => raw.use_sliding_window != Some(false),
+        Architecture::Qwen2 | Architecture::Qwen3 => raw.use_sliding_window == Some(true),
+    };
+    let window = match raw.sliding_window.filter(|_| in_use) {
+        Some(window) => Some(size("sliding_window", Some(window))?),
+        None => None,
+    };
+    if let Some(types) = &raw.layer_types {
+        if types.len() != layers {
+            return Err(format!("layer_types has {} entries for num_hidden_layers {layers}", types.len()));
+        }
+        let of_layer = |kind: &String| match kind.as_str() {
+            "full_attention" => Ok(None),
+            "sliding_attention" if window.is_some() => Ok(window),
+            "sliding_attention" => Err("layer_types has sliding_attention, but no sliding_window is in use".to_owned()),
+            other => Err(format!("layer_types {other:?} is not supported")),
+        };
+        return types.iter().map(of_layer).collect();
+    }
+    if let (Architecture::Llama, Some(window)) = (architecture, window) {
+        // Some implementations apply it to every layer, some to none.
+        return Err(format!("sliding_window {window} without layer_types is not supported for LlamaForCausalLM"));
+    }
+    let first = raw.max_window_layers.unwrap_or(MAX_WINDOW_LAYERS);
+    Ok((0..layers as u64).map(|layer| window.filter(|_| layer >= first)).collect())
 }
 
 fn size(field: &str, value: Option<u64>) -> Result<usize, String> {

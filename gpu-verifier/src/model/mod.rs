@@ -2,9 +2,11 @@
 //! the file, and the tensor or field in it, that is wrong.
 
 mod config;
+mod rope;
 mod text;
 mod weights;
 
+use std::collections::HashSet;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 pub use config::{Architecture, ModelConfig};
+pub use rope::{Rope, RopeScaling, RopeTable};
 pub use text::Text;
 pub use weights::Weights;
 
@@ -108,6 +111,27 @@ impl ModelFiles {
     /// The tensors.
     pub fn weights(&self) -> &Weights {
         &self.weights
+    }
+
+    /// Checks that the files hold every tensor that the configuration asks for, of the right type and shape, and none that
+    /// it has no use for: a bias or a norm that nobody reads would be another model's.
+    ///
+    /// # Errors
+    /// [`ModelError::Tensor`] naming the tensor.
+    pub fn check_tensors(&self) -> Result<(), ModelError> {
+        let asked = self.config.tensors();
+        for (name, shape) in &asked {
+            self.weights.bf16(name, shape)?;
+        }
+        let asked: HashSet<&str> = asked.iter().map(|(name, _)| name.as_str()).collect();
+        // Old files carry the rotary frequencies, and some a copy of the tied matrix.
+        let idle = |name: &str| {
+            name.ends_with(".rotary_emb.inv_freq") || (self.config.tie_word_embeddings && name == "lm_head.weight")
+        };
+        match self.weights.names().find(|name| !asked.contains(name.as_str()) && !idle(name)) {
+            Some(name) => Err(ModelError::tensor(&name, "the configuration has no use for it")),
+            None => Ok(()),
+        }
     }
 
     /// Reads `tokenizer.json`.

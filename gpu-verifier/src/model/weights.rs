@@ -64,6 +64,11 @@ impl Weights {
         self.shards.iter().map(|shard| shard.path.as_path())
     }
 
+    /// Names of all tensors in all files.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        self.shards.iter().flat_map(|shard| shard.metadata.offset_keys())
+    }
+
     /// Names, types and shapes of all tensors, by file and name.
     pub fn tensors(&self) -> Vec<(String, String, Vec<usize>)> {
         let mut all = Vec::new();

@@ -2,11 +2,14 @@
 
 use sha2::{Digest as _, Sha256};
 use tandem_verifier::backend::cpu::CpuBackend;
-use tandem_verifier::backend::{Backend, BackendError, HiddenStates, Options};
+use tandem_verifier::backend::{self, Backend, BackendError, Feed, HiddenStates, Numerics, Options, Session};
 use tandem_verifier::model::ModelFiles;
 use tandem_verifier::testmodel::Size;
+use tandem_verifier::verdict::{Policy, ResponseVerdict};
+use tandem_verifier::verify::{Claim, verify_response};
 
-use crate::common::{FULL, SMALL, prompt, written};
+use crate::common::{FULL, SMALL, answer, prompt, request, written};
+use crate::golden::goldens;
 
 fn digest(states: &HiddenStates) -> String {
     hex::encode(Sha256::digest(states.bits().iter().flat_map(|b| b.to_le_bytes()).collect::<Vec<u8>>()))
@@ -24,6 +27,37 @@ fn hidden_states_of_the_seeded_models_are_frozen() {
 
 const FROZEN_FULL: &str = "44bf97874d455c4e143d6bb511926b655839f33334ea7d2f6492e0b79f0b61c2";
 const FROZEN_SMALL: &str = "005c154ad393cf912d3dd61701816bdb0d01f7dc636c65e09006f2cb5692fc14";
+
+/// The same of every family and variant.
+#[test]
+fn hidden_states_of_every_family_are_frozen() {
+    let found: Vec<String> = goldens()
+        .into_iter()
+        .map(|(name, golden)| {
+            let (_dir, files) = golden.write();
+            let backend = CpuBackend::load(&files, &Options::default()).unwrap();
+            format!("{name} {}", &digest(&backend.prefill(&golden.tokens).unwrap())[..16])
+        })
+        .collect();
+    assert_eq!(found, FROZEN_FAMILIES);
+}
+
+const FROZEN_FAMILIES: [&str; 14] = [
+    "llama 8bb43ead83ea7a3e",
+    "llama_biases_and_head_dim 04f03dad22d196a4",
+    "llama_dynamic 8bb43ead83ea7a3e",
+    "llama_llama3 a7a3c6e7a56aeaa2",
+    "llama_one_kv_head fbb9ba990e5d99dd",
+    "llama_tied_linear 3ad759f57922b068",
+    "llama_yarn_in_full 351edf0ad3cc74a8",
+    "qwen2 46b64dc093165ae2",
+    "qwen2_window a755ce3fb6f5a8fc",
+    "qwen2_yarn bafad52aa7751dc1",
+    "qwen3 fa3bd67b5bcf3bb2",
+    "qwen3_biases_and_layer_types 1f6c4b1bc39f4901",
+    "qwen3_rope_parameters a40f4669db505a1d",
+    "qwen3_tied 750417dd2d97caa3",
+];
 
 #[test]
 fn the_files_of_a_seeded_model_are_frozen() {
@@ -54,6 +88,119 @@ fn a_prefill_gives_the_bits_of_decoding_whatever_the_batches() {
     }
 }
 
+/// Sequences of every length, prompts beside answers under way, in one call or in many, on one thread or three: the same
+/// bits as each alone.
+#[test]
+fn what_else_is_in_the_batch_changes_no_bit() {
+    for name in ["llama", "qwen2_window", "qwen3_biases_and_layer_types"] {
+        let (_dir, files) = goldens()[name].write();
+        let alone = CpuBackend::load(&files, &Options::default()).unwrap();
+        let threaded = CpuBackend::load(&files, &Options { threads: 3, ..Options::default() }).unwrap();
+        let sequences: Vec<Vec<u32>> =
+            [1, 40, 0, 3, 150, 77, 1].into_iter().zip(1..).map(|(length, seed)| prompt(seed, length)).collect();
+        let sequences: Vec<&[u32]> = sequences.iter().zip([1, 40, 0, 3, 150, 77, 1]).map(|(s, n)| &s[..n]).collect();
+        let expected: Vec<HiddenStates> = sequences.iter().map(|s| alone.prefill(s).unwrap()).collect();
+        for backend in [&alone, &threaded] {
+            assert!(backend.prefill_batch(&sequences).unwrap() == expected, "{name}");
+
+            // A third of each first, then the rest of some beside single tokens of others.
+            let mut sessions: Vec<_> = sequences.iter().map(|_| backend.start().unwrap()).collect();
+            let mut bits: Vec<Vec<u16>> = vec![vec![]; sequences.len()];
+            for round in 0.. {
+                let mut batch = Vec::new();
+                let mut owners = Vec::new();
+                for (owner, (session, tokens)) in sessions.iter_mut().zip(&sequences).enumerate() {
+                    let at = session.position();
+                    let count = match (round, (owner + round) % 3) {
+                        (0, _) => tokens.len() / 3,
+                        (_, 0) => tokens.len() - at,
+                        _ => 1.min(tokens.len() - at),
+                    };
+                    batch.push(Feed { session: session.as_mut(), tokens: &tokens[at..at + count] });
+                    owners.push((owner, count));
+                }
+                if round > 0 && owners.iter().all(|(_, count)| *count == 0) {
+                    break;
+                }
+                for ((owner, count), states) in owners.into_iter().zip(backend.feed(&mut batch).unwrap()) {
+                    assert_eq!(states.rows(), count);
+                    bits[owner].extend_from_slice(states.bits());
+                }
+            }
+            assert!(bits.iter().zip(&expected).all(|(own, expected)| own == expected.bits()), "{name}");
+        }
+    }
+}
+
+fn feed<'a>(session: &'a mut Box<dyn Session>, tokens: &'a [u32]) -> Feed<'a> {
+    Feed { session: session.as_mut(), tokens }
+}
+
+#[test]
+fn one_bad_sequence_leaves_the_whole_batch_as_it_was() {
+    let mut sessions = [FULL.start().unwrap(), FULL.start().unwrap(), SMALL.start().unwrap()];
+    let [good, other, foreign] = &mut sessions;
+    let first = good.feed(&[1, 2]).unwrap();
+    let unknown = FULL.feed(&mut [feed(good, &[3]), feed(other, &[999])]);
+    assert_eq!(unknown, Err(BackendError::Token { token: 999, vocab: 288 }));
+    let long = FULL.feed(&mut [feed(good, &[3]), feed(other, &[0; 2_049])]);
+    assert_eq!(long, Err(BackendError::TooLong { positions: 2_049, max: 2_048 }));
+    let mixed = FULL.feed(&mut [feed(good, &[3]), feed(foreign, &[3])]);
+    assert_eq!(mixed, Err(BackendError::Foreign));
+    assert_eq!(sessions.each_ref().map(|s| s.position()), [2, 0, 0]);
+    let second = sessions[0].feed(&[3]).unwrap();
+    assert_eq!([first.bits(), second.bits()].concat(), FULL.prefill(&[1, 2, 3]).unwrap().bits());
+    assert_eq!(FULL.feed(&mut []), Ok(vec![]));
+}
+
+/// One unit of bf16's last place apart at most, and rarely that: far less than any threshold tolerates.
+#[test]
+fn fast_mode_agrees_with_exact_mode_up_to_rounding() {
+    for name in ["llama_llama3", "qwen2_window", "qwen3"] {
+        let (_dir, files) = goldens()[name].write();
+        let exact = CpuBackend::load(&files, &Options::default()).unwrap();
+        let fast = CpuBackend::load(&files, &Options { numerics: Numerics::Fast, ..Options::default() }).unwrap();
+        assert_eq!((exact.numerics(), fast.numerics()), (Numerics::Exact, Numerics::Fast));
+        let tokens = prompt(4, 120);
+        let expected = exact.prefill(&tokens).unwrap();
+        let mut session = fast.start().unwrap();
+        let mut decoded = session.feed(&tokens[..7]).unwrap().bits().to_vec();
+        for token in &tokens[7..] {
+            decoded.extend_from_slice(session.feed(&[*token]).unwrap().bits());
+        }
+        for bits in [fast.prefill(&tokens).unwrap().bits().to_vec(), decoded] {
+            let different = bits.iter().zip(expected.bits()).filter(|(a, b)| a != b).count();
+            assert!(different * 50 < bits.len(), "{name}: {different} of {}", bits.len());
+            for (a, b) in bits.iter().zip(expected.bits()) {
+                let [a, b] = [*a, *b].map(|bits| half::bf16::from_bits(bits).to_f32());
+                assert!((a - b).abs() <= a.abs().max(b.abs()) / 100.0 + 1e-4, "{name}: {a} {b}");
+            }
+        }
+        let (own, theirs) = (fast.logits(expected.bits()).unwrap(), exact.logits(expected.bits()).unwrap());
+        assert!(own.iter().zip(&theirs).all(|(a, b)| (a - b).abs() < 1e-4));
+        let row = expected.rows_from(119);
+        let single = fast.logits(row).unwrap();
+        assert!(single.iter().zip(&theirs[119 * 288..]).all(|(a, b)| (a - b).abs() < 1e-4));
+    }
+}
+
+/// What a contributor computes fast, a validator confirms exactly, and the other way round.
+#[test]
+fn answers_of_fast_mode_pass_in_exact_mode_and_the_other_way_round() {
+    let (_dir, files) = goldens()["qwen3"].write();
+    let exact = backend::open(&files, &Options::default()).unwrap();
+    let fast = backend::open(&files, &Options { numerics: Numerics::Fast, ..Options::default() }).unwrap();
+    for (prover, verifier) in [(&exact, &fast), (&fast, &exact)] {
+        for seed in 0..4 {
+            let request = request(seed, 70, 1.0);
+            let made = answer(prover, &request);
+            let claim = Claim { request: &request, output: &made.output, proofs: &made.proofs };
+            let features = verify_response(verifier.as_ref(), &claim).unwrap();
+            assert_eq!(Policy::default().judge(&features), ResponseVerdict::Pass, "{features:?}");
+        }
+    }
+}
+
 #[test]
 fn threads_and_vector_instructions_change_no_bit() {
     let dir = written(1, Size::Small);
@@ -62,8 +209,12 @@ fn threads_and_vector_instructions_change_no_bit() {
     let expected = SMALL.prefill(&tokens).unwrap();
     let logits = SMALL.logits(expected.bits()).unwrap();
     let portable = CpuBackend::load_portable(&files, &Options::default()).unwrap();
-    let threaded = CpuBackend::load(&files, &Options { threads: 3 }).unwrap();
-    for backend in [portable, threaded] {
+    let threaded = CpuBackend::load(&files, &Options { threads: 3, ..Options::default() }).unwrap();
+    #[cfg(target_arch = "x86_64")]
+    let narrower = [CpuBackend::load_avx2(&files, &Options::default()).unwrap()];
+    #[cfg(not(target_arch = "x86_64"))]
+    let narrower = [];
+    for backend in [portable, threaded].into_iter().chain(narrower) {
         assert!(backend.prefill(&tokens).unwrap() == expected);
         assert!(backend.logits(expected.bits()).unwrap() == logits);
         let row = expected.rows_from(39);

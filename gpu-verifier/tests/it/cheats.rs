@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use proptest::prelude::*;
-use tandem_verifier::generate::{Finish, GenerateError, Generation, Request};
+use tandem_verifier::generate::{Completion, Finish, GenerateError, Generation, Request};
 use tandem_verifier::verdict::{Aggregate, Decision, Policy, Reason, ResponseVerdict};
-use tandem_verifier::verify::{Claim, Malformed, Termination, VerifyError, verify_response};
+use tandem_verifier::verify::{Claim, Malformed, Termination, VerifyError, verify_response, verify_responses};
 use toploc::Proof;
 
 use crate::common::{FULL, SMALL, answer, check, prompt, request};
@@ -248,4 +248,26 @@ fn a_long_prompt_that_is_fed_in_pieces_is_proved_as_one_that_is_fed_at_once() {
     let given = answer(&FULL, &asked);
     let (_, verdict) = check(&asked, &given.output, &given.proofs);
     assert_eq!(verdict, ResponseVerdict::Pass);
+}
+
+/// Good, bad and hopeless responses together are measured as each alone.
+#[test]
+fn responses_that_are_verified_together_are_measured_as_each_alone() {
+    let mut requests: Vec<Request> = (0..6).map(|seed| request(40 + seed, 10 + 20 * seed as usize, 1.0)).collect();
+    let mut made: Vec<Completion> = requests.iter().map(|request| answer(&FULL, request)).collect();
+    made[1] = answer(&SMALL, &requests[1]);
+    made[2].proofs.clear();
+    made[4].output.clear();
+    requests[3].prompt.clear();
+    requests[5].prompt[2] = 9_999;
+    let pairs = requests.iter().zip(&made);
+    let claims: Vec<Claim<'_>> =
+        pairs.map(|(request, made)| Claim { request, output: &made.output, proofs: &made.proofs }).collect();
+    let together = verify_responses(FULL.as_ref(), &claims);
+    assert_eq!(together.len(), 6);
+    for (together, claim) in together.iter().zip(&claims) {
+        assert_eq!(together, &verify_response(FULL.as_ref(), claim));
+    }
+    assert_eq!(together.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, true, true, false, true, false]);
+    assert!(verify_responses(FULL.as_ref(), &[]).is_empty());
 }

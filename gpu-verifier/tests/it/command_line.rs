@@ -6,7 +6,7 @@ use std::process::Output;
 use assert_cmd::Command;
 use serde_json::Value;
 
-fn run(arguments: &[&str], input: &[u8]) -> Output {
+pub(crate) fn run(arguments: &[&str], input: &[u8]) -> Output {
     Command::cargo_bin("tandem-verifier").unwrap().args(arguments).write_stdin(input).output().unwrap()
 }
 
@@ -15,7 +15,7 @@ fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
 }
 
-fn path(dir: &Path, name: &str) -> String {
+pub(crate) fn path(dir: &Path, name: &str) -> String {
     dir.join(name).to_str().unwrap().to_owned()
 }
 
@@ -54,40 +54,6 @@ fn unusable_input_exits_with_two_and_says_what_is_wrong() {
         assert!(error.contains(words), "{error}");
         assert!(output.stdout.is_empty());
     }
-}
-
-#[test]
-fn proofs_of_raw_activations_are_built_and_verified() {
-    let dir = tempfile::tempdir().unwrap();
-    let (raw, other, proofs) = (path(dir.path(), "raw"), path(dir.path(), "other"), path(dir.path(), "proofs"));
-    let values = |seed: u32| -> Vec<u8> {
-        let word =
-            |i: u32| (0x3f00 + ((i ^ seed).wrapping_mul(2_654_435_761) >> 23)) as u16 ^ ((i as u16 & 3) << 14 & 0x8000);
-        (0..40 * 200).flat_map(|i| word(i).to_le_bytes()).collect()
-    };
-    std::fs::write(&raw, values(0)).unwrap();
-    std::fs::write(&other, values(12_345)).unwrap();
-    let shape = ["--rows", "40", "--hidden", "200", "--activations"];
-    let with = |command: &str, file: &str, more: &[&str]| {
-        run(&[&["toploc", command], shape.as_slice(), &[file], more].concat(), b"")
-    };
-    let built = with("build", &raw, &[]);
-    assert_eq!(String::from_utf8_lossy(&built.stdout).lines().count(), 2);
-    std::fs::write(&proofs, &built.stdout).unwrap();
-
-    let good = with("verify", &raw, &["--proofs", &proofs]);
-    assert_eq!(good.status.code(), Some(0), "{good:?}");
-    for line in String::from_utf8_lossy(&good.stdout).lines() {
-        let line: Value = serde_json::from_str(line).unwrap();
-        assert_eq!((&line["pass"], &line["exp_mismatches"]), (&Value::Bool(true), &Value::from(0)));
-    }
-    assert_eq!(with("verify", &other, &["--proofs", &proofs]).status.code(), Some(1));
-
-    std::fs::write(&proofs, "AAAA\nAAAA\n").unwrap();
-    assert_eq!(with("verify", &raw, &["--proofs", &proofs]).status.code(), Some(2));
-    let short = run(&["toploc", "build", "--rows", "41", "--hidden", "200", "--activations", &raw], b"");
-    assert_eq!(short.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&short.stderr).contains("16400"));
 }
 
 /// A cheat is for test networks; elsewhere it does not even ask the chain.

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use proptest::prelude::*;
+use serde_json::json;
 use tandem_verifier::backend::{self, Options};
 use tandem_verifier::model::ModelFiles;
 use tandem_verifier::testmodel::Size;
@@ -60,12 +61,12 @@ fn a_configuration_that_makes_no_sense_or_asks_for_more_is_refused_by_field() {
         ("\"head_dim\": 32", "\"head_dim\": 31", ["head_dim", "31"]),
         ("\"rms_norm_eps\": 1e-5", "\"rms_norm_eps\": -1", ["rms_norm_eps", "-1"]),
         ("\"rope_theta\": 10000.0", "\"rope_theta\": 0.0", ["rope_theta", "0"]),
-        ("\"rope_theta\": 10000.0", "\"rope_scaling\": {\"type\": \"yarn\"}", ["rope_scaling", "yarn"]),
-        ("\"rope_theta\": 10000.0", "\"rope_parameters\": {\"rope_type\": \"llama3\"}", ["rope_type", "llama3"]),
-        ("\"rope_theta\": 10000.0", "\"sliding_window\": 64", ["sliding_window", "64"]),
+        ("\"rope_theta\": 10000.0", "\"rope_theta\": \"x\"", ["config.json", "x"]),
+        ("\"rope_theta\": 10000.0", "\"sliding_window\": 64", ["sliding_window 64", "LlamaForCausalLM"]),
+        ("\"rope_theta\": 10000.0", "\"partial_rotary_factor\": 0.5", ["partial_rotary_factor", "0.5"]),
+        ("\"rope_theta\": 10000.0", "\"rope_interleaved\": true", ["rope_interleaved", "true"]),
         ("\"rope_theta\": 10000.0", "\"quantization_config\": {}", ["quantization_config", "quantized"]),
         ("\"silu\"", "\"gelu\"", ["hidden_act", "gelu"]),
-        ("\"attention_bias\": false", "\"attention_bias\": true", ["attention_bias", "true"]),
         ("\"bfloat16\"", "\"float16\"", ["dtype", "float16"]),
         ("\"eos_token_id\": 257", "\"eos_token_id\": [1, 288]", ["eos_token_id", "288"]),
         ("\"architectures\": [\"LlamaForCausalLM\"],", "", ["architectures", "exactly one"]),
@@ -79,6 +80,126 @@ fn a_configuration_that_makes_no_sense_or_asks_for_more_is_refused_by_field() {
     }
     let huge = load_edited("config.json", |text| text + &" ".repeat(2 << 20));
     assert_names(huge, &["config.json", "larger than"]);
+}
+
+/// The standard configuration with some fields set, as text.
+fn config_with(fields: &[(&str, serde_json::Value)]) -> String {
+    let dir = written(1, Size::Small);
+    let text = fs::read_to_string(dir.path().join("config.json")).unwrap();
+    let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for (field, value) in fields {
+        config[field] = value.clone();
+    }
+    config.to_string()
+}
+
+#[test]
+fn a_way_of_scaling_positions_that_is_unknown_incomplete_or_contradictory_is_refused_by_name() {
+    let yarn = json!({ "rope_type": "yarn", "factor": 4.0 });
+    for (scaling, words) in [
+        (json!({ "type": "longrope", "factor": 4.0 }), ["rope_scaling.rope_type", "longrope"]),
+        (json!({ "rope_type": "mrope", "mrope_section": [1] }), ["rope_type", "mrope"]),
+        (json!({ "factor": 4.0 }), ["rope_scaling.factor", "default"]),
+        (json!({ "type": 7 }), ["rope_scaling", "rope_type"]),
+        (json!({ "type": "linear", "rope_type": "yarn" }), ["rope_scaling", "single rope_type"]),
+        (json!({ "type": "linear" }), ["rope_scaling.factor", "missing"]),
+        (json!({ "type": "linear", "factor": 0.5 }), ["rope_scaling.factor", "0.5"]),
+        (json!({ "type": "linear", "factor": "4" }), ["rope_scaling.factor", "4"]),
+        (json!({ "type": "linear", "factor": 1e300 }), ["rope_scaling.factor", "1e+300"]),
+        (json!({ "type": "linear", "factor": 2.0, "mscale": 1.0 }), ["rope_scaling.mscale", "linear"]),
+        (
+            json!({ "type": "dynamic", "factor": 2.0, "original_max_position_embeddings": 64 }),
+            ["original_max", "is not"],
+        ),
+        (json!({ "type": "llama3", "factor": 8.0 }), ["rope_scaling.low_freq_factor", "missing"]),
+        (
+            json!({ "type": "llama3", "factor": 8.0, "low_freq_factor": 4.0, "high_freq_factor": 4.0 }),
+            ["high_freq_factor", "low_freq_factor"],
+        ),
+        (json!({ "type": "yarn", "factor": 8.0, "truncate": 1 }), ["rope_scaling.truncate", "1"]),
+        (json!({ "type": "yarn", "factor": 8.0, "mscale_all_dim": 1.0 }), ["rope_scaling.mscale_all_dim", "yarn"]),
+        (json!("yarn"), ["config.json", "yarn"]),
+    ] {
+        let config = config_with(&[("rope_scaling", scaling)]);
+        assert_names(load_edited("config.json", |_| config.clone()), &words);
+    }
+    for (fields, words) in [
+        (
+            vec![("rope_scaling", yarn.clone()), ("rope_parameters", json!({ "rope_theta": 1e4 }))],
+            ["contradicts", "rope"],
+        ),
+        (vec![("rope_parameters", json!({ "rope_theta": 5e5 }))], ["rope_theta", "twice"]),
+        (vec![("rope_scaling", yarn), ("rope_theta", json!(1.0))], ["rope_theta", "1"]),
+    ] {
+        let config = config_with(&fields);
+        assert_names(load_edited("config.json", |_| config.clone()), &words);
+    }
+}
+
+#[test]
+fn what_a_family_cannot_have_is_refused_by_field() {
+    let qwen = |name: &str| ("architectures", json!([format!("{name}ForCausalLM")]));
+    let mut windows = vec![("use_sliding_window", json!(true)), ("sliding_window", json!(8))];
+    for (mut fields, words) in [
+        (vec![qwen("Qwen2"), ("attention_bias", json!(false))], ["attention_bias", "Qwen2ForCausalLM"]),
+        (vec![qwen("Qwen2"), ("attention_bias", json!(true)), ("mlp_bias", json!(true))], ["mlp_bias", "true"]),
+        (vec![qwen("Qwen3"), ("head_dim", serde_json::Value::Null)], ["head_dim", "missing"]),
+        (vec![qwen("Qwen3"), ("layer_types", json!(["full_attention"]))], ["layer_types", "1 entries"]),
+        (
+            vec![qwen("Qwen3"), ("layer_types", json!(["full_attention", "linear_attention"]))],
+            ["layer_types", "linear_att"],
+        ),
+        (vec![qwen("Qwen3"), ("sliding_window", json!(0))], ["sliding_window", "0"]),
+        (vec![qwen("Qwen3Moe")], ["Qwen3MoeForCausalLM", "Qwen3ForCausalLM"]),
+    ] {
+        fields.splice(0..0, windows.clone());
+        let config = config_with(&fields);
+        assert_names(load_edited("config.json", |_| config.clone()), &words);
+    }
+    windows = vec![qwen("Qwen3"), ("layer_types", json!(["full_attention", "sliding_attention"]))];
+    let config = config_with(&windows);
+    assert_names(load_edited("config.json", |_| config.clone()), &["layer_types", "no sliding_window"]);
+}
+
+/// Each family asks for its own tensors, and none is left over: an unread bias or norm would be another model's.
+#[test]
+fn a_tensor_that_the_family_needs_or_has_no_use_for_is_named() {
+    let family = |name: &str| {
+        let config = config_with(&[("architectures", json!([name])), ("attention_bias", serde_json::Value::Null)]);
+        load_edited("config.json", |_| config.clone())
+    };
+    assert_names(family("Qwen2ForCausalLM"), &["model.layers.0.self_attn.q_proj.bias", "missing"]);
+    assert_names(family("Qwen3ForCausalLM"), &["model.layers.0.self_attn.q_norm.weight", "missing"]);
+
+    let dir = tempfile::tempdir().unwrap();
+    let qwen = config_with(&[("architectures", json!(["Qwen3ForCausalLM"])), ("attention_bias", json!(true))]);
+    tandem_verifier::testmodel::write_config(dir.path(), 1, &qwen).unwrap();
+    load(dir.path()).unwrap();
+    let without = |field: &str, value: &str| {
+        let config = qwen.replace(field, value);
+        assert_ne!(config, qwen);
+        fs::write(dir.path().join("config.json"), config).unwrap();
+        load(dir.path())
+    };
+    assert_names(without("Qwen3ForCausalLM", "LlamaForCausalLM"), &["_norm.weight", "no use"]);
+    assert_names(without("\"attention_bias\":true", "\"attention_bias\":false"), &["_proj.bias", "no use"]);
+    assert_names(without("\"num_hidden_layers\":2", "\"num_hidden_layers\":1"), &["model.layers.1.", "no use"]);
+    assert_names(without("\"head_dim\":32", "\"head_dim\":64"), &["model.layers.0.self_attn", "[64]"]);
+}
+
+/// Sizes that a stranger's configuration claims are compared with the file before anything is allocated or multiplied.
+#[test]
+fn the_largest_claims_of_all_sizes_at_once_are_refused_without_allocation() {
+    let fields: Vec<(&str, serde_json::Value)> = tandem_verifier::model::ModelConfig::LIMITS
+        .iter()
+        .map(|&(field, limit)| (field, json!(limit)))
+        .chain([("architectures", json!(["Qwen3ForCausalLM"]))])
+        .collect();
+    let config = config_with(&fields);
+    assert_names(load_edited("config.json", |_| config.clone()), &["tensor model.embed_tokens.weight", "4194304"]);
+    let dir = tempfile::tempdir().unwrap();
+    let refused = tandem_verifier::testmodel::write_config(dir.path(), 1, &config).unwrap_err().to_string();
+    assert!(refused.contains("parameters are above"), "{refused}");
 }
 
 #[test]

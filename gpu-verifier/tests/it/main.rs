@@ -6,8 +6,11 @@ mod cheats;
 mod command_line;
 mod common;
 mod files;
+mod golden;
 #[cfg(feature = "network")]
 mod node;
+mod proofs_of_files;
+mod published;
 mod reference;
 #[cfg(feature = "network")]
 mod rpc;

@@ -38,7 +38,7 @@ impl Naive {
         for (position, row) in x.iter_mut().enumerate() {
             for head in row.chunks_mut(c.head_dim) {
                 for i in 0..c.head_dim / 2 {
-                    let angle = position as f64 * c.rope_theta.powf(-2.0 * i as f64 / c.head_dim as f64);
+                    let angle = position as f64 * c.rope.theta.powf(-2.0 * i as f64 / c.head_dim as f64);
                     let (a, b) = (head[i], head[i + c.head_dim / 2]);
                     head[i] = a * angle.cos() - b * angle.sin();
                     head[i + c.head_dim / 2] = b * angle.cos() + a * angle.sin();

@@ -91,8 +91,15 @@ fn through(block: &[u16], indices: &[usize], params: Params, number: usize) -> R
 
 /// The largest modulus, from the prime down, that keeps the folded indices distinct.
 fn modulus(indices: &[usize]) -> Option<u16> {
-    let mut seen_at = vec![0_u16; PRIME as usize];
-    (MIN_MODULUS + 1..=PRIME as u16)
-        .rev()
-        .find(|&m| indices.iter().all(|&i| std::mem::replace(&mut seen_at[i % usize::from(m)], m) != m))
+    const WORDS: usize = (PRIME as usize).div_ceil(64);
+    (MIN_MODULUS + 1..=PRIME as u16).rev().find(|&m| {
+        let mut seen = [0_u64; WORDS];
+        indices.iter().all(|&i| {
+            let folded = i % usize::from(m);
+            let (word, bit) = (&mut seen[folded / 64], 1 << (folded % 64));
+            let new = *word & bit == 0;
+            *word |= bit;
+            new
+        })
+    })
 }

@@ -8,7 +8,7 @@
 //! Proofs are byte for byte those of the Python library `toploc` 0.1.6 (with `skip_prefill=True`) for the same set of
 //! elements; the check is stricter than that library's: malformed proofs are refused before any arithmetic, ties at the
 //! boundary of the top-k cannot hurt an honest prover, signs are compared, and *decoys* catch polynomials that say
-//! "something large" everywhere. All arithmetic is on integers, so every machine agrees.
+//! "something large" everywhere. All arithmetic is exact, on whole numbers, so every machine agrees.
 //!
 //! ```
 //! use toploc::{Activations, Params, Thresholds};

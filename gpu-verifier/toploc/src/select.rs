@@ -2,9 +2,14 @@
 
 use crate::activations::magnitude;
 
-/// Elements whose maxima are taken together. The k-th largest maximum bounds the k-th largest element from below, and
+/// Groups of a large block are formed so that vector instructions find their maxima: a chunk is `DEPTH` rows of `WIDTH`
+/// elements, and a group is one of its columns. The k-th largest maximum bounds the k-th largest element from below, and
 /// only groups that reach it can hold a candidate.
-const GROUP: usize = 64;
+const WIDTH: usize = 128;
+const DEPTH: usize = 32;
+
+/// A block is large with this many groups for each element that is looked for. In others every element is a group.
+const GROUPS_PER_POINT: usize = 4;
 
 /// What [`top`] found in a block.
 #[derive(Debug)]
@@ -32,16 +37,10 @@ impl Top {
 /// The `k` largest elements of `block` and every element tied with the last of them. `k` is at least 1.
 pub(crate) fn top(block: &[u16], k: usize) -> Top {
     let points = k.min(block.len());
-    let group = GROUP.min(block.len() / k.saturating_mul(4)).max(1);
-    let maxima: Vec<u16> = block.chunks(group).map(maximum).collect();
-    let floor = kth_largest(maxima.clone(), points);
-
-    let mut candidates = Vec::with_capacity(points * 2);
-    for (index, _) in maxima.iter().enumerate().filter(|&(_, &m)| m >= floor) {
-        let start = index * group;
-        let end = block.len().min(start + group);
-        candidates.extend((start..end).filter(|&i| magnitude(block[i]) >= floor));
-    }
+    let (candidates, largest) = match block.len() / DEPTH >= k.saturating_mul(GROUPS_PER_POINT) {
+        true => candidates(block, k),
+        false => ((0..block.len()).collect(), block.iter().map(|&b| magnitude(b)).max().unwrap_or(0)),
+    };
     let kth = kth_largest(candidates.iter().map(|&i| magnitude(block[i])).collect(), points);
     let (mut above, mut ties) = (Vec::with_capacity(points), Vec::new());
     for index in candidates {
@@ -52,12 +51,43 @@ pub(crate) fn top(block: &[u16], k: usize) -> Top {
             ties.push(index);
         }
     }
-    Top { above, ties, points, largest: maxima.iter().copied().max().unwrap_or(0) }
+    above.sort_unstable();
+    ties.sort_unstable();
+    Top { above, ties, points, largest }
 }
 
-/// Signed 16-bit maxima vectorise on every x86-64; magnitudes are never negative as such.
-fn maximum(group: &[u16]) -> u16 {
-    group.iter().fold(0_i16, |m, &bits| m.max(magnitude(bits) as i16)) as u16
+/// Indices of elements among which are the `k` largest of a large block, in no particular order, and the largest
+/// magnitude.
+fn candidates(block: &[u16], k: usize) -> (Vec<usize>, u16) {
+    let chunks = block.chunks_exact(WIDTH * DEPTH);
+    let mut maxima = vec![0; chunks.len() * WIDTH];
+    for (chunk, maxima) in chunks.zip(maxima.chunks_exact_mut(WIDTH)) {
+        chunk.chunks_exact(WIDTH).for_each(|row| raise(maxima, row));
+    }
+    let floor = kth_largest(maxima.clone(), k);
+
+    let mut found = Vec::with_capacity(k * 2);
+    let mut take = |index: usize| {
+        if magnitude(block[index]) >= floor {
+            found.push(index);
+        }
+    };
+    for (group, _) in maxima.iter().enumerate().filter(|&(_, &m)| m >= floor) {
+        let first = group / WIDTH * WIDTH * DEPTH + group % WIDTH;
+        (0..DEPTH).for_each(|row| take(first + row * WIDTH));
+    }
+    (maxima.len() * DEPTH..block.len()).for_each(take);
+    let largest = found.iter().map(|&i| magnitude(block[i])).max().unwrap_or(0);
+    (found, largest)
+}
+
+/// Raises each of `maxima` to the magnitude below it. Signed maxima are the ones that every x86-64 can vectorise, and
+/// magnitudes are never negative as such. Where the compiler knows the width it does something slower.
+#[inline(never)]
+fn raise(maxima: &mut [u16], row: &[u16]) {
+    for (max, &bits) in maxima.iter_mut().zip(row) {
+        *max = (*max as i16).max(magnitude(bits) as i16) as u16;
+    }
 }
 
 /// The `k`-th largest value, counting from 1; the smallest if there are fewer, 0 if there are none.
@@ -76,7 +106,7 @@ mod tests {
     #[test]
     fn selection_agrees_with_sorting_for_every_size_and_many_ties() {
         let mut state = 1_u32;
-        for len in [1, 5, 127, 128, 129, 512, 1_000, 4_096, 20_000] {
+        for len in [1, 5, 127, 128, 129, 512, 1_000, 4_096, 16_383, 16_384, 20_000, 40_001, 4_096 * 17 + 5] {
             for spread in [3_u32, 50, 30_000] {
                 let block: Vec<u16> = (0..len)
                     .map(|_| {

@@ -15,7 +15,10 @@ pub const DECOYS: usize = 512;
 
 /// Decoys are the fifth powers of 1, 2, 3, …: five does not divide the order of the field's multiplicative group, so they
 /// all differ, and unlike equal steps they meet no pattern in a polynomial of low degree.
-const DECOY_POWER: u32 = 5;
+fn decoy(x: u32) -> u32 {
+    let square = mul_add(x, x, 0);
+    mul_add(mul_add(square, square, 0), x, 0)
+}
 
 /// Why proofs could not be compared at all.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -38,6 +41,16 @@ pub enum VerifyError {
         index: usize,
         /// What is wrong with it.
         error: ParseError,
+    },
+    /// A modulus other than the prime for a block too small for indices to meet: no honest search ends there.
+    #[error("proof {index} has modulus {modulus}, but {elements} elements need none below {PRIME}")]
+    Modulus {
+        /// Which proof.
+        index: usize,
+        /// The modulus.
+        modulus: u16,
+        /// Elements that the block has.
+        elements: usize,
     },
     /// A block with fewer elements than coefficients whose spare coefficients are not zero.
     #[error("proof {index} has a coefficient beyond the {points} elements of its block")]
@@ -87,7 +100,8 @@ pub struct BlockReport {
 /// Compares parsed `proofs` with `activations`, block by block.
 ///
 /// # Errors
-/// [`VerifyError`] when the count is wrong, a short block's padding is not zero, or the activations are unusable.
+/// [`VerifyError`] when the count is wrong, a small block's modulus is not the prime or its padding not zero, or the
+/// activations are unusable.
 pub fn verify(activations: Activations<'_>, proofs: &[Proof], params: Params) -> Result<Vec<BlockReport>, VerifyError> {
     let params = params.check()?;
     check_count(activations, proofs.len(), params)?;
@@ -138,6 +152,9 @@ fn compare(block: &[u16], proof: &Proof, params: Params, index: usize) -> Result
     }
     if proof.coefficients()[top.points..].iter().any(|&c| c != 0) {
         return Err(VerifyError::Padding { index, points: top.points });
+    }
+    if block.len() <= PRIME as usize && u32::from(proof.modulus()) != PRIME {
+        return Err(VerifyError::Modulus { index, modulus: proof.modulus(), elements: block.len() });
     }
     let above = differences(block, proof, &top.above);
     let mut ties = differences(block, proof, &top.ties);
@@ -212,7 +229,7 @@ fn ask_decoys(block: &[u16], proof: &Proof, top: &Top) -> Decoys {
     }
     let mut excluded: Vec<u32> = own.iter().map(|&i| proof.fold(i)).collect();
     excluded.sort_unstable();
-    let walk = (1..PRIME).map(|x| (0..DECOY_POWER).fold(1, |power, _| mul_add(power, x, 0)));
+    let walk = (1..PRIME).map(decoy);
     let points: Vec<u32> = walk.filter(|x| excluded.binary_search(x).is_err()).take(DECOYS).collect();
 
     let asked = points.len();

@@ -1,5 +1,6 @@
-//! The loops of the forward pass. Rules that make them exact: one accumulator per output, summed with ascending index,
-//! fused multiply-add wherever a product is accumulated, functions from [`numeric`](crate::numeric) only.
+//! The loops of the forward pass. Rules that make the exact ones exact: one accumulator per output, summed with ascending
+//! index, fused multiply-add wherever a product is accumulated, functions from [`numeric`](crate::numeric) only. The fast
+//! ones differ in that long sums of one row run in several accumulators, which are added at the end.
 
 use super::isa::dispatch;
 use crate::numeric::{exp, rsqrt, silu};
@@ -7,32 +8,69 @@ use crate::numeric::{exp, rsqrt, silu};
 /// Outputs computed side by side, and the width of a panel of packed weights.
 pub(super) const PANEL: usize = 32;
 
-/// Rows that share one pass over half a panel: six of them with 16 outputs each just fit sixteen vector registers.
+/// Panels that a single row is multiplied with at once, so that enough sums are under way to hide the latency of one.
+pub(super) const PAIR: usize = 2;
+
+/// Rows that share one pass over columns of a panel: six of them with 16 outputs each just fit sixteen vector registers of
+/// eight, with 32 outputs each half of 32 registers of sixteen.
 const TILE: usize = 6;
 
+/// Accumulators of a long sum in fast mode.
+const LANES: usize = 16;
+
 dispatch! {
-    /// `out[m][j] = Σ_k x[m][k] · panel[k][j]` for `rows` rows of `depth` inputs; the panel is bf16.
-    fn panel_product = panel_product_body(panel: &[u16], x: &[f32], depth: usize, out: &mut [f32])
+    /// `out[m][j] = Σ_k x[m][k] · panel[k][j]` for rows of `depth` inputs; the panel is bf16. With one row there may be
+    /// two panels.
+    fn panel_product = panel_product_body::<16, 1>, panel_product_body::<32, 1>,
+    (panels: &[u16], x: &[f32], depth: usize, out: &mut [f32])
 }
 
 dispatch! {
-    /// Each row of `x` divided by its root mean square, times `weight`.
-    fn rms_norm = rms_norm_body(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32])
+    /// [`panel_product`] with two accumulators for each output of a single row.
+    fn panel_product_fast = panel_product_body::<16, 2>, panel_product_body::<32, 4>,
+    (panels: &[u16], x: &[f32], depth: usize, out: &mut [f32])
+}
+
+dispatch! {
+    /// Each row of `x` divided by its root mean square, times `weight`, in place.
+    fn rms_norm = rms_norm_body::<1>, rms_norm_body::<1>, (x: &mut [f32], weight: &[f32], eps: f32)
+}
+
+dispatch! {
+    /// [`rms_norm`] with sixteen accumulators.
+    fn rms_norm_fast = rms_norm_body::<LANES>, rms_norm_body::<LANES>, (x: &mut [f32], weight: &[f32], eps: f32)
 }
 
 dispatch! {
     /// `gate = silu(gate) · up`.
-    fn silu_product = silu_product_body(gate: &mut [f32], up: &[f32])
+    fn silu_product = silu_product_body, silu_product_body, (gate: &mut [f32], up: &[f32])
 }
 
 dispatch! {
     /// Rotates each head of each row: `angles` holds, per row, all cosines and then all sines of half a head's width.
-    fn rotate = rotate_body(x: &mut [f32], width: usize, head_dim: usize, angles: &[f32])
+    fn rotate = rotate_body, rotate_body, (x: &mut [f32], width: usize, head_dim: usize, angles: &[f32])
 }
 
 dispatch! {
-    /// Causal attention of one head: row `i` of `queries` stands at position `first + i` and sees positions up to it.
-    fn attend = attend_body(queries: &[f32], keys: &[f32], values: &[f32], first: usize, head_dim: usize, out: &mut [f32])
+    /// Causal attention of one head.
+    fn attend = attend_body::<1>, attend_body::<1>, (head: &Head<'_>, queries: &[f32], out: &mut [f32])
+}
+
+dispatch! {
+    /// [`attend`] with sixteen accumulators for the sum of the weights.
+    fn attend_fast = attend_body::<LANES>, attend_body::<LANES>, (head: &Head<'_>, queries: &[f32], out: &mut [f32])
+}
+
+/// What the queries of one head meet: row `i` of them stands at position `first + i`, and sees the last `window` positions
+/// up to its own.
+pub(super) struct Head<'a> {
+    /// Blocks of [`PANEL`] positions, within a block by dimension.
+    pub(super) keys: &'a [f32],
+    /// By position.
+    pub(super) values: &'a [f32],
+    pub(super) head_dim: usize,
+    pub(super) first: usize,
+    pub(super) window: usize,
 }
 
 #[inline(always)]
@@ -40,12 +78,13 @@ fn widen(bits: u16) -> f32 {
     f32::from_bits(u32::from(bits) << 16)
 }
 
-/// `ROWS × WIDTH` outputs in registers: those of the panel's columns from `COLUMN` on. Plain indices over arrays of known
+/// `ROWS × WIDTH` outputs in registers: those of the panel's columns from `column` on. Plain indices over arrays of known
 /// size, and rows exactly as long as the panel, are what lets the compiler keep the accumulators there.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)]
-fn tile<const ROWS: usize, const COLUMN: usize, const WIDTH: usize, W: Copy>(
+fn tile<const ROWS: usize, const WIDTH: usize, W: Copy>(
     panel: &[[W; PANEL]],
+    column: usize,
     widen: impl Fn(W) -> f32,
     x: &[f32],
     out: &mut [f32],
@@ -58,7 +97,7 @@ fn tile<const ROWS: usize, const COLUMN: usize, const WIDTH: usize, W: Copy>(
     for k in 0..panel.len() {
         let mut weights = [0.0_f32; WIDTH];
         for j in 0..WIDTH {
-            weights[j] = widen(panel[k][COLUMN + j]);
+            weights[j] = widen(panel[k][column + j]);
         }
         for r in 0..ROWS {
             let factor = rows[r][k];
@@ -68,40 +107,99 @@ fn tile<const ROWS: usize, const COLUMN: usize, const WIDTH: usize, W: Copy>(
         }
     }
     for r in 0..ROWS {
-        out[r * PANEL + COLUMN..][..WIDTH].copy_from_slice(&acc[r]);
+        out[r * PANEL + column..][..WIDTH].copy_from_slice(&acc[r]);
     }
 }
 
 #[inline(always)]
-fn panel_product_body(panel: &[u16], x: &[f32], depth: usize, out: &mut [f32]) {
-    let (panel, _) = panel.as_chunks::<PANEL>();
-    let panel = &panel[..depth];
+fn panel_product_body<const WIDTH: usize, const SPLIT: usize>(
+    panels: &[u16],
+    x: &[f32],
+    depth: usize,
+    out: &mut [f32],
+) {
+    let (panels, _) = panels.as_chunks::<PANEL>();
+    if let Some(row) = x.get(..depth).filter(|row| row.len() == x.len()) {
+        return match panels.split_at_checked(depth) {
+            Some((a, b)) if b.len() == depth => row_product::<SPLIT>(a, b, row, out),
+            _ => tile::<1, PANEL, _>(panels, 0, widen, row, out),
+        };
+    }
+    let panel = &panels[..depth];
     for (x, out) in x.chunks(TILE * depth).zip(out.chunks_mut(TILE * PANEL)) {
         match x.len() / depth {
-            6 => halves::<6>(panel, x, out),
-            5 => halves::<5>(panel, x, out),
-            4 => halves::<4>(panel, x, out),
-            3 => halves::<3>(panel, x, out),
-            2 => halves::<2>(panel, x, out),
-            _ => tile::<1, 0, PANEL, _>(panel, widen, x, out),
+            6 => columns::<6, WIDTH>(panel, x, out),
+            5 => columns::<5, WIDTH>(panel, x, out),
+            4 => columns::<4, WIDTH>(panel, x, out),
+            3 => columns::<3, WIDTH>(panel, x, out),
+            2 => columns::<2, PANEL>(panel, x, out),
+            _ => tile::<1, PANEL, _>(panel, 0, widen, x, out),
         }
     }
 }
 
 #[inline(always)]
-fn halves<const ROWS: usize>(panel: &[[u16; PANEL]], x: &[f32], out: &mut [f32]) {
-    tile::<ROWS, 0, 16, _>(panel, widen, x, out);
-    tile::<ROWS, 16, 16, _>(panel, widen, x, out);
+fn columns<const ROWS: usize, const WIDTH: usize>(panel: &[[u16; PANEL]], x: &[f32], out: &mut [f32]) {
+    for column in (0..PANEL).step_by(WIDTH) {
+        tile::<ROWS, WIDTH, _>(panel, column, widen, x, out);
+    }
+}
+
+/// One row times two panels; input `k` goes into accumulator `k mod SPLIT`, and these are added in order.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)]
+fn row_product<const SPLIT: usize>(a: &[[u16; PANEL]], b: &[[u16; PANEL]], x: &[f32], out: &mut [f32]) {
+    let mut acc = [[[0.0_f32; PANEL]; PAIR]; SPLIT];
+    let steps = x.len() / SPLIT;
+    let (a, b, x) = (&a[..x.len()], &b[..x.len()], x);
+    for step in 0..steps {
+        for s in 0..SPLIT {
+            let k = step * SPLIT + s;
+            for j in 0..PANEL {
+                acc[s][0][j] = x[k].mul_add(widen(a[k][j]), acc[s][0][j]);
+            }
+            for j in 0..PANEL {
+                acc[s][1][j] = x[k].mul_add(widen(b[k][j]), acc[s][1][j]);
+            }
+        }
+    }
+    for k in steps * SPLIT..x.len() {
+        for j in 0..PANEL {
+            acc[0][0][j] = x[k].mul_add(widen(a[k][j]), acc[0][0][j]);
+            acc[0][1][j] = x[k].mul_add(widen(b[k][j]), acc[0][1][j]);
+        }
+    }
+    for (half, out) in out.chunks_exact_mut(PANEL).enumerate() {
+        for j in 0..PANEL {
+            out[j] = (1..SPLIT).fold(acc[0][half][j], |sum, s| sum + acc[s][half][j]);
+        }
+    }
+}
+
+/// `Σ term(x[i])` by fused or plain additions of `add`; index `i` goes into accumulator `i mod SPLIT`.
+#[inline(always)]
+fn long_sum<const SPLIT: usize>(x: &[f32], add: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut acc = [0.0_f32; SPLIT];
+    let (steps, rest) = x.as_chunks::<SPLIT>();
+    for step in steps {
+        for (acc, &x) in acc.iter_mut().zip(step) {
+            *acc = add(*acc, x);
+        }
+    }
+    for (acc, &x) in acc.iter_mut().zip(rest) {
+        *acc = add(*acc, x);
+    }
+    acc[1..].iter().fold(acc[0], |sum, a| sum + a)
 }
 
 #[inline(always)]
-fn rms_norm_body(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+fn rms_norm_body<const SPLIT: usize>(x: &mut [f32], weight: &[f32], eps: f32) {
     let width = weight.len();
-    for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
-        let squares = x.iter().fold(0.0_f32, |sum, &v| v.mul_add(v, sum));
+    for x in x.chunks_exact_mut(width) {
+        let squares = long_sum::<SPLIT>(x, |sum, v| v.mul_add(v, sum));
         let scale = rsqrt(squares / width as f32 + eps);
-        for ((out, &x), &w) in out.iter_mut().zip(x).zip(weight) {
-            *out = x * scale * w;
+        for (x, &w) in x.iter_mut().zip(weight) {
+            *x = *x * scale * w;
         }
     }
 }
@@ -129,54 +227,91 @@ fn rotate_body(x: &mut [f32], width: usize, head_dim: usize, angles: &[f32]) {
     }
 }
 
-/// Keys lie in blocks of [`PANEL`] positions, within a block by dimension; values by position.
+/// Rows of queries that meet a block of keys together.
+const QUERIES: usize = 4;
+
 #[inline(always)]
-fn attend_body(queries: &[f32], keys: &[f32], values: &[f32], first: usize, head_dim: usize, out: &mut [f32]) {
-    let scale = rsqrt(head_dim as f32);
+fn attend_body<const SPLIT: usize>(head: &Head<'_>, queries: &[f32], out: &mut [f32]) {
+    let dim = head.head_dim;
     let mut scores = Vec::new();
-    for (i, (query, out)) in queries.chunks_exact(head_dim).zip(out.chunks_exact_mut(head_dim)).enumerate() {
-        let seen = first + i + 1;
+    for (step, (queries, out)) in queries.chunks(QUERIES * dim).zip(out.chunks_mut(QUERIES * dim)).enumerate() {
+        let first = head.first + step * QUERIES;
+        let rows = queries.len() / dim;
+        // Scores of all these rows for all blocks that any of them sees, a row's scores being `PANEL` wide in each block.
+        let start = (first + 1).saturating_sub(head.window) / PANEL;
+        let blocks = (first + rows).div_ceil(PANEL) - start;
         scores.clear();
-        scores.resize(seen.next_multiple_of(PANEL), 0.0);
-        for (block, scores) in keys.chunks_exact(PANEL * head_dim).zip(scores.chunks_exact_mut(PANEL)) {
+        scores.resize(blocks * rows * PANEL, 0.0);
+        let keys = head.keys[start * PANEL * dim..].chunks_exact(PANEL * dim);
+        for (block, scores) in keys.zip(scores.chunks_exact_mut(rows * PANEL)) {
             let (block, _) = block.as_chunks::<PANEL>();
-            tile::<1, 0, PANEL, _>(block, |key| key, query, scores);
+            match rows {
+                4 => tile::<4, PANEL, _>(block, 0, |key| key, queries, scores),
+                3 => tile::<3, PANEL, _>(block, 0, |key| key, queries, scores),
+                2 => tile::<2, PANEL, _>(block, 0, |key| key, queries, scores),
+                _ => tile::<1, PANEL, _>(block, 0, |key| key, queries, scores),
+            }
         }
-        let scores = &mut scores[..seen];
-        let mut largest = f32::NEG_INFINITY;
-        for score in scores.iter_mut() {
-            *score *= scale;
-            largest = largest.max(*score);
+        let mut weights = vec![0.0; blocks * PANEL];
+        for (row, out) in out.chunks_exact_mut(dim).enumerate() {
+            for (weights, scores) in weights.chunks_exact_mut(PANEL).zip(scores.chunks_exact(rows * PANEL)) {
+                weights.copy_from_slice(&scores[row * PANEL..][..PANEL]);
+            }
+            let end = first + row + 1;
+            let low = end.saturating_sub(head.window);
+            let weights = &mut weights[low - start * PANEL..end - start * PANEL];
+            let total = softmax::<SPLIT>(weights, rsqrt(dim as f32));
+            weighted_sum(weights, &head.values[low * dim..], total, out);
         }
-        for score in scores.iter_mut() {
-            *score = exp(*score - largest);
-        }
-        let total = scores.iter().fold(0.0_f32, |sum, &p| sum + p);
-        weighted_sum(scores, values, head_dim, total, out);
+    }
+}
+
+/// Turns scores into weights and returns their sum.
+#[inline(always)]
+fn softmax<const SPLIT: usize>(scores: &mut [f32], scale: f32) -> f32 {
+    let mut largest = f32::NEG_INFINITY;
+    for score in scores.iter_mut() {
+        *score *= scale;
+        largest = largest.max(*score);
+    }
+    for score in scores.iter_mut() {
+        *score = exp(*score - largest);
+    }
+    long_sum::<SPLIT>(scores, |sum, p| sum + p)
+}
+
+#[inline(always)]
+fn weighted_sum(weights: &[f32], values: &[f32], total: f32, out: &mut [f32]) {
+    let dim = out.len();
+    let mut start = 0;
+    while start < dim {
+        let out = &mut out[start..];
+        start += match out.len() {
+            64.. => weighted_columns::<64>(weights, &values[start..], dim, total, out),
+            32.. => weighted_columns::<32>(weights, &values[start..], dim, total, out),
+            8.. => weighted_columns::<8>(weights, &values[start..], dim, total, out),
+            _ => weighted_columns::<1>(weights, &values[start..], dim, total, out),
+        };
     }
 }
 
 #[inline(always)]
-fn weighted_sum(weights: &[f32], values: &[f32], head_dim: usize, total: f32, out: &mut [f32]) {
-    for (chunk, out) in out.chunks_mut(PANEL).enumerate() {
-        let start = chunk * PANEL;
-        let mut acc = [0.0_f32; PANEL];
-        if out.len() == PANEL {
-            for (&w, value) in weights.iter().zip(values.chunks_exact(head_dim)) {
-                let value = &value[start..start + PANEL];
-                for (acc, &v) in acc.iter_mut().zip(value) {
-                    *acc = w.mul_add(v, *acc);
-                }
-            }
-        } else {
-            for (&w, value) in weights.iter().zip(values.chunks_exact(head_dim)) {
-                for (acc, &v) in acc.iter_mut().zip(&value[start..]) {
-                    *acc = w.mul_add(v, *acc);
-                }
-            }
-        }
-        for (out, &acc) in out.iter_mut().zip(&acc) {
-            *out = acc / total;
+fn weighted_columns<const WIDTH: usize>(
+    weights: &[f32],
+    values: &[f32],
+    dim: usize,
+    total: f32,
+    out: &mut [f32],
+) -> usize {
+    let mut acc = [0.0_f32; WIDTH];
+    for (&w, value) in weights.iter().zip(values.chunks(dim)) {
+        let value = &value[..WIDTH];
+        for (acc, &v) in acc.iter_mut().zip(value) {
+            *acc = w.mul_add(v, *acc);
         }
     }
+    for (out, acc) in out.iter_mut().zip(acc) {
+        *out = acc / total;
+    }
+    WIDTH
 }

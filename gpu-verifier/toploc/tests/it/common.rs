@@ -1,5 +1,15 @@
 //! Synthetic activations, the same on every machine.
 
+use toploc::Params;
+
+pub(crate) const HIDDEN: usize = 256;
+pub(crate) const PARAMS: Params = Params { topk: 128, block_rows: 32 };
+
+/// A proof's bytes, honest or not.
+pub(crate) fn wire(modulus: u16, coefficients: impl IntoIterator<Item = u16>) -> Vec<u8> {
+    std::iter::once(modulus).chain(coefficients).flat_map(u16::to_be_bytes).collect()
+}
+
 /// The generator named in `vectors/toploc.json`.
 pub(crate) struct SplitMix64(pub(crate) u64);
 

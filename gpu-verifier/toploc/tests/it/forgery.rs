@@ -1,17 +1,13 @@
 //! Proofs made without running the model.
 
-use toploc::{Activations, Fault, Params, Proof, Thresholds};
+use toploc::{Activations, Fault, Proof, Thresholds};
 
-use crate::common::{SplitMix64, activations, bf16};
+use crate::common::{PARAMS, SplitMix64, activations, bf16, wire};
 
-const PARAMS: Params = Params { topk: 128, block_rows: 32 };
 const HIDDEN: usize = 4_096;
 
 fn constant(value: u16) -> Proof {
-    let mut bytes = vec![0; 258];
-    bytes[..2].copy_from_slice(&65_497_u16.to_be_bytes());
-    bytes[2..4].copy_from_slice(&value.to_be_bytes());
-    Proof::parse(&bytes, 128).unwrap()
+    Proof::parse(&wire(65_497, (0..128).map(|j| if j == 0 { value } else { 0 })), 128).unwrap()
 }
 
 fn without(mut faults: Vec<Fault>, removed: &[Fault]) -> Vec<Fault> {
@@ -73,5 +69,27 @@ fn honest_noise_of_one_percent_passes_and_of_twenty_does_not() {
         let faults = Thresholds::default().judge(&report);
         assert_eq!(faults.is_empty(), passes, "{scale}: {report:?}");
         assert!(!faults.contains(&Fault::Decoy));
+    }
+}
+
+/// What this format cannot see by itself: if a few dimensions are huge and hardly vary, their public means are a proof. That
+/// is why a response is also checked by its tokens. Where they do vary, the proof fails.
+#[test]
+fn the_means_of_static_outliers_pass_where_they_do_not_vary_and_only_there() {
+    for (variation, passes) in [(0.01, true), (0.25, false)] {
+        let mut rng = SplitMix64(34);
+        let mut bits = activations(35, 32 * HIDDEN);
+        let mut means = bits.clone();
+        for dim in 0..4 {
+            let mean = 40.0 + 20.0 * dim as f32;
+            for row in 0..32 {
+                let at = row * HIDDEN + 1_000 * dim + 17;
+                bits[at] = bf16(mean * (1.0 + variation * rng.gaussian()));
+                means[at] = bf16(mean);
+            }
+        }
+        let forged = toploc::build_block(&means, PARAMS).unwrap();
+        let report = toploc::verify_block(&bits, &forged, PARAMS).unwrap();
+        assert_eq!(Thresholds::default().judge(&report).is_empty(), passes, "{variation}: {report:?}");
     }
 }
