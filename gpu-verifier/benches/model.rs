@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use tandem_verifier::backend::{self, Backend, Feed, Numerics, Options};
+use tandem_verifier::backend::{self, Feed, Numerics, Options};
 use tandem_verifier::model::ModelFiles;
 use tandem_verifier::testmodel::{self, Size};
 
