@@ -120,8 +120,6 @@ impl Books {
                 (pool.tndm, pool.burnable, pool.pending) = (small(event.kept), 0, 0);
             }
             Market::Redeemed(event) => less(&mut self.pool(event.netuid).tndm, small(event.tndm)),
-            // Alpha leaves the vault; the tokens' own events tell where to.
-            _ => {}
         }
         None
     }
