@@ -29,7 +29,7 @@ impl LiquidAlpha {
     /// most.
     ///
     /// `low + ⌊σ · (high − low)⌋` where σ is within 2.07 units in the last place of the formula's sigmoid; the exponent is
-    /// brought into −20 to 20 first, as on the chain. [`Exponent::exp`] has the proof.
+    /// brought into −20 to 20 first, as on the chain. The proof stands beside the exponential in `src/liquid.rs`.
     pub fn alpha(&self, weight: Q32, bond: Q32, consensus: Q32) -> Q32 {
         Q32::from_raw(Curve::of(*self).alpha(weight.raw(), bond.raw(), consensus.raw()))
     }
