@@ -34,16 +34,19 @@ pub(crate) const CASES: [Case; 5] = [
 pub(crate) const RULES: [(&str, Rules, bool); 3] =
     [("yuma2", Rules::Yuma2, false), ("yuma3", Rules::Yuma3, false), ("yuma3-liquid", Rules::Yuma3, true)];
 
-/// Parameters of one of [`RULES`], with the chain's defaults otherwise.
-pub(crate) fn parameters(rules: Rules, liquid: bool) -> Hyperparameters {
-    Hyperparameters {
-        liquid_alpha: liquid.then(LiquidAlpha::default),
-        max_validators: 1_024,
-        ..Hyperparameters::subtensor(rules)
-    }
-}
-
 impl Case {
+    /// One of [`RULES`] with the chain's defaults otherwise. Where nobody has half of the stake behind it, a small part must do, or
+    /// there would be no consensus and no bonds to compute.
+    pub(crate) fn parameters(&self, rules: Rules, liquid: bool) -> Hyperparameters {
+        let defaults = Hyperparameters::subtensor(rules);
+        Hyperparameters {
+            liquid_alpha: liquid.then(LiquidAlpha::default),
+            max_validators: 1_024,
+            kappa: if matches!(self.style, Style::Scattered) { 200 } else { defaults.kappa },
+            ..defaults
+        }
+    }
+
     /// The subnet in its third epoch: bonds stand wherever weights do.
     pub(crate) fn epoch(&self, params: &Hyperparameters) -> Epoch {
         let mut state = 1u64;

@@ -11,7 +11,7 @@ mod plain;
 use std::hint::black_box;
 use std::time::Duration;
 
-use cases::{CASES, RULES, parameters, weights};
+use cases::{CASES, RULES, weights};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use plain::plain;
 use yuma::Workspace;
@@ -21,7 +21,7 @@ fn epoch(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(case.name);
         group.sample_size(20).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
         for (name, rules, liquid) in RULES {
-            let params = parameters(rules, liquid);
+            let params = case.parameters(rules, liquid);
             let epoch = case.epoch(&params);
             group.throughput(Throughput::Elements(weights(&epoch)));
             let mut workspace = Workspace::new();

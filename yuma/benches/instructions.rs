@@ -12,7 +12,7 @@ use std::hint::black_box;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
-use cases::{CASES, RULES, parameters, weights};
+use cases::{CASES, RULES, weights};
 use yuma::{Epoch, Hyperparameters, Outcome, Workspace};
 
 /// What callgrind counts, by name.
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
 fn one(case: &str, rules: &str) -> ExitCode {
     for case in CASES.iter().filter(|known| known.name == case) {
         for &(_, rules, liquid) in RULES.iter().filter(|known| known.0 == rules) {
-            let params = parameters(rules, liquid);
+            let params = case.parameters(rules, liquid);
             let epoch = case.epoch(&params);
             println!("weights {}", weights(&epoch));
             let mut workspace = Workspace::new();

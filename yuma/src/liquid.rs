@@ -29,7 +29,7 @@ impl LiquidAlpha {
     /// most.
     ///
     /// `low + ⌊σ · (high − low)⌋` where σ is within 2.07 units in the last place of the formula's sigmoid; the exponent is
-    /// brought into −20 to 20 first, as on the chain. [`Exponent::exp`] has the proof.
+    /// brought into −20 to 20 first, as on the chain. The proof stands beside the exponential in `src/liquid.rs`.
     pub fn alpha(&self, weight: Q32, bond: Q32, consensus: Q32) -> Q32 {
         Q32::from_raw(Curve::of(*self).alpha(weight.raw(), bond.raw(), consensus.raw()))
     }
@@ -257,5 +257,7 @@ mod tests {
         // Selling counts from the bond, buying from the consensus; below the consensus there is no distance.
         assert_eq!(curve.alpha(1 << 20, (1 << 20) + 5, 9), curve.alpha(5, 0, 0));
         assert_eq!(curve.alpha(1 << 20, 1 << 20, 1 << 21), curve.alpha(0, 0, 0));
+        // A bond that stays is not sold.
+        assert_eq!(curve.alpha(1 << 30, 1 << 30, 0), curve.alpha(1 << 30, 0, 0));
     }
 }

@@ -3,6 +3,7 @@
 mod text;
 
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 use crate::ballot::Ballot;
 use crate::divide::{Whole, mul_down};
@@ -178,7 +179,7 @@ impl Explanation {
                 Some(Support { validator, stake, weight, counted, rank, in_favour: Q32::ZERO })
             })
             .collect();
-        support.sort_by_key(|vote| core::cmp::Reverse(vote.weight));
+        support.sort_by_key(|support| Reverse(support.weight));
         let all: Q32 = outcome.active_stake.iter().copied().sum();
         let mut in_favour = Q32::ZERO;
         for group in support.chunk_by_mut(|a, b| a.weight == b.weight) {
