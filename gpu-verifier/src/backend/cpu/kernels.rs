@@ -53,12 +53,12 @@ dispatch! {
 
 dispatch! {
     /// Causal attention of one head.
-    fn attend = attend_body::<1>, attend_body::<1>, (head: &Head<'_>, queries: &[f32], out: &mut [f32])
+    fn attend = attend_body::<16, 1>, attend_body::<32, 1>, (head: &Head<'_>, queries: &[f32], out: &mut [f32])
 }
 
 dispatch! {
     /// [`attend`] with sixteen accumulators for the sum of the weights.
-    fn attend_fast = attend_body::<LANES>, attend_body::<LANES>, (head: &Head<'_>, queries: &[f32], out: &mut [f32])
+    fn attend_fast = attend_body::<16, LANES>, attend_body::<32, LANES>, (head: &Head<'_>, queries: &[f32], out: &mut [f32])
 }
 
 /// What the queries of one head meet: row `i` of them stands at position `first + i`, and sees the last `window` positions
@@ -78,26 +78,23 @@ fn widen(bits: u16) -> f32 {
     f32::from_bits(u32::from(bits) << 16)
 }
 
-/// `ROWS × WIDTH` outputs in registers: those of the panel's columns from `column` on. Plain indices over arrays of known
-/// size, and rows exactly as long as the panel, are what lets the compiler keep the accumulators there.
+/// `ROWS × WIDTH` outputs in registers: those of the panel's columns from `COLUMN` on. Plain indices over arrays of known
+/// size, and rows exactly as long as the panel, are what lets the compiler keep the accumulators there, with debug
+/// assertions too.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)]
-fn tile<const ROWS: usize, const WIDTH: usize, W: Copy>(
+fn tile<const ROWS: usize, const COLUMN: usize, const WIDTH: usize, W: Copy>(
     panel: &[[W; PANEL]],
-    column: usize,
     widen: impl Fn(W) -> f32,
     x: &[f32],
-    out: &mut [f32],
-) {
-    let mut rows = [x; ROWS];
-    for r in 0..ROWS {
-        rows[r] = &x[r * panel.len()..][..panel.len()];
-    }
+) -> [[f32; WIDTH]; ROWS] {
+    let depth = panel.len();
+    let rows: [&[f32]; ROWS] = std::array::from_fn(|r| &x[r * depth..][..depth]);
     let mut acc = [[0.0_f32; WIDTH]; ROWS];
-    for k in 0..panel.len() {
+    for (k, bits) in panel.iter().enumerate() {
         let mut weights = [0.0_f32; WIDTH];
         for j in 0..WIDTH {
-            weights[j] = widen(panel[k][column + j]);
+            weights[j] = widen(bits[COLUMN + j]);
         }
         for r in 0..ROWS {
             let factor = rows[r][k];
@@ -106,8 +103,31 @@ fn tile<const ROWS: usize, const WIDTH: usize, W: Copy>(
             }
         }
     }
-    for r in 0..ROWS {
-        out[r * PANEL + column..][..WIDTH].copy_from_slice(&acc[r]);
+    acc
+}
+
+/// Writes a tile into its columns of rows that are [`PANEL`] wide.
+#[inline(always)]
+fn put<const ROWS: usize, const COLUMN: usize, const WIDTH: usize>(tile: [[f32; WIDTH]; ROWS], out: &mut [f32]) {
+    let (rows, _) = out.as_chunks_mut::<PANEL>();
+    for (row, tile) in rows.iter_mut().zip(tile) {
+        row[COLUMN..COLUMN + WIDTH].copy_from_slice(&tile);
+    }
+}
+
+/// All of a panel's columns, 16 or 32 at a time.
+#[inline(always)]
+fn columns<const ROWS: usize, const WIDTH: usize, W: Copy>(
+    panel: &[[W; PANEL]],
+    widen: impl Fn(W) -> f32 + Copy,
+    x: &[f32],
+    out: &mut [f32],
+) {
+    if WIDTH == PANEL {
+        put::<ROWS, 0, PANEL>(tile::<ROWS, 0, PANEL, _>(panel, widen, x), out);
+    } else {
+        put::<ROWS, 0, 16>(tile::<ROWS, 0, 16, _>(panel, widen, x), out);
+        put::<ROWS, 16, 16>(tile::<ROWS, 16, 16, _>(panel, widen, x), out);
     }
 }
 
@@ -122,26 +142,19 @@ fn panel_product_body<const WIDTH: usize, const SPLIT: usize>(
     if let Some(row) = x.get(..depth).filter(|row| row.len() == x.len()) {
         return match panels.split_at_checked(depth) {
             Some((a, b)) if b.len() == depth => row_product::<SPLIT>(a, b, row, out),
-            _ => tile::<1, PANEL, _>(panels, 0, widen, row, out),
+            _ => columns::<1, PANEL, _>(panels, widen, row, out),
         };
     }
     let panel = &panels[..depth];
     for (x, out) in x.chunks(TILE * depth).zip(out.chunks_mut(TILE * PANEL)) {
         match x.len() / depth {
-            6 => columns::<6, WIDTH>(panel, x, out),
-            5 => columns::<5, WIDTH>(panel, x, out),
-            4 => columns::<4, WIDTH>(panel, x, out),
-            3 => columns::<3, WIDTH>(panel, x, out),
-            2 => columns::<2, PANEL>(panel, x, out),
-            _ => tile::<1, PANEL, _>(panel, 0, widen, x, out),
+            6 => columns::<6, WIDTH, _>(panel, widen, x, out),
+            5 => columns::<5, WIDTH, _>(panel, widen, x, out),
+            4 => columns::<4, WIDTH, _>(panel, widen, x, out),
+            3 => columns::<3, WIDTH, _>(panel, widen, x, out),
+            2 => columns::<2, PANEL, _>(panel, widen, x, out),
+            _ => columns::<1, PANEL, _>(panel, widen, x, out),
         }
-    }
-}
-
-#[inline(always)]
-fn columns<const ROWS: usize, const WIDTH: usize>(panel: &[[u16; PANEL]], x: &[f32], out: &mut [f32]) {
-    for column in (0..PANEL).step_by(WIDTH) {
-        tile::<ROWS, WIDTH, _>(panel, column, widen, x, out);
     }
 }
 
@@ -231,7 +244,7 @@ fn rotate_body(x: &mut [f32], width: usize, head_dim: usize, angles: &[f32]) {
 const QUERIES: usize = 4;
 
 #[inline(always)]
-fn attend_body<const SPLIT: usize>(head: &Head<'_>, queries: &[f32], out: &mut [f32]) {
+fn attend_body<const WIDTH: usize, const SPLIT: usize>(head: &Head<'_>, queries: &[f32], out: &mut [f32]) {
     let dim = head.head_dim;
     let mut scores = Vec::new();
     for (step, (queries, out)) in queries.chunks(QUERIES * dim).zip(out.chunks_mut(QUERIES * dim)).enumerate() {
@@ -246,10 +259,10 @@ fn attend_body<const SPLIT: usize>(head: &Head<'_>, queries: &[f32], out: &mut [
         for (block, scores) in keys.zip(scores.chunks_exact_mut(rows * PANEL)) {
             let (block, _) = block.as_chunks::<PANEL>();
             match rows {
-                4 => tile::<4, PANEL, _>(block, 0, |key| key, queries, scores),
-                3 => tile::<3, PANEL, _>(block, 0, |key| key, queries, scores),
-                2 => tile::<2, PANEL, _>(block, 0, |key| key, queries, scores),
-                _ => tile::<1, PANEL, _>(block, 0, |key| key, queries, scores),
+                4 => columns::<4, WIDTH, _>(block, |key| key, queries, scores),
+                3 => columns::<3, WIDTH, _>(block, |key| key, queries, scores),
+                2 => columns::<2, PANEL, _>(block, |key| key, queries, scores),
+                _ => columns::<1, PANEL, _>(block, |key| key, queries, scores),
             }
         }
         let mut weights = vec![0.0; blocks * PANEL];
