@@ -73,11 +73,14 @@
 #![deny(clippy::float_arithmetic)]
 
 extern crate alloc;
+#[cfg(feature = "cli")]
+extern crate std;
 
 mod ballot;
 mod divide;
 mod epoch;
 mod error;
+mod explain;
 mod growth;
 mod input;
 mod liquid;
@@ -87,11 +90,14 @@ mod payout;
 mod q32;
 mod row;
 mod standing;
+#[cfg(feature = "cli")]
+pub mod tool;
 mod workspace;
 mod yuma2;
 mod yuma3;
 
 pub use error::{Error, Table};
+pub use explain::{Explainer, Explanation, Miner, Supporter, Validator, Vote};
 pub use input::{Epoch, Hyperparameters, Neuron, Profile, Row, Rules, Snapshot};
 pub use liquid::{LiquidAlpha, exp};
 pub use median::weighted_median;

@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "the lint spares tests, but not the functions that tests share")]
 
 mod differential;
+mod explain;
+#[cfg(feature = "cli")]
+mod fuzz;
 mod input;
 mod median;
 mod payout;
@@ -9,4 +12,8 @@ mod plain;
 mod profiles;
 mod properties;
 mod published;
+#[cfg(feature = "cli")]
+mod targets;
+#[cfg(feature = "cli")]
+mod tool;
 mod vectors;
