@@ -32,6 +32,8 @@ pub struct Scenario {
     pub stakes: &'static [u8],
     /// Epochs that are counted, of a hundred.
     pub counted: Range<u64>,
+    /// Whether bonds grow by weights as they were set, instead of as they were clipped.
+    pub unclipped_bonds: bool,
     pub(super) play: fn(&mut Turn<'_>),
 }
 
@@ -87,6 +89,8 @@ impl Scenario {
     /// The engine accepts what is played, or the ledger stays empty.
     pub fn play(&self, params: &Hyperparameters) -> Ledger {
         let world = World::new(self.stakes);
+        let bonds_penalty = if self.unclipped_bonds { 0 } else { params.bonds_penalty };
+        let params = &Hyperparameters { bonds_penalty, ..params.clone() };
         let (mut ledger, mut last) = (Ledger::default(), None::<Outcome>);
         for number in 0..EPOCHS {
             let epoch = world.epoch(number, last.as_ref());
@@ -175,6 +179,9 @@ pub const SCENARIOS: &[Scenario] = &[
     of("takes it over between commit and reveal", Payee::Heir, &[], HANDOVER, plays::take_miner_committed),
     of("takes a validator's uid over, with its bonds", Payee::Validators, &[20], HANDOVER, plays::take_validator),
     of("no commit and reveal: copies this epoch's consensus", Payee::Validators, &[20], RIPE, plays::copy_at_once),
+    unclipped("no bonds penalty: knows all quality 3 epochs ahead", &[20], plays::foresee),
+    unclipped("no bonds penalty: weighs all miners alike", &[20], plays::level),
+    unclipped("no bonds penalty: moves its stake to the better bonds", &[10, 10], plays::hop),
     of("no dates on weights: takes the best miner's uid over", Payee::Heir, &[], HANDOVER, plays::honest),
 ];
 
@@ -185,5 +192,9 @@ const fn of(
     counted: Range<u64>,
     play: fn(&mut Turn<'_>),
 ) -> Scenario {
-    Scenario { name, payee, stakes, counted, play }
+    Scenario { name, payee, stakes, counted, unclipped_bonds: false, play }
+}
+
+const fn unclipped(name: &'static str, stakes: &'static [u8], play: fn(&mut Turn<'_>)) -> Scenario {
+    Scenario { unclipped_bonds: true, ..of(name, Payee::Validators, stakes, RIPE, play) }
 }

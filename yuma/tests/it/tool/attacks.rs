@@ -57,7 +57,8 @@ fn liquid_alpha_is_nothing_to_yuma2() {
     }
 }
 
-/// The lab is able to tell an attack that pays: copying works as soon as weights can be seen, uids as soon as rows have no dates.
+/// The lab is able to tell an attack that pays: copying works as soon as weights can be seen, taking uids over as
+/// soon as rows have no dates, moving stake between bonds as soon as these outgrow the consensus.
 #[test]
 fn the_defences_that_are_left_out_would_be_missed() {
     let sets = rule_sets();
@@ -69,5 +70,7 @@ fn the_defences_that_are_left_out_would_be_missed() {
         assert!(copies[0] > copies[1], "{}", set.name);
         let heirs = ["no dates on weights", "takes the best miner's uid"].map(|name| play(name, &set.params));
         assert!(heirs[0] > 500 && heirs[1] == 0, "{}", set.name);
+        let hops = ["no bonds penalty: moves its stake", "moves its stake"].map(|name| play(name, &set.params));
+        assert!(hops[0] > hops[1] + 500, "{}", set.name);
     }
 }
