@@ -80,7 +80,6 @@ mod ballot;
 mod divide;
 mod epoch;
 mod error;
-mod explain;
 mod growth;
 mod input;
 mod liquid;
@@ -97,7 +96,6 @@ mod yuma2;
 mod yuma3;
 
 pub use error::{Error, Table};
-pub use explain::{Explainer, Explanation, Miner, Supporter, Validator, Vote};
 pub use input::{Epoch, Hyperparameters, Neuron, Profile, Row, Rules, Snapshot};
 pub use liquid::{LiquidAlpha, exp};
 pub use median::weighted_median;

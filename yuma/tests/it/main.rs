@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "the lint spares tests, but not the functions that tests share")]
 
 mod differential;
-mod explain;
 #[cfg(feature = "cli")]
 mod fuzz;
 mod input;
