@@ -15,9 +15,10 @@ struct Bench {
     as_tests: bool,
 }
 
-const BENCHES: [Bench; 2] = [
+const BENCHES: [Bench; 3] = [
     Bench { name: "gas", package: "tandem-contracts", target: "gas", as_tests: true },
     Bench { name: "yuma", package: "yuma", target: "epoch", as_tests: false },
+    Bench { name: "yuma-instructions", package: "yuma", target: "instructions", as_tests: false },
 ];
 
 pub(crate) fn run(stages: &mut Stages, name: Option<&str>, arguments: &[String]) -> Result<ExitCode> {

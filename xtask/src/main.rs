@@ -39,7 +39,7 @@ enum Task {
     Lint(lint::Options),
     /// Run benchmarks; without a name, all of them.
     Bench {
-        /// Name of a benchmark: gas, yuma.
+        /// Name of a benchmark: gas, yuma, yuma-instructions.
         name: Option<String>,
         /// Passed on, for example `--check` or `--explain "pool buy"` to gas.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -17,6 +17,35 @@ pub(crate) struct Ballot<'a> {
     pub(crate) sleeping: Vec<(u16, Row<'a>)>,
 }
 
+/// Why a weight does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Obstacle {
+    /// Whoever gave it has no permit in this epoch.
+    NoPermit,
+    /// It is on oneself.
+    Oneself,
+    /// It is not newer than the registration of the uid it is on.
+    Outdated,
+    /// It was committed before the uid it is on registered.
+    CommittedEarlier,
+}
+
+impl Epoch {
+    /// Why the weight of a permitted uid on another does not count, if it does not.
+    pub(crate) fn obstacle(&self, uid: u16, target: u16) -> Option<Obstacle> {
+        let (neuron, registered) = (&self.neurons[usize::from(uid)], self.neurons[usize::from(target)].registered);
+        if uid == target && !self.is_owner(uid.into()) {
+            Some(Obstacle::Oneself)
+        } else if neuron.last_update <= registered {
+            Some(Obstacle::Outdated)
+        } else if neuron.committed.is_some_and(|committed| committed < registered) {
+            Some(Obstacle::CommittedEarlier)
+        } else {
+            None
+        }
+    }
+}
+
 /// Copies of the rows of which something is left out.
 #[derive(Debug, Default)]
 pub(crate) struct Copies {
@@ -85,6 +114,11 @@ impl<'a> Ballot<'a> {
         let newest = epoch.neurons.iter().map(|neuron| neuron.registered).max().unwrap_or_default();
         let registered = |uid: u16| epoch.neurons[usize::from(uid)].registered;
         for (uid, neuron) in (0..=u16::MAX).zip(&epoch.neurons) {
+            if neuron.weights.is_empty() && neuron.bonds.is_empty() {
+                copies.weights.push(Kept::Nothing);
+                copies.bonds.push(Kept::Nothing);
+                continue;
+            }
             validate_row(Table::Weights, uid, &neuron.weights, count)?;
             validate_row(Table::Bonds, uid, &neuron.bonds, count)?;
             let settled = neuron.last_update > newest && neuron.committed.is_none_or(|commit| commit >= newest);
@@ -92,11 +126,7 @@ impl<'a> Ballot<'a> {
             let kept = match (standing.permitted[usize::from(uid)], settled && myself) {
                 (false, _) => Kept::Nothing,
                 (true, true) => Kept::All,
-                (true, false) => copies.copy(&neuron.weights, |target| {
-                    (target != uid || epoch.is_owner(uid.into()))
-                        && neuron.last_update > registered(target)
-                        && neuron.committed.is_none_or(|commit| commit >= registered(target))
-                }),
+                (true, false) => copies.copy(&neuron.weights, |target| epoch.obstacle(uid, target).is_none()),
             };
             copies.weights.push(kept);
             let former = params.profile == Profile::Tandem && neuron.registered >= epoch.bonds_since;

@@ -80,10 +80,10 @@ pub(crate) fn high(a: u64, b: u64) -> u64 {
     ((u128::from(a) * u128::from(b)) >> 64) as u64
 }
 
-/// `⌊a · b / 2³²⌋`, for products that fit.
+/// `⌊a · b / 2³²⌋`, for products that fit. Unless `WIDE`, they must fit before they are divided.
 #[inline(always)]
-pub(crate) fn mul_down(a: u64, b: u64) -> u64 {
-    ((u128::from(a) * u128::from(b)) >> 32) as u64
+pub(crate) fn mul_down<const WIDE: bool>(a: u64, b: u64) -> u64 {
+    if WIDE { ((u128::from(a) * u128::from(b)) >> 32) as u64 } else { (a * b) >> 32 }
 }
 
 #[cfg(test)]

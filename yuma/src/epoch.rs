@@ -3,13 +3,16 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::ballot::Ballot;
-use crate::growth::Growth;
+use crate::ballot::{Ballot, Obstacle};
+use crate::explain::Basis;
+use crate::growth::{Growth, stored};
 use crate::median::Voter;
 use crate::payout::{exact_shares, floored_shares};
 use crate::standing::Standing;
 use crate::workspace::{Column, Scratch};
-use crate::{Epoch, Error, Hyperparameters, Outcome, Profile, Q32, Rules, Snapshot, Workspace, yuma2, yuma3};
+use crate::{
+    Epoch, Error, Explanation, Hyperparameters, Outcome, Profile, Q32, Rules, Snapshot, Workspace, yuma2, yuma3,
+};
 
 impl Epoch {
     /// Computes the epoch. Time and memory grow with the weights and bonds that are given, not with the square of the
@@ -30,6 +33,20 @@ impl Epoch {
         let standing = Standing::of_epoch(self, params)?;
         let ballot = Ballot::of_epoch(self, params, &standing, &mut workspace.copies)?;
         count(params, standing, &ballot, &mut workspace.scratch)
+    }
+
+    /// Computes the epoch and keeps what it takes to tell why it came out so.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn explain(&self, params: &Hyperparameters) -> Result<Explanation, Error> {
+        params.validate()?;
+        let mut workspace = Workspace::new();
+        let standing = Standing::of_epoch(self, params)?;
+        let ballot = Ballot::of_epoch(self, params, &standing, &mut workspace.copies)?;
+        let rows = self.neurons.iter().map(|neuron| neuron.weights.as_slice());
+        let basis = Basis::new(params, &standing, &ballot, rows, |uid, target| self.obstacle(uid, target));
+        Ok(basis.explain(count(params, standing, &ballot, &mut workspace.scratch)?))
     }
 
     /// Who gets a permit for the next epoch: the K largest stakes above zero, among equals the higher uid, and the owner.
@@ -63,6 +80,20 @@ impl Snapshot<'_> {
         let standing = Standing::of_snapshot(self)?;
         let ballot = Ballot::of_snapshot(self, &standing, &mut workspace.copies)?;
         count(params, standing, &ballot, &mut workspace.scratch)
+    }
+
+    /// Computes the epoch and keeps what it takes to tell why it came out so.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn explain(&self, params: &Hyperparameters) -> Result<Explanation, Error> {
+        params.validate()?;
+        let mut workspace = Workspace::new();
+        let standing = Standing::of_snapshot(self)?;
+        let ballot = Ballot::of_snapshot(self, &standing, &mut workspace.copies)?;
+        let oneself = |uid, target| (uid == target).then_some(Obstacle::Oneself);
+        let basis = Basis::new(params, &standing, &ballot, self.weights.iter().copied(), oneself);
+        Ok(basis.explain(count(params, standing, &ballot, &mut workspace.scratch)?))
     }
 }
 
@@ -112,9 +143,9 @@ fn count(
         Rules::Yuma3 => yuma3::settle(&standing, &mut voices, &incentive, scratch, &mut bonds),
     }
     for &(uid, row) in &ballot.sleeping {
-        let decayed = row.iter().map(|&(target, bond)| (target, growth.steady(0, Q32::from_u16(bond).raw())));
+        let decayed = row.iter().map(|&(target, bond)| (target, growth.renew::<true>(0, bond)));
         bonds[usize::from(uid)] =
-            decayed.filter(|cell| cell.1 > 0).map(|(target, bond)| (target, Q32::from_raw(bond).to_u16())).collect();
+            decayed.filter(|cell| cell.1 > 0).map(|(target, bond)| (target, stored(bond))).collect();
     }
 
     let exact = params.profile == Profile::Tandem;

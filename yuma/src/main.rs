@@ -21,7 +21,7 @@ enum Command {
     /// Compute the epoch: consensus, incentive, dividends, trust, bonds and emission as JSON.
     #[command(after_long_help = teaching())]
     Epoch,
-    /// Tell why a uid got what it got: who supported it, where the median fell, what was clipped, what its bonds earned.
+    /// Tell why a uid got what it got: who supported it, where the median fell, what was clipped, what became of its bonds.
     #[command(after_long_help = teaching())]
     Explain(ExplainOptions),
     /// Play known attacks against every rule set and tell what the attacker gets.
@@ -100,8 +100,8 @@ fn answer(command: &Command) -> Result<String, Failure> {
     match command {
         Command::Epoch => Ok(tool::epoch_json(&read()?)?),
         Command::Explain(options) => {
-            let explanation = tool::explain(&read()?, options.uid)?;
-            Ok(if options.json { tool::explain_json(&explanation) } else { explanation.to_string() })
+            let stories = tool::explain(&read()?, options.uid)?;
+            Ok(if options.json { stories.json() } else { stories.to_string() })
         }
         Command::Attacks(options) => {
             let lines = tool::attacks::play_all();

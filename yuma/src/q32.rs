@@ -29,7 +29,8 @@ impl Q32 {
 
     /// `⌊value / 65535⌋` in Q32: how weights, bonds and hyperparameters are read from their `u16` form.
     pub const fn from_u16(value: u16) -> Self {
-        Self(((value as u64) << 32) / u16::MAX as u64)
+        // 2³² = 65535 · 65537 + 1, so that the remainder fills a unit for the last value alone.
+        Self(value as u64 * 65_537 + ((value as u64 + 1) >> 16))
     }
 
     /// `⌊self · 65535⌋`, at most 65535: how scores and bonds are written to their `u16` form. Floored, not rounded.

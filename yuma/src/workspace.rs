@@ -1,10 +1,12 @@
 //! Memory that epochs can share.
 
+use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::ballot::Copies;
 use crate::divide::{Sum, Whole};
 use crate::median::Columns;
+use crate::standing::{Fate, Standing};
 
 /// Scratch memory. Reused from one epoch to the next, it spares all allocations but those of the outcome; what an epoch
 /// leaves in it has no influence on the next one.
@@ -25,15 +27,13 @@ impl Workspace {
 pub(crate) struct Scratch {
     pub(crate) medians: Columns,
     pub(crate) columns: Vec<Column>,
-    pub(crate) quotes: Vec<Quote>,
     pub(crate) trades: Trades,
     /// For Yuma2, new bonds by place in the rows of weights.
     pub(crate) deltas: Vec<u64>,
     pub(crate) old: Vec<u32>,
     pub(crate) intakes: Vec<Intake>,
     pub(crate) peaks: Vec<Peak>,
-    /// Sum of a column's bonds, its largest share, and its incentive.
-    pub(crate) offers: Vec<(Sum, Sum, u64)>,
+    pub(crate) offers: Vec<Offer>,
 }
 
 /// What is summed up per miner, in Q32.
@@ -45,14 +45,6 @@ pub(crate) struct Column {
     pub(crate) unclipped: u64,
     /// Sum of all bonds, for Yuma2 of the new ones.
     pub(crate) bonds: u64,
-}
-
-/// What a bond with a miner is worth.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Quote {
-    /// Sum of all bonds with it.
-    pub(crate) bonds: Sum,
-    pub(crate) incentive: u64,
 }
 
 /// What the bonds with a miner are shares of, in Yuma2.
@@ -69,19 +61,38 @@ pub(crate) struct Peak {
     pub(crate) most: u64,
 }
 
+/// What a bond with a miner is worth, in Yuma2.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Offer {
+    /// Sum of all bonds.
+    pub(crate) bonds: Sum,
+    /// The largest share of that.
+    pub(crate) largest: Sum,
+    pub(crate) incentive: u64,
+}
+
+/// Tells what a bond earned, and how it is stored.
+pub(crate) trait Worth {
+    fn settle(&self, bond: u64) -> (u64, u16);
+}
+
 /// Bonds of this epoch in Q32, row by row, and 0 wherever a bond ended.
 #[derive(Debug, Default)]
 pub(crate) struct Trades {
+    /// Uids of the rows that have gaps.
     pub(crate) uids: Vec<u16>,
     pub(crate) values: Vec<u64>,
-    /// Who has a row, where it ends, and whether all of its bonds are above 0.
     pub(crate) rows: Vec<TradeRow>,
 }
 
+/// Whose bonds, and where they end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TradeRow {
     pub(crate) uid: u16,
     pub(crate) end: usize,
+    /// The first column of a row without gaps.
+    pub(crate) run: Option<u16>,
+    /// Whether all of its bonds are above 0.
     pub(crate) whole: bool,
 }
 
@@ -91,15 +102,50 @@ impl Trades {
         self.values.clear();
         self.rows.clear();
     }
-
-    /// Makes room for one more row.
-    pub(crate) fn reserve(&mut self, cells: usize) {
-        self.uids.reserve(cells);
-        self.values.reserve(cells);
-    }
-
-    /// Ends the row that began after the last one's end.
-    pub(crate) fn end_row(&mut self, uid: u16, whole: bool) {
-        self.rows.push(TradeRow { uid, end: self.values.len(), whole });
+    /// Tells `earn` what each uid's bonds earned, and writes down those that stay.
+    #[inline(always)]
+    pub(crate) fn settle<W: Worth>(
+        &self,
+        standing: &Standing,
+        worth: &[W],
+        kept: &mut [Vec<(u16, u16)>],
+        mut earn: impl FnMut(usize, u64),
+    ) {
+        let (mut values, mut uids) = (self.values.as_slice(), self.uids.as_slice());
+        let mut start = 0;
+        for row in &self.rows {
+            let place = usize::from(row.uid);
+            let bonds = values.split_off(..row.end - start).unwrap_or_default();
+            start = row.end;
+            let mut sum = 0;
+            let mut stay = vec![(0, 0); bonds.len()];
+            let cells = stay.iter_mut().zip(bonds);
+            match row.run {
+                Some(first) => {
+                    let mut uid = first;
+                    for ((slot, &bond), worth) in cells.zip(&worth[usize::from(first)..]) {
+                        let (earned, stored) = worth.settle(bond);
+                        sum += earned;
+                        *slot = (uid, stored);
+                        uid = uid.wrapping_add(1);
+                    }
+                }
+                None => {
+                    for ((slot, &bond), &uid) in cells.zip(uids.split_off(..bonds.len()).unwrap_or_default()) {
+                        let (earned, stored) = worth[usize::from(uid)].settle(bond);
+                        sum += earned;
+                        *slot = (uid, stored);
+                    }
+                }
+            }
+            earn(place, sum);
+            if standing.fates[place] == Fate::Stay {
+                if !row.whole {
+                    let mut alive = bonds.iter().map(|&bond| bond > 0);
+                    stay.retain(|_| alive.next().unwrap_or_default());
+                }
+                kept[place] = stay;
+            }
+        }
     }
 }

@@ -5,10 +5,10 @@ use alloc::vec::Vec;
 use crate::ballot::Ballot;
 use crate::divide::{Sum, Whole, mul_down};
 use crate::epoch::Voices;
-use crate::growth::Growth;
+use crate::growth::{Growth, stored};
 use crate::row::{common_run, merge, run};
-use crate::standing::{Fate, Standing};
-use crate::workspace::{Column, Intake, Peak, Scratch};
+use crate::standing::Standing;
+use crate::workspace::{Column, Intake, Offer, Peak, Scratch, TradeRow, Worth};
 use crate::{Q32, Row};
 
 /// Weighs all rows: support of each miner, trust of each validator, and `B = α·ΔB + (1 − α)·b` for each bond, with
@@ -16,13 +16,14 @@ use crate::{Q32, Row};
 pub(crate) fn trade(ballot: &Ballot<'_>, growth: &Growth, voices: &mut Voices, scratch: &mut Scratch) {
     scratch.deltas.clear();
     for (place, weights) in ballot.weights.iter().enumerate().filter(|(_, weights)| !weights.is_empty()) {
-        if growth.is_clipped() {
-            weigh::<true>(growth, place, weights, voices, &mut scratch.columns, &mut scratch.deltas);
-        } else {
-            weigh::<false>(growth, place, weights, voices, &mut scratch.columns, &mut scratch.deltas);
-        }
+        let weigh = match (growth.is_clipped(), voices.stake[place] == Q32::ONE.raw()) {
+            (true, false) => weigh::<true, false>,
+            (true, true) => weigh::<true, true>,
+            (false, _) => weigh::<false, true>,
+        };
+        weigh(growth, place, weights, voices, &mut scratch.columns, &mut scratch.deltas);
     }
-    let Scratch { columns, deltas, intakes, old, peaks, trades, .. } = scratch;
+    let Scratch { columns, old, intakes, peaks, .. } = scratch;
     old.clear();
     old.resize(columns.len(), 0);
     for bonds in &ballot.bonds {
@@ -37,38 +38,14 @@ pub(crate) fn trade(ballot: &Ballot<'_>, growth: &Growth, voices: &mut Voices, s
     );
     peaks.clear();
     peaks.resize(columns.len(), Peak::default());
-    trades.clear();
-    let mut deltas = deltas.iter().copied();
-    for (uid, (weights, bonds)) in (0..=u16::MAX).zip(ballot.weights.iter().zip(&ballot.bonds)) {
-        if weights.is_empty() && bonds.is_empty() {
-            continue;
-        }
-        let mut least = 0u64;
-        let mut cell = |intake: &Intake, peak: &mut Peak, delta: u64, bond: u16| {
-            let bond = growth.steady(intake.new.share(delta), intake.old.share(bond));
-            peak.sum += bond;
-            peak.most = peak.most.max(bond);
-            least |= bond.wrapping_sub(1);
-            bond
-        };
-        if let Some(run) = common_run(weights, bonds) {
-            trades.uids.extend(weights.iter().map(|cell| cell.0));
-            let cells = intakes[run.clone()].iter().zip(&mut peaks[run]).zip(deltas.by_ref()).zip(*bonds);
-            trades.values.extend(cells.map(|(((intake, peak), delta), bond)| cell(intake, peak, delta, bond.1)));
-        } else {
-            trades.reserve(weights.len() + bonds.len());
-            merge(weights, bonds, |uid, weight, bond| {
-                let delta = weight.and_then(|_| deltas.next()).unwrap_or_default();
-                let column = usize::from(uid);
-                trades.uids.push(uid);
-                trades.values.push(cell(&intakes[column], &mut peaks[column], delta, bond));
-            });
-        }
-        trades.end_row(uid, least >> 63 == 0);
+    match growth.is_wide() {
+        true => average::<true>(ballot, growth, scratch),
+        false => average::<false>(ballot, growth, scratch),
     }
 }
 
-fn weigh<const CLIPPED: bool>(
+/// Support, trust, and `ΔB` of one row.
+fn weigh<const CLIPPED: bool, const WIDE: bool>(
     growth: &Growth,
     place: usize,
     weights: Row<'_>,
@@ -77,27 +54,84 @@ fn weigh<const CLIPPED: bool>(
     deltas: &mut Vec<u64>,
 ) {
     let (whole, stake) = (Whole::of(voices.wholes[place]), voices.stake[place]);
-    let (mut trust, mut given) = (0, 0);
-    let mut cell = |column: &mut Column, weight: u16| {
+    let weigh = |column: &mut Column, weight: u16| {
         let share = whole.share(weight);
         let agreed = share.min(column.consensus);
-        given += share;
-        trust += agreed;
-        column.unclipped += mul_down(stake, share);
-        let supported = mul_down(stake, agreed);
+        let supported = mul_down::<WIDE>(stake, agreed);
+        column.unclipped += mul_down::<WIDE>(stake, share);
         column.rank += supported;
-        let delta = if CLIPPED { supported } else { mul_down(stake, growth.target::<CLIPPED>(share, agreed)) };
+        let delta = if CLIPPED { supported } else { mul_down::<WIDE>(stake, growth.target::<CLIPPED>(share, agreed)) };
         column.bonds += delta;
-        delta
+        (share, agreed, delta)
     };
+    let (mut given, mut trust) = (0, 0);
+    let start = deltas.len();
+    deltas.resize(start + weights.len(), 0);
+    let cells = deltas[start..].iter_mut().zip(weights);
     match run(weights) {
         Some(run) => {
-            deltas.extend(columns[run].iter_mut().zip(weights).map(|(column, weight)| cell(column, weight.1)));
+            for ((slot, weight), column) in cells.zip(&mut columns[run]) {
+                let (share, agreed, delta) = weigh(column, weight.1);
+                given += share;
+                trust += agreed;
+                *slot = delta;
+            }
         }
-        None => deltas.extend(weights.iter().map(|&(uid, weight)| cell(&mut columns[usize::from(uid)], weight))),
+        None => {
+            for (slot, &(uid, weight)) in cells {
+                let (share, agreed, delta) = weigh(&mut columns[usize::from(uid)], weight);
+                given += share;
+                trust += agreed;
+                *slot = delta;
+            }
+        }
     }
-    voices.trust[place] = trust;
     voices.given[place] = given;
+    voices.trust[place] = trust;
+}
+
+/// `B = α·ΔB + (1 − α)·b` over shares of columns.
+fn average<const WIDE: bool>(ballot: &Ballot<'_>, growth: &Growth, scratch: &mut Scratch) {
+    let Scratch { deltas, intakes, peaks, trades, .. } = scratch;
+    trades.clear();
+    let mut deltas = deltas.as_slice();
+    let average = |intake: &Intake, peak: &mut Peak, delta: u64, bond: u16| {
+        let bond = growth.steady::<WIDE>(intake.new.share(delta), intake.old.share(bond));
+        peak.sum += bond;
+        peak.most = peak.most.max(bond);
+        bond
+    };
+    for (uid, (weights, bonds)) in (0..=u16::MAX).zip(ballot.weights.iter().zip(&ballot.bonds)) {
+        if weights.is_empty() && bonds.is_empty() {
+            continue;
+        }
+        let row = deltas.split_off(..weights.len()).unwrap_or_default();
+        let start = trades.values.len();
+        let run = common_run(weights, bonds);
+        let first = run.as_ref().map(|run| run.start as u16);
+        let mut least = 0u64;
+        if let Some(run) = run {
+            trades.values.resize(start + run.len(), 0);
+            let columns = intakes[run.clone()].iter().zip(&mut peaks[run]);
+            let cells = trades.values[start..].iter_mut().zip(row).zip(*bonds);
+            for (((value, &delta), bond), (intake, peak)) in cells.zip(columns) {
+                *value = average(intake, peak, delta, bond.1);
+                least |= value.wrapping_sub(1);
+            }
+        } else {
+            trades.uids.reserve(weights.len() + bonds.len());
+            trades.values.reserve(weights.len() + bonds.len());
+            let mut row = row.iter().copied();
+            merge(weights, bonds, |uid, weight, bond| {
+                let delta = weight.and_then(|_| row.next()).unwrap_or_default();
+                let value = average(&intakes[usize::from(uid)], &mut peaks[usize::from(uid)], delta, bond);
+                least |= value.wrapping_sub(1);
+                trades.uids.push(uid);
+                trades.values.push(value);
+            });
+        }
+        trades.rows.push(TradeRow { uid, end: trades.values.len(), run: first, whole: least >> 63 == 0 });
+    }
 }
 
 /// `D = Σ_j B·I` with the bonds as shares of their columns, and the bonds to store, scaled so that each column's
@@ -107,32 +141,22 @@ pub(crate) fn settle(
     voices: &mut Voices,
     incentive: &[Q32],
     scratch: &mut Scratch,
-    stored: &mut [Vec<(u16, u16)>],
+    kept: &mut [Vec<(u16, u16)>],
 ) {
     let Scratch { peaks, offers, trades, .. } = scratch;
     offers.clear();
     offers.extend(peaks.iter().zip(incentive).map(|(peak, incentive)| {
         let bonds = Sum::of(peak.sum);
         // Dividing keeps the order: the largest bond has the largest share.
-        (bonds, Sum::of(bonds.share(peak.most)), incentive.raw())
+        Offer { bonds, largest: Sum::of(bonds.share(peak.most)), incentive: incentive.raw() }
     }));
-    let mut start = 0;
-    for row in &trades.rows {
-        let place = usize::from(row.uid);
-        let mut earned = 0;
-        let mut kept = Vec::with_capacity(row.end - start);
-        for (&uid, &bond) in trades.uids[start..row.end].iter().zip(&trades.values[start..row.end]) {
-            let (bonds, largest, incentive) = &offers[usize::from(uid)];
-            let share = bonds.share(bond);
-            earned += mul_down(share, *incentive);
-            if bond > 0 {
-                kept.push((uid, Q32::from_raw(largest.share(share)).to_u16()));
-            }
-        }
-        start = row.end;
-        voices.dividends[place] = Q32::from_raw(earned);
-        if standing.fates[place] == Fate::Stay {
-            stored[place] = kept;
-        }
+    trades.settle(standing, offers, kept, |place, earned| voices.dividends[place] = Q32::from_raw(earned));
+}
+
+impl Worth for Offer {
+    #[inline(always)]
+    fn settle(&self, bond: u64) -> (u64, u16) {
+        let share = self.bonds.share(bond);
+        (mul_down::<true>(share, self.incentive), stored(self.largest.share(share)))
     }
 }

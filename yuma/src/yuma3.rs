@@ -5,29 +5,33 @@ use alloc::vec::Vec;
 use crate::ballot::Ballot;
 use crate::divide::{Sum, Whole, mul_down};
 use crate::epoch::Voices;
-use crate::growth::Growth;
+use crate::growth::{Growth, stored};
+use crate::liquid::Curve;
 use crate::row::{common_run, merge};
-use crate::standing::{Fate, Standing};
-use crate::workspace::{Column, Quote, Scratch, Trades};
+use crate::standing::Standing;
+use crate::workspace::{Column, Scratch, TradeRow, Trades, Worth};
 use crate::{Q32, Row};
 
 /// Weighs all rows: support of each miner, trust of each validator, and `B = α·W + (1 − α)·b` for each bond.
 pub(crate) fn trade(ballot: &Ballot<'_>, growth: &Growth, voices: &mut Voices, scratch: &mut Scratch) {
-    let weigh = match (growth.curve.is_some(), growth.is_clipped()) {
-        (false, true) => weigh::<false, true>,
-        (false, false) => weigh::<false, false>,
-        (true, true) => weigh::<true, true>,
-        (true, false) => weigh::<true, false>,
-    };
     scratch.trades.clear();
     for (uid, (weights, bonds)) in (0..=u16::MAX).zip(ballot.weights.iter().zip(&ballot.bonds)) {
         if !weights.is_empty() || !bonds.is_empty() {
+            let wide = growth.is_wide() || voices.stake[usize::from(uid)] == Q32::ONE.raw();
+            let weigh = match (growth.curve.is_some(), growth.is_clipped(), wide) {
+                (false, true, false) => weigh::<false, true, false>,
+                (false, true, true) => weigh::<false, true, true>,
+                (false, false, _) => weigh::<false, false, true>,
+                (true, true, false) => weigh::<true, true, false>,
+                (true, true, true) => weigh::<true, true, true>,
+                (true, false, _) => weigh::<true, false, true>,
+            };
             weigh(growth, uid, weights, bonds, voices, &mut scratch.columns, &mut scratch.trades);
         }
     }
 }
 
-fn weigh<const LIQUID: bool, const CLIPPED: bool>(
+fn weigh<const LIQUID: bool, const CLIPPED: bool, const WIDE: bool>(
     growth: &Growth,
     uid: u16,
     weights: Row<'_>,
@@ -37,41 +41,84 @@ fn weigh<const LIQUID: bool, const CLIPPED: bool>(
     trades: &mut Trades,
 ) {
     let place = usize::from(uid);
-    let (whole, stake) = (Whole::of(voices.wholes[place]), voices.stake[place]);
-    let (mut trust, mut given, mut least) = (0, 0, 0u64);
-    let mut cell = |column: &mut Column, weight: Option<u16>, bond: u16| {
-        let weight = weight.map(|weight| whole.share(weight));
-        let share = weight.unwrap_or_default();
-        let agreed = share.min(column.consensus);
-        given += share;
-        trust += agreed;
-        column.unclipped += mul_down(stake, share);
-        column.rank += mul_down(stake, agreed);
-        let bond = Q32::from_u16(bond).raw();
-        let target = growth.target::<CLIPPED>(share, agreed);
-        let bond = match &growth.curve {
-            Some(curve) if LIQUID => growth.liquid(curve, weight, target, bond, column.consensus),
-            _ => growth.steady(target, bond),
-        };
-        column.bonds += bond;
-        // The topmost bit tells whether any was 0.
-        least |= bond.wrapping_sub(1);
-        bond
+    let scale = Scale {
+        growth: *growth,
+        curve: growth.curve.unwrap_or_default(),
+        whole: Whole::of(voices.wholes[place]),
+        stake: voices.stake[place],
     };
-    if let Some(run) = common_run(weights, bonds) {
-        trades.uids.extend(weights.iter().map(|cell| cell.0));
-        let cells = columns[run].iter_mut().zip(weights).zip(bonds);
-        trades.values.extend(cells.map(|((column, weight), bond)| cell(column, Some(weight.1), bond.1)));
+    // Sums of what was given and of what survived clipping; and the topmost bit tells whether any bond is 0.
+    let (mut given, mut trust, mut least) = (0, 0, 0u64);
+    let start = trades.values.len();
+    let run = common_run(weights, bonds);
+    let first = run.as_ref().map(|run| run.start as u16);
+    if let Some(run) = run {
+        trades.values.resize(start + run.len(), 0);
+        let cells = trades.values[start..].iter_mut().zip(&mut columns[run]).zip(weights).zip(bonds);
+        for (((value, column), weight), bond) in cells {
+            let cell = scale.weigh::<LIQUID, CLIPPED, WIDE>(column, Some(weight.1), bond.1);
+            given += cell.share;
+            trust += cell.agreed;
+            least |= cell.bond.wrapping_sub(1);
+            *value = cell.bond;
+        }
     } else {
-        trades.reserve(weights.len() + bonds.len());
+        trades.uids.reserve(weights.len() + bonds.len());
+        trades.values.reserve(weights.len() + bonds.len());
         merge(weights, bonds, |uid, weight, bond| {
+            let cell = scale.weigh::<LIQUID, CLIPPED, WIDE>(&mut columns[usize::from(uid)], weight, bond);
+            given += cell.share;
+            trust += cell.agreed;
+            least |= cell.bond.wrapping_sub(1);
             trades.uids.push(uid);
-            trades.values.push(cell(&mut columns[usize::from(uid)], weight, bond));
+            trades.values.push(cell.bond);
         });
     }
     voices.trust[place] = trust;
     voices.given[place] = given;
-    trades.end_row(uid, least >> 63 == 0);
+    trades.rows.push(TradeRow { uid, end: trades.values.len(), run: first, whole: least >> 63 == 0 });
+}
+
+/// What the cells of a row are weighed with.
+#[derive(Clone, Copy)]
+struct Scale {
+    growth: Growth,
+    /// Liquid alpha, read only if it is in force.
+    curve: Curve,
+    whole: Whole,
+    stake: u64,
+}
+
+/// A weight as a share of its row, what clipping leaves of it, and the bond it makes.
+struct Cell {
+    share: u64,
+    agreed: u64,
+    bond: u64,
+}
+
+impl Scale {
+    #[inline(always)]
+    fn weigh<const LIQUID: bool, const CLIPPED: bool, const WIDE: bool>(
+        &self,
+        column: &mut Column,
+        weight: Option<u16>,
+        bond: u16,
+    ) -> Cell {
+        let weight = weight.map(|weight| self.whole.share(weight));
+        let share = weight.unwrap_or_default();
+        let agreed = share.min(column.consensus);
+        column.unclipped += mul_down::<WIDE>(self.stake, share);
+        column.rank += mul_down::<WIDE>(self.stake, agreed);
+        let target = self.growth.target::<CLIPPED>(share, agreed);
+        let bond = if LIQUID {
+            let bond = Q32::from_u16(bond).raw();
+            self.growth.liquid::<WIDE>(&self.curve, weight, target, bond, column.consensus)
+        } else {
+            self.growth.renew::<WIDE>(target, bond)
+        };
+        column.bonds += bond;
+        Cell { share, agreed, bond }
+    }
 }
 
 /// `D = S · Σ_j Bn·I` with `Bn` the column-normalised bonds, and the bonds to store.
@@ -80,41 +127,42 @@ pub(crate) fn settle(
     voices: &mut Voices,
     incentive: &[Q32],
     scratch: &mut Scratch,
-    stored: &mut [Vec<(u16, u16)>],
+    kept: &mut [Vec<(u16, u16)>],
 ) {
-    let Scratch { columns, quotes, trades, .. } = scratch;
-    quotes.clear();
-    quotes.extend(
-        columns
-            .iter()
-            .zip(incentive)
-            .map(|(column, incentive)| Quote { bonds: Sum::of(column.bonds), incentive: incentive.raw() }),
-    );
-    let mut start = 0;
-    for row in &trades.rows {
-        let place = usize::from(row.uid);
-        let (uids, bonds) = (&trades.uids[start..row.end], &trades.values[start..row.end]);
-        start = row.end;
-        let mut earned = 0;
-        let mut cell = |quote: &Quote, uid: u16, bond: u64| {
-            earned += mul_down(quote.bonds.share(bond), quote.incentive);
-            (uid, Q32::from_raw(bond).to_u16())
-        };
-        let cells = uids.iter().zip(bonds);
-        let mut kept: Vec<(u16, u16)> = match (uids.first(), uids.last()) {
-            (Some(&first), Some(&last)) if usize::from(last - first) + 1 == uids.len() => {
-                let quotes = &quotes[usize::from(first)..=usize::from(last)];
-                quotes.iter().zip(cells).map(|(quote, (&uid, &bond))| cell(quote, uid, bond)).collect()
-            }
-            _ => cells.map(|(&uid, &bond)| cell(&quotes[usize::from(uid)], uid, bond)).collect(),
-        };
-        voices.dividends[place] = Q32::from_raw(mul_down(earned, voices.stake[place]));
-        if standing.fates[place] == Fate::Stay {
-            if !row.whole {
-                let mut alive = bonds.iter().map(|&bond| bond > 0);
-                kept.retain(|_| alive.next().unwrap_or_default());
-            }
-            stored[place] = kept;
-        }
+    match incentive.contains(&Q32::ONE) {
+        true => settle_rows::<true>(standing, voices, incentive, scratch, kept),
+        false => settle_rows::<false>(standing, voices, incentive, scratch, kept),
+    }
+}
+
+fn settle_rows<const WIDE: bool>(
+    standing: &Standing,
+    voices: &mut Voices,
+    incentive: &[Q32],
+    scratch: &mut Scratch,
+    kept: &mut [Vec<(u16, u16)>],
+) {
+    let quotes: Vec<Quote<WIDE>> = scratch
+        .columns
+        .iter()
+        .zip(incentive)
+        .map(|(column, incentive)| Quote { bonds: Sum::of(column.bonds), incentive: incentive.raw() })
+        .collect();
+    scratch.trades.settle(standing, &quotes, kept, |place, earned| {
+        voices.dividends[place] = Q32::from_raw(mul_down::<true>(earned, voices.stake[place]));
+    });
+}
+
+/// What a bond with a miner is worth. Unless `WIDE`, no miner has all the incentive.
+struct Quote<const WIDE: bool> {
+    /// Sum of all bonds with it.
+    bonds: Sum,
+    incentive: u64,
+}
+
+impl<const WIDE: bool> Worth for Quote<WIDE> {
+    #[inline(always)]
+    fn settle(&self, bond: u64) -> (u64, u16) {
+        (mul_down::<WIDE>(self.bonds.share(bond), self.incentive), stored(bond))
     }
 }

@@ -8,7 +8,7 @@ mod output;
 mod refusal;
 
 pub use input::{Case, MAX_BYTES, MAX_CELLS, MAX_UIDS};
-pub use output::{epoch_json, explain, explain_json};
+pub use output::{Stories, epoch_json, explain};
 pub use refusal::{Code, Refusal};
 
 /// The epoch by which the help and the book teach the tool.

@@ -1,12 +1,13 @@
 //! What an epoch decides, as JSON.
 
-use std::string::String;
+use core::fmt;
+use std::string::{String, ToString};
 use std::vec::Vec;
 
 use serde::Serialize;
 
 use super::{Case, Code, Refusal};
-use crate::{Error, Explanation, Miner, Outcome, Q32, Supporter, Validator, Vote};
+use crate::{Error, Ignored, MinerStory, Outcome, Position, Q32, Support, ValidatorStory};
 
 /// Keys and numbers of the answer, in this order.
 #[derive(Serialize)]
@@ -47,144 +48,171 @@ fn scores(values: &[Q32]) -> Vec<u16> {
     values.iter().map(|value| value.to_u16()).collect()
 }
 
+/// All about one uid: what others think of it, and what it thinks of others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stories {
+    /// Why it got its incentive.
+    pub miner: MinerStory,
+    /// What its weights were worth.
+    pub validator: ValidatorStory,
+}
+
 /// Computes the epoch and tells why a uid got what it got.
 ///
 /// # Errors
 /// If there is no such uid.
-pub fn explain(case: &Case, uid: u16) -> Result<Explanation, Refusal> {
+pub fn explain(case: &Case, uid: u16) -> Result<Stories, Refusal> {
     let uids = case.stakes.len();
-    let explanation = case.with(|snapshot| snapshot.explain(&case.params).map(|explainer| explainer.uid(uid)));
-    match explanation {
-        Ok(Some(explanation)) => Ok(explanation),
-        Ok(None) => Err(Refusal::new(Code::Uid, "--uid", format_args!("uid {uid} is beyond the {uids} uids"))),
-        Err(error) => Err(Refusal::new(Code::Rules, "", error)),
+    let explanation =
+        case.with(|snapshot| snapshot.explain(&case.params)).map_err(|error| Refusal::new(Code::Rules, "", error))?;
+    match (explanation.miner(uid), explanation.validator(uid)) {
+        (Some(miner), Some(validator)) => Ok(Stories { miner, validator }),
+        _ => Err(Refusal::new(Code::Uid, "--uid", format_args!("uid {uid} is beyond the {uids} uids"))),
     }
 }
 
-/// An explanation as JSON, on one line. All scores are in units of 2⁻³², so that nothing is rounded; bonds of the epoch before
-/// are `u16`.
-pub fn explain_json(explanation: &Explanation) -> String {
-    let Explanation { uid, miner, validator } = explanation;
-    line(&ExplanationJson { uid: *uid, miner: miner.into(), validator: validator.into() })
+/// One story after the other.
+impl fmt::Display for Stories {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n{}", self.miner, self.validator)
+    }
+}
+
+impl Stories {
+    /// As JSON, on one line. Scores are in units of 2⁻³², so that nothing is rounded; weights that do not count and stored bonds
+    /// are `u16`.
+    pub fn json(&self) -> String {
+        let Self { miner, validator } = self;
+        line(&StoriesJson { uid: miner.uid, miner: miner.into(), validator: validator.into() })
+    }
 }
 
 #[derive(Serialize)]
-struct ExplanationJson<'a> {
+struct StoriesJson {
     uid: u16,
     miner: MinerJson,
-    validator: ValidatorJson<'a>,
+    validator: ValidatorJson,
 }
 
 #[derive(Serialize)]
 struct MinerJson {
     consensus: u64,
     kappa: u64,
-    reached: u64,
-    above: u64,
+    in_favour: u64,
     rank: u64,
     clipped: u64,
     incentive: u64,
-    supporters: Vec<SupporterJson>,
+    support: Vec<SupportJson>,
+    ignored: Vec<IgnoredJson>,
 }
 
-impl From<&Miner> for MinerJson {
-    fn from(miner: &Miner) -> Self {
+impl From<&MinerStory> for MinerJson {
+    fn from(story: &MinerStory) -> Self {
         Self {
-            consensus: miner.consensus.raw(),
-            kappa: miner.kappa.raw(),
-            reached: miner.reached.raw(),
-            above: miner.above.raw(),
-            rank: miner.rank.raw(),
-            clipped: miner.clipped.raw(),
-            incentive: miner.incentive.raw(),
-            supporters: miner.supporters.iter().map(SupporterJson::from).collect(),
+            consensus: story.consensus.raw(),
+            kappa: story.kappa.raw(),
+            in_favour: story.in_favour.raw(),
+            rank: story.rank.raw(),
+            clipped: story.clipped.raw(),
+            incentive: story.incentive.raw(),
+            support: story.support.iter().map(SupportJson::from).collect(),
+            ignored: story.ignored.iter().map(IgnoredJson::from).collect(),
         }
     }
 }
 
 #[derive(Serialize)]
-struct SupporterJson {
+struct SupportJson {
     validator: u16,
     stake: u64,
     weight: u64,
     counted: u64,
-    adds: u64,
-    clipped: u64,
-    reached: u64,
+    rank: u64,
+    in_favour: u64,
 }
 
-impl From<&Supporter> for SupporterJson {
-    fn from(supporter: &Supporter) -> Self {
+impl From<&Support> for SupportJson {
+    fn from(support: &Support) -> Self {
         Self {
-            validator: supporter.validator,
-            stake: supporter.stake.raw(),
-            weight: supporter.weight.raw(),
-            counted: supporter.counted.raw(),
-            adds: supporter.adds.raw(),
-            clipped: supporter.clipped.raw(),
-            reached: supporter.reached.raw(),
+            validator: support.validator,
+            stake: support.stake.raw(),
+            weight: support.weight.raw(),
+            counted: support.counted.raw(),
+            rank: support.rank.raw(),
+            in_favour: support.in_favour.raw(),
         }
     }
 }
 
 #[derive(Serialize)]
-struct ValidatorJson<'a> {
+struct IgnoredJson {
+    validator: u16,
+    miner: u16,
+    weight: u16,
+    reason: String,
+}
+
+impl From<&Ignored> for IgnoredJson {
+    fn from(ignored: &Ignored) -> Self {
+        let Ignored { validator, miner, weight, obstacle } = *ignored;
+        Self { validator, miner, weight, reason: obstacle.to_string() }
+    }
+}
+
+#[derive(Serialize)]
+struct ValidatorJson {
     active: bool,
     permitted: bool,
     permit: bool,
     stake: u64,
     active_stake: u64,
     trust: u64,
-    lost: u64,
+    clipped: u64,
     distance: u64,
-    earned: u64,
     dividends: u64,
-    left_out: &'a [u16],
-    votes: Vec<VoteJson>,
+    positions: Vec<PositionJson>,
+    ignored: Vec<IgnoredJson>,
 }
 
-impl<'a> From<&'a Validator> for ValidatorJson<'a> {
-    fn from(validator: &'a Validator) -> Self {
+impl From<&ValidatorStory> for ValidatorJson {
+    fn from(story: &ValidatorStory) -> Self {
         Self {
-            active: validator.active,
-            permitted: validator.permitted,
-            permit: validator.permit,
-            stake: validator.stake.raw(),
-            active_stake: validator.active_stake.raw(),
-            trust: validator.trust.raw(),
-            lost: validator.lost.raw(),
-            distance: validator.distance.raw(),
-            earned: validator.earned.raw(),
-            dividends: validator.dividends.raw(),
-            left_out: &validator.left_out,
-            votes: validator.votes.iter().map(VoteJson::from).collect(),
+            active: story.active,
+            permitted: story.permitted,
+            permit: story.permit,
+            stake: story.stake.raw(),
+            active_stake: story.active_stake.raw(),
+            trust: story.trust.raw(),
+            clipped: story.clipped.raw(),
+            distance: story.distance.raw(),
+            dividends: story.dividends.raw(),
+            positions: story.positions.iter().map(PositionJson::from).collect(),
+            ignored: story.ignored.iter().map(IgnoredJson::from).collect(),
         }
     }
 }
 
 #[derive(Serialize)]
-struct VoteJson {
+struct PositionJson {
     miner: u16,
     weight: u64,
     consensus: u64,
-    counted: u64,
-    old_bond: u16,
-    bond: u64,
-    share: u64,
-    earned: u64,
+    clipped: u64,
+    bond_before: u16,
+    bond_after: u16,
+    incentive: u64,
 }
 
-impl From<&Vote> for VoteJson {
-    fn from(vote: &Vote) -> Self {
+impl From<&Position> for PositionJson {
+    fn from(position: &Position) -> Self {
         Self {
-            miner: vote.miner,
-            weight: vote.weight.raw(),
-            consensus: vote.consensus.raw(),
-            counted: vote.counted.raw(),
-            old_bond: vote.old_bond,
-            bond: vote.bond.raw(),
-            share: vote.share.raw(),
-            earned: vote.earned.raw(),
+            miner: position.miner,
+            weight: position.weight.raw(),
+            consensus: position.consensus.raw(),
+            clipped: position.clipped.raw(),
+            bond_before: position.bond_before,
+            bond_after: position.bond_after,
+            incentive: position.incentive.raw(),
         }
     }
 }

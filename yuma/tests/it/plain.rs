@@ -26,7 +26,7 @@ fn mul(a: u128, b: u128) -> u128 {
 }
 
 fn div(a: u128, b: u128) -> u128 {
-    if b == 0 { 0 } else { (a << 32) / b }
+    (a << 32).checked_div(b).unwrap_or(0)
 }
 
 fn from_u16(value: u16) -> u128 {
@@ -159,8 +159,8 @@ pub(crate) fn plain(epoch: &Epoch, params: &Hyperparameters) -> Plain {
         Rules::Yuma2 => {
             normalise_columns(&mut old);
             let mut new = table();
-            for row in 0..rows.len() {
-                (0..n).for_each(|column| new[row][column] = mul(target(row, column), stake_of(row)));
+            for (row, cells) in new.iter_mut().enumerate() {
+                cells.iter_mut().enumerate().for_each(|(column, cell)| *cell = mul(target(row, column), stake_of(row)));
             }
             normalise_columns(&mut new);
             for row in 0..rows.len() {

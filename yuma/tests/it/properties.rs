@@ -217,6 +217,61 @@ proptest! {
         prop_assert_eq!(outcome, epoch.run(&params).unwrap());
     }
 
+    /// A larger weight on a miner leaves less of the row for all others: it never lowers the miner's incentive, but for the
+    /// unit that an exact split may hand to somebody else.
+    #[test]
+    fn more_support_never_lowers_a_miners_incentive(
+        epoch in epoch(10), params in hyperparameters(), validator in any::<prop::sample::Index>(),
+        miner in any::<prop::sample::Index>(), weight in any::<u16>(),
+    ) {
+        let count = epoch.neurons.len();
+        let (validator, miner) = (validator.index(count), miner.index(count));
+        let before = epoch.run(&params).unwrap();
+        let mut epoch = epoch;
+        let row = &mut epoch.neurons[validator].weights;
+        match row.binary_search_by_key(&(miner as u16), |cell| cell.0) {
+            Ok(place) => row[place].1 = row[place].1.max(weight),
+            Err(place) => row.insert(place, (miner as u16, weight)),
+        }
+        let after = epoch.run(&params).unwrap();
+        prop_assert!(after.consensus[miner] >= before.consensus[miner]);
+        prop_assert!(after.rank[miner] >= before.rank[miner]);
+        let slack = u64::from(params.profile == Profile::Tandem);
+        prop_assert!(after.incentive[miner].raw() + slack >= before.incentive[miner].raw());
+    }
+
+    /// Whatever a minority gives, a miner counts with a weight between the least and the most that the others give.
+    #[test]
+    fn less_stake_than_kappa_neither_lifts_nor_sinks_a_miner_alone(
+        epoch in epoch(10), params in hyperparameters(), cartel in prop::collection::vec(any::<bool>(), 10),
+    ) {
+        let explanation = epoch.explain(&params).unwrap();
+        let stake = &explanation.outcome.active_stake;
+        let honest = |uid: u16| !cartel[usize::from(uid)];
+        let uids = 0..epoch.neurons.len() as u16;
+        let part = |side: bool| -> u64 {
+            uids.clone().filter(|&uid| honest(uid) == side).map(|uid| stake[usize::from(uid)].raw()).sum()
+        };
+        // Normalising stake twice moves a unit per uid.
+        let (slack, kappa) = (2 * uids.len() as u64, (u64::from(params.kappa) << 32) / 65_535);
+        for uid in uids.clone() {
+            let story = explanation.miner(uid).unwrap();
+            let given: Vec<Q32> = uids
+                .clone()
+                .filter(|&voter| honest(voter) && stake[usize::from(voter)] > Q32::ZERO)
+                .map(|voter| {
+                    story.support.iter().find(|support| support.validator == voter).map_or(Q32::ZERO, |s| s.weight)
+                })
+                .collect();
+            if part(false) + slack < kappa {
+                prop_assert!(story.consensus <= given.iter().copied().max().unwrap_or_default());
+            }
+            if part(true) > kappa + slack {
+                prop_assert!(story.consensus >= given.iter().copied().min().unwrap_or_default());
+            }
+        }
+    }
+
     #[test]
     fn no_input_makes_it_panic_and_the_same_input_gives_the_same_answer(
         epoch in hostile_epoch(), params in hyperparameters(), average in any::<u32>(), amount in any::<u64>(),

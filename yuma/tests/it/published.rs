@@ -1,6 +1,6 @@
 //! The numbers published with Subtensor's own tests.
 
-use yuma::{Epoch, Hyperparameters, Neuron, Outcome, Profile, Rules};
+use yuma::{Epoch, Hyperparameters, LiquidAlpha, Neuron, Outcome, Profile, Rules};
 
 const RAO: u64 = 1_000_000_000;
 
@@ -157,3 +157,60 @@ fn yuma3_dividends_follow_the_published_story_without_liquid_alpha() {
         }
     }
 }
+
+/// Dividends of three validators by epoch, in ten thousandths.
+type Story = [[u64; 3]; 6];
+
+/// Validators move from the first miner to the second at the epochs `moves`, and back at `back`; to within 1e-3, as
+/// published. `[YU-1]`
+fn follow(stakes: [u128; 3], moves: [usize; 3], back: [usize; 3], story: &Story) {
+    for profile in [Profile::Subtensor, Profile::Tandem] {
+        let [a, b, c] = stakes;
+        let mut subnet = Subnet::new(Rules::Yuma3, &[a, b, c, 0, 0], 3);
+        let liquid_alpha = Some(LiquidAlpha { low: 6_553, high: 19_660, steepness: 1_000 });
+        subnet.params =
+            Hyperparameters { profile, liquid_alpha, bonds_moving_average: 975_000, bonds_penalty: 0, ..subnet.params };
+        for (epoch, expected) in story.iter().enumerate() {
+            for uid in 0..3 {
+                let moved = (moves[uid]..back[uid]).contains(&epoch);
+                subnet.weigh(uid, &if moved { [(3, 0), (4, u16::MAX)] } else { [(3, u16::MAX), (4, 0)] });
+            }
+            let outcome = subnet.step();
+            for (uid, expected) in expected.iter().enumerate() {
+                let given = u64::from(outcome.dividends[uid].to_u16()) * 10_000;
+                let error = given.abs_diff(expected * u64::from(u16::MAX));
+                assert!(error <= 10 * u64::from(u16::MAX), "{story:?} {epoch} {uid}: {:?}", outcome.dividends);
+            }
+        }
+    }
+}
+
+#[test]
+fn yuma3_with_liquid_alpha_follows_the_published_stories() {
+    let never = [usize::MAX; 3];
+    follow([8, 1, 1], [1, 2, 3], never, &KAPPA_FIRST);
+    follow([8, 1, 1], [2, 1, 3], never, &KAPPA_SECOND);
+    follow([8, 1, 1], [3, 1, 2], never, &KAPPA_LAST);
+    follow([33, 33, 34], [usize::MAX, usize::MAX, 2], [usize::MAX, usize::MAX, 3], &ONE_EPOCH_SWITCH);
+}
+
+const KAPPA_FIRST: Story =
+    [[8000, 1000, 1000], [10000, 0, 0], [9382, 618, 0], [8819, 773, 407], [8564, 844, 592], [8418, 884, 697]];
+const KAPPA_SECOND: Story =
+    [[8000, 1000, 1000], [8446, 498, 1056], [6868, 3132, 0], [7421, 2090, 489], [7625, 1706, 669], [7730, 1508, 762]];
+const KAPPA_LAST: Story = [
+    [8000, 1000, 1000],
+    [8446, 498, 1056],
+    [8966, 333, 701],
+    [4663, 3210, 2127],
+    [5976, 2340, 1683],
+    [6592, 1932, 1475],
+];
+const ONE_EPOCH_SWITCH: Story = [
+    [3300, 3300, 3400],
+    [3300, 3300, 3400],
+    [3782, 3782, 2436],
+    [3628, 3628, 2745],
+    [3541, 3541, 2917],
+    [3487, 3487, 3026],
+];

@@ -1,6 +1,6 @@
 //! What fuzzing looks at; the targets in `fuzz/` and the tests share it.
 
-use yuma::tool::{Case, epoch_json, explain, explain_json};
+use yuma::tool::{Case, epoch_json, explain};
 use yuma::{Epoch, Hyperparameters, LiquidAlpha, Neuron, Outcome, Profile, Q32, Row, Rules, Snapshot, Workspace};
 
 use crate::plain::plain;
@@ -18,9 +18,9 @@ pub(crate) fn parser(data: &[u8]) {
     let outcome = case.run().unwrap();
     promises(&outcome, case.emission);
     for uid in 0..case.stakes.len().min(8) as u16 {
-        let explanation = explain(&case, uid).unwrap();
-        assert!(explanation.to_string().lines().count() > 3);
-        serde_json::from_str::<serde_json::Value>(&explain_json(&explanation)).unwrap();
+        let stories = explain(&case, uid).unwrap();
+        assert!(stories.to_string().lines().count() > 6);
+        serde_json::from_str::<serde_json::Value>(&stories.json()).unwrap();
     }
     let answer: serde_json::Value = serde_json::from_str(&epoch_json(&case).unwrap()).unwrap();
     let keys = [

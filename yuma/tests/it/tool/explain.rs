@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use yuma::tool::Case;
+use yuma::{Ignored, Position, Support};
 
 use super::{answer, yuma};
 
@@ -14,58 +15,75 @@ fn a_miner_is_told_who_supported_it_and_where_the_median_fell() {
     let output = yuma(&["explain", "--uid", "3"], yuma::tool::EXAMPLE.as_bytes());
     let told = String::from_utf8(output.stdout).unwrap();
     for part in [
-        "incentive  0.3125000000 (20479/65535)",
-        "consensus  0.2500000000 (16383/65535)",
-        "  1  0.3999999999  0.7500000000  0.2500000000  0.0999999998  0.1999999999  0.3999999999\n",
-        "  0  0.5999999998  0.2500000000  0.2500000000  0.1499999999  0.0000000000  0.9999999997  <- consensus\n",
+        "uid 3 earns 31.2500 % of what miners are paid",
+        "consensus 25.0000 %: 100.0000 % of the stake gave that or more",
+        "the next weight, 75.0000 %, has 40.0000 %; a majority is 49.9992 %",
+        "  1    40.0000 %    75.0000 %    25.0000 %    10.0000 %  clipped\n",
+        "  0    60.0000 %    25.0000 %    25.0000 %    15.0000 %\n",
+        "uid 3 earns 0.0000 % of what validators are paid",
     ] {
         assert!(told.contains(part), "{part:?} is not in\n{told}");
     }
 }
 
-/// Data and text come from one explanation; nothing is rounded in either.
+/// Data and text come from one explanation; nothing is rounded in the data.
 #[test]
 fn data_equals_what_the_engine_explains() {
-    let case = Case::parse(yuma::tool::EXAMPLE.as_bytes()).unwrap();
+    let mut input = example();
+    input["bonds"] = json!([[[3, 7]], [[2, 60_000], [3, 1]], [], []]);
+    input["weights"][1] = json!([[1, 9], [3, 3], [2, 1]]);
+    let case = Case::parse(input.to_string().as_bytes()).unwrap();
+    let explanation = case.with(|snapshot| snapshot.explain(&case.params).unwrap());
+    let mut ignored = 0;
     for uid in 0..4u16 {
         let name = uid.to_string();
-        let data = answer(&["explain", "--uid", &name, "--json"], &example());
-        let expected = case.with(|snapshot| snapshot.explain(&case.params).unwrap().uid(uid).unwrap());
-        let text = yuma(&["explain", "--uid", &name], yuma::tool::EXAMPLE.as_bytes()).stdout;
-        assert_eq!(String::from_utf8(text).unwrap(), expected.to_string());
-        assert_eq!(data["uid"], uid);
-        let (miner, validator) = (&expected.miner, &expected.validator);
-        assert_eq!(
-            [&data["miner"]["consensus"], &data["miner"]["rank"], &data["miner"]["above"], &data["miner"]["kappa"]],
-            [miner.consensus, miner.rank, miner.above, miner.kappa].map(|score| json!(score.raw())).each_ref()
-        );
-        let supporters: Vec<Value> = miner
-            .supporters
-            .iter()
-            .map(|one| {
+        let data = answer(&["explain", "--uid", &name, "--json"], &input);
+        let (miner, validator) = (explanation.miner(uid).unwrap(), explanation.validator(uid).unwrap());
+        let text = yuma(&["explain", "--uid", &name], input.to_string().as_bytes()).stdout;
+        assert_eq!(String::from_utf8(text).unwrap(), format!("{miner}\n{validator}"));
+        let not_counted = |list: &[Ignored]| -> Vec<Value> {
+            let entry = |one: &Ignored| {
                 json!({
-                    "validator": one.validator, "stake": one.stake.raw(), "weight": one.weight.raw(),
-                    "counted": one.counted.raw(), "adds": one.adds.raw(), "clipped": one.clipped.raw(),
-                    "reached": one.reached.raw(),
+                    "validator": one.validator, "miner": one.miner, "weight": one.weight,
+                    "reason": one.obstacle.to_string(),
                 })
+            };
+            list.iter().map(entry).collect()
+        };
+        ignored += validator.ignored.len();
+        let support = |one: &Support| {
+            json!({
+                "validator": one.validator, "stake": one.stake.raw(), "weight": one.weight.raw(),
+                "counted": one.counted.raw(), "rank": one.rank.raw(), "in_favour": one.in_favour.raw(),
             })
-            .collect();
-        assert_eq!(data["miner"]["supporters"], json!(supporters));
-        let votes: Vec<Value> = validator
-            .votes
-            .iter()
-            .map(|vote| {
-                json!({
-                    "miner": vote.miner, "weight": vote.weight.raw(), "consensus": vote.consensus.raw(),
-                    "counted": vote.counted.raw(), "old_bond": vote.old_bond, "bond": vote.bond.raw(),
-                    "share": vote.share.raw(), "earned": vote.earned.raw(),
-                })
+        };
+        let position = |one: &Position| {
+            json!({
+                "miner": one.miner, "weight": one.weight.raw(), "consensus": one.consensus.raw(),
+                "clipped": one.clipped.raw(), "bond_before": one.bond_before, "bond_after": one.bond_after,
+                "incentive": one.incentive.raw(),
             })
-            .collect();
-        assert_eq!(data["validator"]["votes"], json!(votes));
-        assert_eq!(data["validator"]["dividends"], validator.dividends.raw());
-        assert_eq!(data["validator"]["permitted"], validator.permitted);
+        };
+        let expected = json!({
+            "uid": uid,
+            "miner": {
+                "consensus": miner.consensus.raw(), "kappa": miner.kappa.raw(), "in_favour": miner.in_favour.raw(),
+                "rank": miner.rank.raw(), "clipped": miner.clipped.raw(), "incentive": miner.incentive.raw(),
+                "support": miner.support.iter().map(support).collect::<Vec<_>>(),
+                "ignored": not_counted(&miner.ignored),
+            },
+            "validator": {
+                "active": validator.active, "permitted": validator.permitted, "permit": validator.permit,
+                "stake": validator.stake.raw(), "active_stake": validator.active_stake.raw(),
+                "trust": validator.trust.raw(), "clipped": validator.clipped.raw(),
+                "distance": validator.distance.raw(), "dividends": validator.dividends.raw(),
+                "positions": validator.positions.iter().map(position).collect::<Vec<_>>(),
+                "ignored": not_counted(&validator.ignored),
+            },
+        });
+        assert_eq!(data, expected);
     }
+    assert_eq!(ignored, 1);
 }
 
 #[test]
