@@ -115,6 +115,18 @@ mod tests {
         }
     }
 
+    /// A floor is easily one off where the quotient almost reaches the next integer; between 2¹⁶ and 2²⁰ every divisor has a
+    /// few such parts.
+    #[test]
+    fn all_parts_of_a_divisor_are_exact() {
+        for whole in (0..160u32).map(|step| 65_537 + step * step * 37) {
+            let divisor = Whole::of(whole);
+            for part in 0..=u16::MAX {
+                assert_eq!(divisor.share(part), exact(part.into(), whole.into()), "{part} / {whole}");
+            }
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(20_000))]
 

@@ -257,5 +257,7 @@ mod tests {
         // Selling counts from the bond, buying from the consensus; below the consensus there is no distance.
         assert_eq!(curve.alpha(1 << 20, (1 << 20) + 5, 9), curve.alpha(5, 0, 0));
         assert_eq!(curve.alpha(1 << 20, 1 << 20, 1 << 21), curve.alpha(0, 0, 0));
+        // A bond that stays is not sold.
+        assert_eq!(curve.alpha(1 << 30, 1 << 30, 0), curve.alpha(1 << 30, 0, 0));
     }
 }

@@ -108,3 +108,43 @@ fn large_epochs_equal_the_plain_computation() {
         }
     }
 }
+
+/// Stakes that sum to 2³² are their own shares, so that a majority can be exact to the unit.
+#[test]
+fn exactly_kappa_of_the_stake_lifts_the_consensus_among_many_and_a_unit_less_does_not() {
+    let kappa = Q32::from_u16(32_767).raw();
+    for (validators, in_favour) in [(3, 1), (15, 4), (64, 20), (64, 40), (500, 260)] {
+        for missing in [0, 1] {
+            // The last in favour brings what the others lack, the last against brings the rest.
+            let against = validators - in_favour;
+            let part = |count: u64, whole: u64, place: u64| match place {
+                0 => whole - (count - 1) * (whole / (2 * count)),
+                _ => whole / (2 * count),
+            };
+            let mut neurons: Vec<Neuron> = (0..validators)
+                .map(|uid: u64| {
+                    let (stake, weight) = match uid.checked_sub(against) {
+                        Some(place) => (part(in_favour, kappa - missing, place), 9_000 + place as u16),
+                        None => (part(against, (1 << 32) - kappa + missing, uid), 1_000 + uid as u16),
+                    };
+                    let weights = vec![(validators as u16, weight), (validators as u16 + 1, 50_000 - weight)];
+                    Neuron { stake: stake.into(), permit: true, last_update: 1, weights, ..Neuron::default() }
+                })
+                .collect();
+            neurons.resize(validators as usize + 2, Neuron::default());
+            // Turning the order around must not matter to any sample.
+            for turned in [false, true] {
+                neurons[..validators as usize].rotate_left(if turned { validators as usize / 3 } else { 0 });
+                let epoch = Epoch { now: 1, bonds_since: 1, owner: None, neurons: neurons.clone() };
+                let outcome = compare(&epoch, &Hyperparameters::subtensor(Rules::Yuma3), &mut Workspace::new());
+                let least = if missing == 0 { 9_000 } else { 1_000 + against as u16 - 1 };
+                let expected = (u64::from(least) << 32) / 50_000;
+                assert_eq!(
+                    outcome.consensus[validators as usize].raw(),
+                    expected,
+                    "{validators} {in_favour} {missing}"
+                );
+            }
+        }
+    }
+}
