@@ -95,6 +95,8 @@
 #![deny(clippy::float_arithmetic)]
 
 extern crate alloc;
+#[cfg(feature = "cli")]
+extern crate std;
 
 mod ballot;
 mod divide;
@@ -111,6 +113,8 @@ mod payout;
 mod q32;
 mod row;
 mod standing;
+#[cfg(feature = "cli")]
+pub mod tool;
 mod workspace;
 mod yuma2;
 mod yuma3;

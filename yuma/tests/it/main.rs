@@ -4,6 +4,8 @@
 mod cases;
 mod differential;
 mod explain;
+#[cfg(feature = "cli")]
+mod fuzz;
 mod input;
 mod many;
 mod median;
@@ -12,4 +14,8 @@ mod plain;
 mod profiles;
 mod properties;
 mod published;
+#[cfg(feature = "cli")]
+mod targets;
+#[cfg(feature = "cli")]
+mod tool;
 mod vectors;

@@ -9,22 +9,22 @@ use std::str::FromStr;
 
 use yuma::{Epoch, Hyperparameters, LiquidAlpha, Neuron, Outcome, Profile, Q32, Row, Rules, Snapshot, Workspace};
 
-struct Vector {
-    rules: Rules,
-    liquid_alpha: Option<LiquidAlpha>,
-    bonds_moving_average: u32,
-    stake: Vec<(u128, u64)>,
-    weights: Vec<Vec<(u16, u16)>>,
-    bonds: Vec<Vec<(u16, u16)>>,
-    output: Vec<[u64; 11]>,
-    new_bonds: Vec<Vec<(u16, u16)>>,
+pub(crate) struct Vector {
+    pub(crate) rules: Rules,
+    pub(crate) liquid_alpha: Option<LiquidAlpha>,
+    pub(crate) bonds_moving_average: u32,
+    pub(crate) stake: Vec<(u128, u64)>,
+    pub(crate) weights: Vec<Vec<(u16, u16)>>,
+    pub(crate) bonds: Vec<Vec<(u16, u16)>>,
+    pub(crate) output: Vec<[u64; 11]>,
+    pub(crate) new_bonds: Vec<Vec<(u16, u16)>>,
 }
 
 fn number<T: FromStr>(text: &str) -> T {
     text.parse().unwrap_or_else(|_| panic!("{text:?} is no number"))
 }
 
-fn parse(gz: &[u8]) -> Vector {
+pub(crate) fn parse(gz: &[u8]) -> Vector {
     let mut text = String::new();
     flate2::read::GzDecoder::new(gz).read_to_string(&mut text).unwrap();
     let header = text.lines().next().unwrap();
