@@ -8,7 +8,7 @@
 //! output `z` all arithmetic is in single precision, rounded at each step, and the result rounded to bf16:
 //! - a norm's weight is `0.5 + (z >> 48) / 65536`;
 //! - any other value is `(s - 131070) / 37837 · d`, `s` the sum of the four 16-bit lanes of `z`, and `d` the deviation: 1
-//!   for embeddings, 0.5 for biases, and `gain / √inputs` for matrices, with the gains of [`gain`].
+//!   for embeddings, 0.5 for biases, and `gain / √inputs` for matrices, with the gains of `gain`.
 
 use std::collections::BTreeMap;
 use std::path::Path;

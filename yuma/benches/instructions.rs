@@ -2,10 +2,12 @@
 //! `cargo bench -p yuma --bench instructions [-- --check | CASE]`; needs valgrind.
 //!
 //! Each case runs twice in one workspace and the second time counts, from the borrowed input to the finished outcome. The
-//! counts are written to `snapshots/yuma.json`; with `--check` they are compared with it instead.
+//! counts are written to `snapshots/yuma.json` and drawn in `docs/yuma-speed.svg`; with `--check` they are compared with the
+//! former instead.
 #![allow(clippy::print_stdout, reason = "it reports to a terminal")]
 
 mod cases;
+mod plot;
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -13,6 +15,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
 use cases::{CASES, RULES, weights};
+use plot::{Line, Mark};
 use yuma::{Epoch, Hyperparameters, Outcome, Workspace};
 
 /// What callgrind counts, by name.
@@ -29,6 +32,14 @@ const LIMITS: [(&str, &str, u64); 4] = [
     ("64x4032-dense", "yuma3", 120),
     ("64x192-dense", "yuma3-liquid", 200),
     ("64x4032-dense", "yuma3-liquid", 200),
+];
+
+const COLOURS: [&str; 3] = ["#1b6ca8", "#2a9d5c", "#c8553d"];
+/// The core of Subtensor's own epoch, counted in the same way: 12,288 weights, without masks, permits and `u16`.
+const PEER: [Mark; 3] = [
+    Mark { name: "Subtensor, Yuma2", at: (12_288, 14_800_000) },
+    Mark { name: "Subtensor, Yuma3", at: (12_288, 10_800_000) },
+    Mark { name: "Subtensor, Yuma3 with liquid alpha", at: (12_288, 240_800_000) },
 ];
 
 fn main() -> ExitCode {
@@ -58,10 +69,12 @@ fn one(case: &str, rules: &str) -> ExitCode {
 
 fn all(filter: &str, check: bool) -> ExitCode {
     let mut counts = BTreeMap::new();
+    let mut lines: Vec<Line> =
+        RULES.iter().zip(COLOURS).map(|(&(name, ..), colour)| Line { name, colour, points: Vec::new() }).collect();
     let mut faults = Vec::new();
     println!("{:<22} {:<13} {:>9} {:>13} {:>11}", "case", "rules", "weights", "instructions", "per weight");
     for case in &CASES {
-        for (rules, ..) in RULES {
+        for (line, (rules, ..)) in lines.iter_mut().zip(RULES) {
             let name = format!("{} {rules}", case.name);
             if !name.contains(filter) {
                 continue;
@@ -84,6 +97,7 @@ fn all(filter: &str, check: bool) -> ExitCode {
             if let Some((.., limit)) = limit.filter(|limit| tenths > limit.2 * 10) {
                 faults.push(format!("{name} takes more than {limit} instructions per weight"));
             }
+            line.points.push((weights, instructions));
             counts.insert(name, instructions);
         }
     }
@@ -100,6 +114,8 @@ fn all(filter: &str, check: bool) -> ExitCode {
     } else if filter.is_empty() {
         let text = serde_json::to_string_pretty(&counts).expect("names and numbers") + "\n";
         std::fs::write(&path, text).expect("the snapshot can be written");
+        std::fs::write(path.with_file_name("../docs/yuma-speed.svg"), plot::svg(&lines, &PEER))
+            .expect("the picture can be written");
     }
     faults.iter().for_each(|fault| eprintln!("{fault}"));
     if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
