@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
-use tandem_verifier::backend::{self, Backend, Feed, Numerics, Options};
+use tandem_verifier::backend::{self, Feed, Numerics, Options};
 use tandem_verifier::model::ModelFiles;
 use tandem_verifier::testmodel::{self, Size};
 
