@@ -39,7 +39,7 @@ const COLOURS: [&str; 3] = ["#1b6ca8", "#2a9d5c", "#c8553d"];
 const PEER: [Mark; 3] = [
     Mark { name: "Subtensor, Yuma2", at: (12_288, 14_800_000) },
     Mark { name: "Subtensor, Yuma3", at: (12_288, 10_800_000) },
-    Mark { name: "Subtensor, Yuma3 with liquid alpha", at: (12_288, 240_800_000) },
+    Mark { name: "Subtensor, liquid alpha", at: (12_288, 240_800_000) },
 ];
 
 fn main() -> ExitCode {

@@ -62,7 +62,14 @@ pub(crate) fn svg(lines: &[Line], marks: &[Mark]) -> String {
             &mut svg,
             format_args!("<path d=\"M{x:.1} {y:.1}m-4 -4l8 8m0 -8l-8 8\" stroke=\"#666\" stroke-width=\"2\"/>"),
         );
-        push(&mut svg, format_args!("<text x=\"{:.1}\" y=\"{:.1}\" fill=\"#666\">{name}</text>", x + 8.0, y + 4.0));
+        push(
+            &mut svg,
+            format_args!(
+                "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"#666\">{name}</text>",
+                x - 8.0,
+                y + 4.0
+            ),
+        );
     }
     svg + "</svg>\n"
 }
