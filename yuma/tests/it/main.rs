@@ -9,6 +9,7 @@ mod fuzz;
 mod input;
 mod many;
 mod median;
+mod numbers;
 mod payout;
 mod plain;
 mod profiles;

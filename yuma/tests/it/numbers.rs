@@ -1,0 +1,44 @@
+//! The number of the engine, at its edges; what else is computed from a few numbers.
+
+use yuma::{Hyperparameters, Q32};
+
+const ONE: u64 = 1 << 32;
+
+/// Subtensor's fixed-point numbers are cut off, not rounded, and saturate.
+#[test]
+fn scores_are_floored_to_u16_and_saturate() {
+    let stored = |raw| Q32::from_raw(raw).to_u16();
+    assert_eq!(
+        [0, 65_537, 65_538, ONE - 1, ONE, ONE + 1, u64::MAX].map(stored),
+        [0, 0, 1, 65_534, 65_535, 65_535, 65_535]
+    );
+    for value in 0..=u16::MAX {
+        let read = Q32::from_u16(value);
+        assert_eq!(read.raw(), (u64::from(value) << 32) / 65_535);
+        // One unit is lost on the way, but for the ends.
+        let expected = if value == 0 || value == u16::MAX { value } else { value - 1 };
+        assert_eq!(read.to_u16(), expected);
+        assert_eq!(Q32::from_raw(read.raw() + 1).to_u16(), value);
+    }
+}
+
+#[test]
+fn numbers_are_written_with_ten_decimals_cut_off() {
+    let written = |raw| Q32::from_raw(raw).to_string();
+    assert_eq!(written(0), "0.0000000000");
+    assert_eq!(written(1), "0.0000000002");
+    assert_eq!(written(ONE / 2), "0.5000000000");
+    assert_eq!(written(ONE - 1), "0.9999999997");
+    assert_eq!(written(7 * ONE + ONE / 3), "7.3333333332");
+    assert_eq!(format!("{:?}", Q32::ONE), "Q32(1.0000000000)");
+}
+
+/// Thousandths of a tempo, and never no block at all. The chain's default is 13,889.
+#[test]
+fn the_activity_cutoff_is_a_part_of_the_tempo() {
+    assert_eq!(Hyperparameters::activity_cutoff(13_889, 360), 5_000);
+    assert_eq!(Hyperparameters::activity_cutoff(999, 1), 1);
+    assert_eq!(Hyperparameters::activity_cutoff(0, 360), 1);
+    assert_eq!(Hyperparameters::activity_cutoff(2_000, 1), 2);
+    assert_eq!(Hyperparameters::activity_cutoff(u32::MAX, u16::MAX), u64::from(u32::MAX) * 65_535 / 1_000);
+}
