@@ -6,6 +6,7 @@
 //!   number of threads or the way tokens are batched.
 //! - [`sampling`] draws the next token with a counter-based generator, so that a verifier can draw it again.
 //! - [`generate`] decodes and proves; [`verify`] re-runs one prefill and measures; [`verdict`] judges measurements.
+//! - [`engine`] is what answers: a model, or one of the [`cheat`]s that verification is measured with.
 //! - [`testmodel`] writes small models with seeded random weights.
 //!
 //! With the feature `network` (on by default):
@@ -35,7 +36,9 @@
 pub mod backend;
 #[cfg(feature = "network")]
 pub mod chain;
+pub mod cheat;
 pub mod commitment;
+pub mod engine;
 pub mod generate;
 pub mod model;
 #[cfg(feature = "network")]

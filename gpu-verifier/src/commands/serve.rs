@@ -9,8 +9,9 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 use tandem_protocol::messages::model_id;
 use tandem_verifier::chain::{Chain, Network, RpcChain};
+use tandem_verifier::cheat::ConstantProof;
+use tandem_verifier::engine::{Engine, Honest};
 use tandem_verifier::model::ModelFiles;
-use tandem_verifier::node::engine::Engine;
 use tandem_verifier::node::till::{self, Payee, Till};
 use tandem_verifier::node::{Identity, Limits, Node, serve, settler};
 use tandem_verifier::service;
@@ -129,18 +130,18 @@ impl Command {
         Ok(())
     }
 
-    fn engine(&self, network: &Network) -> anyhow::Result<(Engine, tandem_verifier::model::Text)> {
+    fn engine(&self, network: &Network) -> anyhow::Result<(Box<dyn Engine>, tandem_verifier::model::Text)> {
         match self.misbehave {
             None => {
                 let (files, backend) = self.model.open()?;
-                Ok((Engine::Model(backend), files.tokenizer()?))
+                Ok((Box::new(Honest(backend)), files.tokenizer()?))
             }
             Some(Misbehaviour::ConstantProof) => {
                 if !network.is_local() {
                     bail!("--misbehave is for local test networks; the manifest is for chain {}", network.chain_id);
                 }
                 let files = ModelFiles::open(&self.model.model)?;
-                Ok((Engine::ConstantProof(files.config().clone()), files.tokenizer()?))
+                Ok((Box::new(ConstantProof(files.config().clone())), files.tokenizer()?))
             }
         }
     }

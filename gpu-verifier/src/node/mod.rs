@@ -1,17 +1,16 @@
 //! The contributor's node: an OpenAI-compatible completion endpoint that is paid by voucher and proves what it computed.
 //!
 //! A request passes, in this order: form ([`openai`]), a place in the queue, length, a place at the model, payment ([`till`]),
-//! the model ([`engine`]), the commitment. One without a voucher gets no further than its form. From payment on it runs in a task of its own, so that a client that hangs up pays for what was computed.
+//! the model ([`engine`](crate::engine)), the commitment. One without a voucher gets no further than its form. From payment on it runs in a task of its own, so that a client that hangs up pays for what was computed.
 //! The [`settler`] brings vouchers to the chain.
 
-pub mod engine;
 pub mod openai;
 mod server;
 pub mod settler;
 pub mod till;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use alloy_primitives::B256;
@@ -25,10 +24,10 @@ use tandem_protocol::payment::Tokens;
 use tandem_protocol::signed::Signed;
 use tokio::sync::Semaphore;
 
-use self::engine::{Engine, EngineError};
 use self::openai::{ApiError, Choice, CompletionRequest, CompletionResponse, Usage};
 use self::till::{Admission, Payee, Till, TillError};
 use crate::chain::Network;
+use crate::engine::{Engine, EngineError, Next};
 use crate::generate::{Completion, Request};
 use crate::model::Text;
 
@@ -71,7 +70,7 @@ pub struct Node {
     identity: Identity,
     model: B256,
     network: Network,
-    engine: Engine,
+    engine: Box<dyn Engine>,
     text: Text,
     till: Arc<Till>,
     limits: Limits,
@@ -86,7 +85,7 @@ impl Node {
     pub fn new(
         identity: Identity,
         network: Network,
-        engine: Engine,
+        engine: Box<dyn Engine>,
         text: Text,
         till: Arc<Till>,
         limits: Limits,
@@ -186,7 +185,11 @@ impl Node {
         let started = Instant::now();
         let node = self.clone();
         let answer = tokio::task::spawn_blocking(move || {
-            let answer = node.engine.answer(&asked, deadline, &node.ending);
+            let mut watch = |_: Option<&[u32]>| {
+                let stop = node.ending.load(Ordering::Relaxed) || Instant::now() > deadline;
+                if stop { Next::Stop } else { Next::Continue }
+            };
+            let answer = node.engine.answer(&asked, &mut watch);
             (asked, answer)
         })
         .await;
@@ -232,6 +235,7 @@ impl Node {
             temperatureMilli: temperature_milli,
             speedClass: self.identity.speed_class,
         };
+        let commitment = self.engine.commit(commitment);
         let failed = |what: &str, error: &dyn std::fmt::Display| {
             tracing::error!(%error, "cannot {what} a response");
             internal()
@@ -258,7 +262,9 @@ impl Node {
     }
 
     async fn unserved(&self, mut admission: Admission, prompt: u64, error: EngineError) -> ApiError {
-        if let EngineError::Late { drawn: Some(drawn) } = error {
+        if let EngineError::Stopped { drawn: Some(drawn) } = error
+            && !self.ending.load(Ordering::Relaxed)
+        {
             // What was computed is paid: otherwise requests that cannot be answered in time would occupy a node for nothing.
             let used = Tokens { prompt, completion: drawn as u64 };
             if let Err(error) = self.till.served(&mut admission, used).await {
@@ -268,8 +274,9 @@ impl Node {
             self.give_up(admission).await;
         }
         match error {
-            EngineError::Late { .. } | EngineError::Ending => {
-                ApiError::busy(StatusCode::SERVICE_UNAVAILABLE, "no_answer_in_time", error.to_string())
+            EngineError::Stopped { .. } => {
+                let why = if self.ending.load(Ordering::Relaxed) { "the node is ending" } else { "no answer in time" };
+                ApiError::busy(StatusCode::SERVICE_UNAVAILABLE, "no_answer_in_time", why)
             }
             EngineError::Generate(error) => {
                 tracing::error!(%error, "cannot answer");

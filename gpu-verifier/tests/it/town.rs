@@ -21,8 +21,9 @@ use tandem_protocol::clock::EpochClock;
 use tandem_protocol::messages::model_id;
 use tandem_protocol::payment::{PaymentMeter, Rate, Tokens};
 use tandem_verifier::chain::{Batch, Chain, ChainError, Channel, Head, Network, Neuron, NewChannel};
+use tandem_verifier::cheat::ConstantProof;
+use tandem_verifier::engine::{Engine, Honest};
 use tandem_verifier::model::{ModelFiles, Text};
-use tandem_verifier::node::engine::Engine;
 use tandem_verifier::node::till::{self, Payee, Till};
 use tandem_verifier::node::{Identity, Limits, Node, serve};
 use tandem_verifier::service;
@@ -274,10 +275,10 @@ impl TownNode {
         state: TempDir,
     ) -> Self {
         let till = till(town, name, uid, state.path()).await;
-        let engine = match kind {
-            Kind::Honest => Engine::Model(FULL.clone()),
-            Kind::SmallModel => Engine::Model(SMALL.clone()),
-            Kind::ConstantProof => Engine::ConstantProof(FULL.config().clone()),
+        let engine: Box<dyn Engine> = match kind {
+            Kind::Honest => Box::new(Honest(FULL.clone())),
+            Kind::SmallModel => Box::new(Honest(SMALL.clone())),
+            Kind::ConstantProof => Box::new(ConstantProof(FULL.config().clone())),
         };
         let identity = Identity {
             hotkey: town.key(&format!("{name} hotkey")),
