@@ -10,6 +10,7 @@
 //! - [`testmodel`] writes small models with seeded random weights.
 //!
 //! With the feature `network` (on by default):
+//! - `reference` checks tokens through a vLLM-compatible server;
 //! - `chain` reads prices, neurons and channels, opens channels and settles vouchers;
 //! - `node` serves completions that are paid by voucher and proved; `worker` audits those who do, and weighs them.
 //!
@@ -44,6 +45,8 @@ pub mod model;
 #[cfg(feature = "network")]
 pub mod node;
 pub mod numeric;
+#[cfg(feature = "network")]
+pub mod reference;
 pub mod sampling;
 #[cfg(feature = "network")]
 pub mod service;

@@ -28,6 +28,15 @@ pub const MAX_TEMPERATURE: f32 = 2.0;
 #[error("temperature {0} is not between 0 and {MAX_TEMPERATURE}")]
 pub struct TemperatureError(pub f32);
 
+/// What is known of a margin, in units of logits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Margin {
+    /// It is no smaller.
+    pub at_least: f32,
+    /// It is no larger.
+    pub at_most: f32,
+}
+
 /// The rule of sampling for one response.
 #[derive(Clone, Copy, Debug)]
 pub struct Sampler {
@@ -64,6 +73,22 @@ impl Sampler {
         let own = self.score(logit, position, claimed);
         // A NaN on either side is no agreement.
         if score >= own { score - own } else { f32::INFINITY }
+    }
+
+    /// Bounds of [`margin`](Self::margin) when the logits of some tokens only are `known` (each once, `claimed` among them)
+    /// and all others are at most `rest`, in a vocabulary of `vocab` tokens. Logits may be shifted by any constant: log
+    /// probabilities do. Infinite where `claimed` is not known.
+    pub fn margin_bounds(&self, position: u32, known: &[(u32, f32)], rest: f32, vocab: usize, claimed: u32) -> Margin {
+        let score = |&(token, logit): &(u32, f32)| self.score(logit, position, token);
+        let Some(own) = known.iter().find(|(token, _)| *token == claimed).map(score).filter(|own| !own.is_nan()) else {
+            return Margin { at_least: f32::INFINITY, at_most: f32::INFINITY };
+        };
+        let best = known.iter().map(score).fold(own, f32::max);
+        let mut listed: Vec<u32> = known.iter().map(|(token, _)| *token).collect();
+        listed.sort_unstable();
+        let unknown = (0..vocab as u32).filter(|token| listed.binary_search(token).is_err());
+        let others = unknown.map(|token| self.score(rest, position, token)).fold(f32::NEG_INFINITY, f32::max);
+        Margin { at_least: best - own, at_most: best.max(others) - own }
     }
 
     fn best(&self, position: u32, logits: &[f32]) -> (u32, f32) {
@@ -166,6 +191,42 @@ mod tests {
         let greedy = Sampler::new(0, 0.0).unwrap();
         assert_eq!(greedy.choose(5, &logits), 2);
         assert_eq!(greedy.margin(5, &logits, 99), f32::INFINITY);
+    }
+
+    #[test]
+    fn bounds_from_a_few_logits_hold_the_margin_between_them() {
+        let logits: Vec<f32> = (0..60_u16).map(|i| f32::from(i * 37 % 60) / 9.0).collect();
+        let mut order: Vec<u32> = (0..60).collect();
+        order.sort_by(|a, b| logits[*b as usize].total_cmp(&logits[*a as usize]));
+        let (mut tight, mut open) = (0, 0);
+        for position in 0..100 {
+            for (temperature, claimed) in [(0.0, 0), (1.0, 17), (0.5, order[0]), (1.0, order[3])] {
+                let sampler = Sampler::new(5, temperature).unwrap();
+                let margin = sampler.margin(position, &logits, claimed);
+                // Shifted, as log probabilities are.
+                let known = |count: usize| -> Vec<(u32, f32)> {
+                    let mut tokens = order[..count].to_vec();
+                    tokens.extend((!tokens.contains(&claimed)).then_some(claimed));
+                    tokens.into_iter().map(|token| (token, logits[token as usize] - 4.0)).collect()
+                };
+                for count in [1, 5, 20, 60] {
+                    let rest = logits[order[count - 1] as usize] - 4.0;
+                    let bounds = sampler.margin_bounds(position, &known(count), rest, 60, claimed);
+                    assert!(bounds.at_least <= margin + 1e-5 && margin <= bounds.at_most + 1e-5, "{bounds:?} {margin}");
+                    let known_exactly = bounds.at_most - bounds.at_least < 1e-5;
+                    if known_exactly {
+                        tight += 1
+                    } else {
+                        open += 1
+                    }
+                    assert!(known_exactly || count < 60);
+                }
+            }
+        }
+        assert!(tight > 400 && open > 100, "{tight} {open}");
+        let sampler = Sampler::new(5, 1.0).unwrap();
+        assert_eq!(sampler.margin_bounds(0, &[(1, 0.0)], 0.0, 60, 2).at_least, f32::INFINITY);
+        assert_eq!(sampler.margin_bounds(0, &[(2, f32::NAN)], 0.0, 60, 2).at_least, f32::INFINITY);
     }
 
     #[test]

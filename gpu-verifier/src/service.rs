@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use alloy_signer_local::PrivateKeySigner;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use reqwest::Response;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
@@ -122,4 +123,19 @@ pub fn shutdown_signal() -> std::io::Result<CancellationToken> {
         ended.cancel();
     });
     Ok(token)
+}
+
+/// A response's body, if it is not longer than `limit` bytes.
+///
+/// # Errors
+/// In words, for a log.
+pub async fn read_bounded(mut response: Response, limit: usize) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| error.to_string())? {
+        if body.len() + chunk.len() > limit {
+            return Err(format!("more than {limit} bytes"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }

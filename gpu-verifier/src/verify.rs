@@ -7,6 +7,7 @@ use toploc::{BlockReport, Proof};
 use crate::backend::{Backend, BackendError, HiddenStates};
 use crate::commitment::{CommittedRows, PARAMS};
 use crate::generate::{GenerateError, Request};
+use crate::model::ModelConfig;
 use crate::sampling::Sampler;
 
 /// Rows whose logits are held at a time.
@@ -96,6 +97,18 @@ pub struct SamplingReport {
     pub max_margin: f64,
 }
 
+impl SamplingReport {
+    /// Of the capped margins of all tokens, at least one.
+    pub(crate) fn of(margins: &[f32]) -> Self {
+        Self {
+            tokens: margins.len(),
+            agreeing: margins.iter().filter(|&&m| m == 0.0).count(),
+            mean_margin: margins.iter().map(|&m| f64::from(m)).sum::<f64>() / margins.len().max(1) as f64,
+            max_margin: margins.iter().map(|&m| f64::from(m)).fold(0.0, f64::max),
+        }
+    }
+}
+
 /// All that was measured of one response.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ResponseFeatures {
@@ -116,7 +129,7 @@ pub struct ResponseFeatures {
 /// # Errors
 /// [`VerifyError`] for faults on the verifier's side only; faults of the response are in the features.
 pub fn verify_response(backend: &dyn Backend, claim: &Claim<'_>) -> Result<ResponseFeatures, VerifyError> {
-    let checked = check(backend, claim)?;
+    let checked = Checked::new(backend.config(), claim)?;
     let sequences: Vec<&[u32]> = checked.sequence().into_iter().collect();
     let states = backend.prefill_batch(&sequences)?;
     checked.measure(backend, claim, states.first())
@@ -125,7 +138,7 @@ pub fn verify_response(backend: &dyn Backend, claim: &Claim<'_>) -> Result<Respo
 /// [`verify_response`] of several responses, whose prefills share passes over the weights. Responses that are malformed, or
 /// whose request is, cost the others nothing.
 pub fn verify_responses(backend: &dyn Backend, claims: &[Claim<'_>]) -> Vec<Result<ResponseFeatures, VerifyError>> {
-    let checked: Vec<_> = claims.iter().map(|claim| check(backend, claim)).collect();
+    let checked: Vec<_> = claims.iter().map(|claim| Checked::new(backend.config(), claim)).collect();
     let sequences: Vec<&[u32]> = checked.iter().flatten().filter_map(Checked::sequence).collect();
     let states = match backend.prefill_batch(&sequences) {
         Ok(states) => states,
@@ -141,31 +154,48 @@ pub fn verify_responses(backend: &dyn Backend, claims: &[Claim<'_>]) -> Vec<Resu
 }
 
 /// A response whose form has been checked.
-struct Checked {
+pub(crate) struct Checked {
     sampler: Sampler,
     limit: usize,
     /// What is to be fed and the parsed proofs, or what is wrong.
     form: Result<(Vec<u32>, Vec<Proof>), Malformed>,
 }
 
-fn check(backend: &dyn Backend, claim: &Claim<'_>) -> Result<Checked, VerifyError> {
-    let config = backend.config();
-    let sampler = claim.request.check(config.max_positions)?;
-    if let Some(&token) = claim.request.prompt.iter().find(|&&token| token as usize >= config.vocab_size) {
-        return Err(BackendError::Token { token, vocab: config.vocab_size }.into());
-    }
-    let limit = claim.request.longest_output(config.max_positions);
-    let form = check_form(claim, limit, config.vocab_size).map(|proofs| {
-        // Nothing was drawn after the last token, so it has no row.
-        let fed = &claim.output[..claim.output.len() - 1];
-        (claim.request.prompt.iter().chain(fed).copied().collect(), proofs)
-    });
-    Ok(Checked { sampler, limit, form })
-}
-
 impl Checked {
-    fn sequence(&self) -> Option<&[u32]> {
+    pub(crate) fn new(config: &ModelConfig, claim: &Claim<'_>) -> Result<Self, VerifyError> {
+        let sampler = claim.request.check(config.max_positions)?;
+        if let Some(&token) = claim.request.prompt.iter().find(|&&token| token as usize >= config.vocab_size) {
+            return Err(BackendError::Token { token, vocab: config.vocab_size }.into());
+        }
+        let limit = claim.request.longest_output(config.max_positions);
+        let form = check_form(claim, limit, config.vocab_size).map(|proofs| {
+            // Nothing was drawn after the last token, so it has no row.
+            let fed = &claim.output[..claim.output.len() - 1];
+            (claim.request.prompt.iter().chain(fed).copied().collect(), proofs)
+        });
+        Ok(Self { sampler, limit, form })
+    }
+
+    /// What a prefill is to be fed; `None` of a malformed response.
+    pub(crate) fn sequence(&self) -> Option<&[u32]> {
         self.form.as_ref().ok().map(|(sequence, _)| sequence.as_slice())
+    }
+
+    pub(crate) const fn sampler(&self) -> &Sampler {
+        &self.sampler
+    }
+
+    /// All that is known before anything is re-run.
+    pub(crate) fn features(&self, config: &ModelConfig, claim: &Claim<'_>) -> ResponseFeatures {
+        let malformed = self.form.as_ref().err().cloned();
+        let ended = || termination(claim.output, self.limit, |token| config.is_eos(token));
+        ResponseFeatures {
+            tokens: claim.output.len(),
+            termination: malformed.is_none().then(ended),
+            malformed,
+            blocks: Vec::new(),
+            sampling: None,
+        }
     }
 
     /// Compares the response with the verifier's own states of its sequence.
@@ -176,13 +206,8 @@ impl Checked {
         states: Option<&HiddenStates>,
     ) -> Result<ResponseFeatures, VerifyError> {
         let config = backend.config();
-        let tokens = claim.output.len();
-        let mut features =
-            ResponseFeatures { tokens, malformed: None, termination: None, blocks: Vec::new(), sampling: None };
-        let proofs = match self.form {
-            Ok((_, proofs)) => proofs,
-            Err(fault) => return Ok(ResponseFeatures { malformed: Some(fault), ..features }),
-        };
+        let mut features = self.features(config, claim);
+        let Ok((_, proofs)) = self.form else { return Ok(features) };
         let prompt = claim.request.prompt.len();
         let mut rows = CommittedRows::new(prompt, config.hidden_size);
         states.into_iter().for_each(|states| rows.absorb(states));
@@ -192,9 +217,8 @@ impl Checked {
             Err(toploc::VerifyError::Activations(error)) => return Err(error.into()),
             Err(fault) => features.malformed = Some(Malformed::Proof { reason: fault.to_string() }),
         }
-        features.termination = Some(termination(claim.output, self.limit, |token| config.is_eos(token)));
 
-        let mut margins = Vec::with_capacity(tokens);
+        let mut margins = Vec::with_capacity(claim.output.len());
         let rows = rows.bits().chunks(LOGIT_ROWS * config.hidden_size);
         for (rows, outputs) in rows.zip(claim.output.chunks(LOGIT_ROWS)) {
             let logits = backend.logits(rows)?;
@@ -203,12 +227,7 @@ impl Checked {
                 margins.push(self.sampler.margin(position, logits, token).min(MARGIN_CAP));
             }
         }
-        features.sampling = Some(SamplingReport {
-            tokens: margins.len(),
-            agreeing: margins.iter().filter(|&&m| m == 0.0).count(),
-            mean_margin: margins.iter().map(|&m| f64::from(m)).sum::<f64>() / margins.len() as f64,
-            max_margin: margins.iter().map(|&m| f64::from(m)).fold(0.0, f64::max),
-        });
+        features.sampling = Some(SamplingReport::of(&margins));
         Ok(features)
     }
 }

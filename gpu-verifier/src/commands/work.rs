@@ -16,6 +16,7 @@ use tandem_verifier::verdict::Policy;
 use tandem_verifier::worker::audit::{AuditSettings, Auditor};
 use tandem_verifier::worker::channels::{ChannelTerms, Purse};
 use tandem_verifier::worker::keepers::Keepers;
+use tandem_verifier::worker::rerun::Rerun;
 use tandem_verifier::worker::row::Speed;
 use tandem_verifier::worker::store::{self, Store};
 use tandem_verifier::worker::{Settings, Worker, endpoint, run};
@@ -119,7 +120,7 @@ impl Command {
             chain.clone(),
             network.clone(),
             purse,
-            backend,
+            Rerun::here(backend),
             files.tokenizer()?,
             endpoint::client(private)?,
             AuditSettings {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use alloy_primitives::B256;
 use alloy_sol_types::SolStruct as _;
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::json;
 use tandem_protocol::api::{AuditOutcome, Verdict};
@@ -13,19 +13,18 @@ use tandem_protocol::evidence::{self, Asked};
 use tandem_protocol::jobs::Job;
 use tandem_protocol::messages::model_id;
 use tandem_protocol::payment::{PaymentTerms, Rate, Tokens};
-use tokio::sync::Semaphore;
 
 use super::channels::{HeldChannel, Purse};
 use super::probe::Probe;
+use super::rerun::Rerun;
 use super::row::Finding;
-use crate::backend::Backend;
 use crate::chain::{Chain, Network, Neuron};
 use crate::generate::Request;
 use crate::model::Text;
 use crate::node::openai::CompletionResponse;
 use crate::node::till::Payee;
+use crate::service::read_bounded;
 use crate::verdict::{Policy, ResponseVerdict};
-use crate::verify::{Claim, verify_response};
 
 /// How responses are bought and judged.
 #[derive(Clone, Debug)]
@@ -47,13 +46,11 @@ pub struct Auditor {
     chain: Arc<dyn Chain>,
     network: Network,
     purse: Purse,
-    backend: Arc<dyn Backend>,
+    rerun: Rerun,
     text: Text,
     client: Client,
     settings: AuditSettings,
     model: B256,
-    /// One prefill at a time: it uses all the threads that it may.
-    prefill: Semaphore,
 }
 
 /// What a contributor sent, or why there is nothing to judge.
@@ -67,18 +64,18 @@ enum Purchase {
 pub type Audited = (AuditOutcome, Finding);
 
 impl Auditor {
-    /// An auditor with its own copy of the model.
+    /// An auditor; `rerun` is what it compares responses with.
     pub fn new(
         chain: Arc<dyn Chain>,
         network: Network,
         purse: Purse,
-        backend: Arc<dyn Backend>,
+        rerun: Rerun,
         text: Text,
         client: Client,
         settings: AuditSettings,
     ) -> Self {
         let model = model_id(&settings.model);
-        Self { chain, network, purse, backend, text, client, settings, model, prefill: Semaphore::new(1) }
+        Self { chain, network, purse, rerun, text, client, settings, model }
     }
 
     /// Does a job.
@@ -97,7 +94,7 @@ impl Auditor {
             anyhow::bail!("the rate card has no rate for {:?}", self.settings.model);
         };
         let mut probe = Probe::draw(&mut rand::rng(), self.settings.max_tokens);
-        let prompt = probe.fit(&self.text, self.backend.config().max_positions).map_err(anyhow::Error::from_boxed)?;
+        let prompt = probe.fit(&self.text, self.rerun.config().max_positions).map_err(anyhow::Error::from_boxed)?;
         let request = Request {
             prompt,
             max_tokens: probe.max_tokens as usize,
@@ -238,7 +235,7 @@ impl Auditor {
             _ => return Ok(Some("not one choice")),
         };
         let evidence = &response.tandem;
-        if evidence.output_tokens.iter().any(|token| *token as usize >= self.backend.config().vocab_size) {
+        if evidence.output_tokens.iter().any(|token| *token as usize >= self.rerun.config().vocab_size) {
             // Re-running finds that out as a malformed response.
             return Ok(None);
         }
@@ -247,14 +244,8 @@ impl Auditor {
     }
 
     async fn judge(&self, request: Request, response: CompletionResponse) -> anyhow::Result<(Verdict, String)> {
-        let _one_at_a_time = self.prefill.acquire().await?;
-        let backend = self.backend.clone();
-        let features = tokio::task::spawn_blocking(move || {
-            let claim =
-                Claim { request: &request, output: &response.tandem.output_tokens, proofs: &response.tandem.proofs };
-            verify_response(backend.as_ref(), &claim)
-        })
-        .await??;
+        let evidence = response.tandem;
+        let features = self.rerun.measure(request, evidence.output_tokens, evidence.proofs).await?;
         Ok(match self.settings.policy.judge(&features) {
             ResponseVerdict::Pass => (Verdict::Pass, "as the model computes it".to_owned()),
             ResponseVerdict::Suspect(reasons) => (Verdict::Fail, format!("{reasons:?}")),
@@ -296,16 +287,4 @@ fn finish(
     let finding =
         Finding { uid: job.uid, verdict, speed_class, completion_tokens: tokens(used.completion), elapsed_ms };
     (outcome, finding)
-}
-
-/// A response's body, if it is not longer than `limit` bytes.
-pub(super) async fn read_bounded(mut response: Response, limit: usize) -> Result<Vec<u8>, String> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| error.to_string())? {
-        if body.len() + chunk.len() > limit {
-            return Err(format!("more than {limit} bytes"));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }

@@ -184,7 +184,7 @@ impl Keepers {
             .body(body);
         let response = request.send().await.map_err(|error| failed(error.to_string()))?;
         let status = response.status();
-        let answer = super::audit::read_bounded(response, ANSWER_BYTES).await.map_err(failed)?;
+        let answer = crate::service::read_bounded(response, ANSWER_BYTES).await.map_err(failed)?;
         if status.is_success() {
             return Ok(answer);
         }

@@ -1,7 +1,8 @@
 //! The verifier's worker: leases audits from keepers, buys a response like any client, re-runs it, and turns the verdicts of
 //! an epoch into one row of weights per subnet, committed before and revealed after the deadline.
 //!
-//! - [`probe`] makes up requests, [`channels`] pays for them, [`audit`] buys and judges one response;
+//! - [`probe`] makes up requests, [`channels`] pays for them, [`audit`] buys and judges one response, which
+//!   [`rerun`] runs again;
 //! - [`row`] turns verdicts into weights, a pure function;
 //! - [`epoch`] commits and reveals;
 //! - [`keepers`] speaks to keepers, [`store`] remembers across restarts.
@@ -13,6 +14,7 @@ pub mod epoch;
 mod jobs;
 pub mod keepers;
 pub mod probe;
+pub mod rerun;
 pub mod row;
 pub mod store;
 

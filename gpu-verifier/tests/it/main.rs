@@ -17,4 +17,6 @@ mod rpc;
 #[cfg(feature = "network")]
 mod town;
 #[cfg(feature = "network")]
+mod vllm;
+#[cfg(feature = "network")]
 mod worker;

@@ -28,6 +28,7 @@ use tandem_verifier::verdict::Policy;
 use tandem_verifier::worker::audit::{AuditSettings, Auditor};
 use tandem_verifier::worker::channels::{ChannelTerms, Purse};
 use tandem_verifier::worker::keepers::Keepers;
+use tandem_verifier::worker::rerun::Rerun;
 use tandem_verifier::worker::row::Speed;
 use tandem_verifier::worker::store::{self, Store, StoredCommit};
 use tandem_verifier::worker::{Settings, Worker, endpoint, run};
@@ -162,7 +163,8 @@ async fn start_worker(
     };
     let client = endpoint::client(true).unwrap();
     let network = town.network.clone();
-    let auditor = Auditor::new(chain.clone(), network.clone(), purse, FULL.clone(), text(), client, settings);
+    let auditor =
+        Auditor::new(chain.clone(), network.clone(), purse, Rerun::here(FULL.clone()), text(), client, settings);
     let urls = keepers.iter().map(|url| url.parse().unwrap()).collect();
     let worker = Worker {
         keepers: Arc::new(Keepers::new(urls, hotkey.clone(), network.oracle_domain()).unwrap()),
