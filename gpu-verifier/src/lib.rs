@@ -1,6 +1,6 @@
 //! Verified inference: run a language model, commit to its hidden states, and check what others committed to.
 //!
-//! From the bottom up:
+//! From the bottom up, up to [`verify`] and with [`testmodel`] in the crate `tandem-model`:
 //! - [`model`] reads `config.json`, safetensors and `tokenizer.json`, and trusts none of them.
 //! - [`backend`] turns tokens into hidden states and logits; the CPU one is exact: same bits whatever the machine, the
 //!   number of threads or the way tokens are batched.
@@ -34,24 +34,18 @@
 //! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 //! ```
 
-pub mod backend;
 #[cfg(feature = "network")]
 pub mod chain;
 pub mod cheat;
-pub mod commitment;
 pub mod engine;
-pub mod generate;
-pub mod model;
 #[cfg(feature = "network")]
 pub mod node;
-pub mod numeric;
 #[cfg(feature = "network")]
 pub mod reference;
-pub mod sampling;
 #[cfg(feature = "network")]
 pub mod service;
-pub mod testmodel;
 pub mod verdict;
-pub mod verify;
 #[cfg(feature = "network")]
 pub mod worker;
+
+pub use tandem_model::{backend, commitment, generate, model, numeric, sampling, testmodel, verify};

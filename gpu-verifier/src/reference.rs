@@ -3,7 +3,7 @@
 //!
 //! The server is asked for one prefill of prompt and output, as token ids, and answers with the log probabilities of the
 //! likeliest tokens at each position and of the token that is there. That is enough to draw each token again as far as the
-//! listed tokens go ([`Sampler::margin_bounds`]): a margin that is certainly positive is a token that this seed does not draw.
+//! listed tokens go ([`Sampler::margin_bounds`](crate::sampling::Sampler::margin_bounds)): a margin that is certainly positive is a token that this seed does not draw.
 //!
 //! What it can prove: that tokens are not those of this model, seed and temperature; that an answer ended too early or too
 //! late; that its form is wrong. What it cannot: anything about hidden states, because such a server does not show them, so
@@ -131,12 +131,10 @@ impl ReferenceServer {
         }
         let sequence = [claim.request.prompt.as_slice(), claim.output].concat();
         let listed = self.log_probabilities(&sequence, claim.request.prompt.len()).await?;
-        let bound = |((at, known), &token): ((usize, Vec<(u32, f32)>), &u32)| {
-            self.bound(checked.sampler(), at, known, config.vocab_size, token)
-        };
-        let first = claim.request.prompt.len();
-        let bounds: Vec<Margin> =
-            (first..).zip(listed).zip(claim.output).map(bound).collect::<Result<_, ReferenceError>>()?;
+        let positions = (claim.request.prompt.len()..).zip(listed).zip(claim.output);
+        let bounds = positions
+            .map(|((at, known), &token)| self.bound(checked.sampler(), at, &known, config.vocab_size, token))
+            .collect::<Result<Vec<Margin>, _>>()?;
         let certain = bounds.iter().filter(|margin| margin.at_most - margin.at_least <= SLACK).count();
         let margins: Vec<f32> = bounds
             .iter()
@@ -151,7 +149,7 @@ impl ReferenceServer {
         &self,
         sampler: &Sampler,
         position: usize,
-        known: Vec<(u32, f32)>,
+        known: &[(u32, f32)],
         vocab: usize,
         token: u32,
     ) -> Result<Margin, ReferenceError> {
@@ -170,7 +168,7 @@ impl ReferenceServer {
         if known.len() < top.min(vocab) {
             return Err(wrong(format!("{} tokens are listed, {top} were asked for", known.len())));
         }
-        Ok(sampler.margin_bounds(position as u32, &known, rest, vocab, token))
+        Ok(sampler.margin_bounds(position as u32, known, rest, vocab, token))
     }
 
     /// What the server lists at each position of the sequence from `first` on.

@@ -21,7 +21,7 @@ const BENCHES: [Bench; 5] = [
     Bench { name: "yuma", package: "yuma", target: "epoch", cargo: &[] },
     Bench { name: "yuma-instructions", package: "yuma", target: "instructions", cargo: &[] },
     Bench { name: "toploc", package: "toploc", target: "block", cargo: &[] },
-    Bench { name: "model", package: "tandem-verifier", target: "model", cargo: &["--no-default-features"] },
+    Bench { name: "model", package: "tandem-model", target: "model", cargo: &[] },
 ];
 
 pub(crate) fn run(stages: &mut Stages, name: Option<&str>, arguments: &[String]) -> Result<ExitCode> {

@@ -3,7 +3,7 @@
 use rand::Rng;
 use rand::seq::IndexedRandom as _;
 
-use crate::model::Text;
+use crate::model::{Text, TextError};
 
 /// What a probe asks.
 #[derive(Clone, Debug, PartialEq)]
@@ -114,7 +114,7 @@ impl Probe {
 
     /// The prompt's tokens, cut to fit a model of `max_positions` together with the answer. Cutting text, not tokens: what is
     /// sent is text, and the contributor must find the same tokens.
-    pub fn fit(&mut self, text: &Text, max_positions: usize) -> Result<Vec<u32>, tokenizers::Error> {
+    pub fn fit(&mut self, text: &Text, max_positions: usize) -> Result<Vec<u32>, TextError> {
         let room = max_positions.saturating_sub(self.max_tokens as usize).max(1);
         loop {
             let tokens = text.encode(&self.prompt)?;

@@ -42,7 +42,7 @@ pub struct Rerun {
 
 enum Place {
     Here(mpsc::Sender<Order>),
-    There(ReferenceServer),
+    There(Box<ReferenceServer>),
 }
 
 impl Rerun {
@@ -56,8 +56,8 @@ impl Rerun {
     }
 
     /// Through a server. `config` is the model's.
-    pub const fn there(server: ReferenceServer, config: ModelConfig) -> Self {
-        Self { config, place: Place::There(server) }
+    pub fn there(server: ReferenceServer, config: ModelConfig) -> Self {
+        Self { config, place: Place::There(Box::new(server)) }
     }
 
     /// Shape of the model.

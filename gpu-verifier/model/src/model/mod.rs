@@ -16,6 +16,8 @@ use thiserror::Error;
 pub use config::{Architecture, ModelConfig};
 pub use rope::{Rope, RopeScaling, RopeTable};
 pub use text::Text;
+/// What a tokenizer says when it cannot.
+pub use tokenizers::Error as TextError;
 pub use weights::Weights;
 
 /// Why a model cannot be used.

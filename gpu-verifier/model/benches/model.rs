@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
-use tandem_verifier::backend::{self, Feed, Numerics, Options};
-use tandem_verifier::model::ModelFiles;
-use tandem_verifier::testmodel::{self, Size};
+use tandem_model::backend::{self, Feed, Numerics, Options};
+use tandem_model::model::ModelFiles;
+use tandem_model::testmodel::{self, Size};
 
 const PROMPT: usize = 256;
 const DECODED: usize = 32;

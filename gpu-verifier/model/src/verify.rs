@@ -1,4 +1,4 @@
-//! Re-running a response with one prefill and measuring how well it agrees. Judging is [`verdict`](crate::verdict)'s.
+//! Re-running a response with one prefill and measuring how well it agrees. Judging is left to others.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -99,7 +99,7 @@ pub struct SamplingReport {
 
 impl SamplingReport {
     /// Of the capped margins of all tokens, at least one.
-    pub(crate) fn of(margins: &[f32]) -> Self {
+    pub fn of(margins: &[f32]) -> Self {
         Self {
             tokens: margins.len(),
             agreeing: margins.iter().filter(|&&m| m == 0.0).count(),
@@ -154,7 +154,7 @@ pub fn verify_responses(backend: &dyn Backend, claims: &[Claim<'_>]) -> Vec<Resu
 }
 
 /// A response whose form has been checked.
-pub(crate) struct Checked {
+pub struct Checked {
     sampler: Sampler,
     limit: usize,
     /// What is to be fed and the parsed proofs, or what is wrong.
@@ -162,7 +162,11 @@ pub(crate) struct Checked {
 }
 
 impl Checked {
-    pub(crate) fn new(config: &ModelConfig, claim: &Claim<'_>) -> Result<Self, VerifyError> {
+    /// Checks the form; nothing is run.
+    ///
+    /// # Errors
+    /// [`VerifyError`] of a request that nobody can serve.
+    pub fn new(config: &ModelConfig, claim: &Claim<'_>) -> Result<Self, VerifyError> {
         let sampler = claim.request.check(config.max_positions)?;
         if let Some(&token) = claim.request.prompt.iter().find(|&&token| token as usize >= config.vocab_size) {
             return Err(BackendError::Token { token, vocab: config.vocab_size }.into());
@@ -177,16 +181,17 @@ impl Checked {
     }
 
     /// What a prefill is to be fed; `None` of a malformed response.
-    pub(crate) fn sequence(&self) -> Option<&[u32]> {
+    pub fn sequence(&self) -> Option<&[u32]> {
         self.form.as_ref().ok().map(|(sequence, _)| sequence.as_slice())
     }
 
-    pub(crate) const fn sampler(&self) -> &Sampler {
+    /// Draws the tokens of the request.
+    pub const fn sampler(&self) -> &Sampler {
         &self.sampler
     }
 
     /// All that is known before anything is re-run.
-    pub(crate) fn features(&self, config: &ModelConfig, claim: &Claim<'_>) -> ResponseFeatures {
+    pub fn features(&self, config: &ModelConfig, claim: &Claim<'_>) -> ResponseFeatures {
         let malformed = self.form.as_ref().err().cloned();
         let ended = || termination(claim.output, self.limit, |token| config.is_eos(token));
         ResponseFeatures {
