@@ -3,13 +3,20 @@
 //!
 //! `proofsHash` is [`proofs_hash`] over the proofs as they travel, in base64: it is defined for whatever a contributor sends.
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, keccak256};
 use alloy_sol_types::Eip712Domain;
 
 use crate::api::CompletionEvidence;
 use crate::messages::{ResponseCommitment, proofs_hash, tokens_hash};
 use crate::payment::Tokens;
 use crate::signed::SignatureError;
+
+/// The sampling seed of a request that names none: the first eight bytes of keccak256 of `tandem seed` and the client's nonce.
+/// It follows from what the client chose, so a contributor cannot look for a seed that suits it.
+pub fn default_seed(nonce: B256) -> u64 {
+    let hash = keccak256([b"tandem seed".as_slice(), nonce.as_slice()].concat());
+    u64::from_be_bytes(hash[..8].try_into().unwrap_or_default())
+}
 
 /// What the client asked for and of whom.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +35,7 @@ pub struct Asked<'a> {
     pub prompt: Option<&'a [u32]>,
     /// Most tokens of an answer.
     pub max_tokens: u64,
-    /// The sampling seed, if the client chose one.
+    /// The sampling seed, if the client chose one; [`default_seed`] otherwise.
     pub seed: Option<u64>,
     /// Temperature in thousandths.
     pub temperature_milli: u32,
@@ -82,7 +89,7 @@ pub fn check(
         ("uid", *uid == asked.uid),
         ("model", *model == asked.model),
         ("nonce", *nonce == asked.nonce),
-        ("seed", asked.seed.is_none_or(|chosen| chosen == *seed)),
+        ("seed", *seed == asked.seed.unwrap_or_else(|| default_seed(asked.nonce))),
         ("temperature", *temperatureMilli == asked.temperature_milli),
         ("prompt", *promptHash == tokens_hash(&evidence.prompt_tokens)),
         ("prompt", asked.prompt.is_none_or(|prompt| prompt == evidence.prompt_tokens)),

@@ -115,6 +115,9 @@ pub trait Chain: Send + Sync {
     /// The uid of a hotkey in a subnet.
     async fn uid_of(&self, netuid: u16, hotkey: Address) -> Result<Option<u16>, ChainError>;
 
+    /// Whether a hotkey had a uid in a subnet as of the epoch's start. One that was evicted since still counts in that epoch.
+    async fn had_uid(&self, netuid: u16, hotkey: Address, epoch: u64) -> Result<bool, ChainError>;
+
     /// The keepers of an epoch, ascending.
     async fn keepers(&self, epoch: u64) -> Result<Vec<Address>, ChainError>;
 

@@ -201,6 +201,11 @@ impl Chain for RpcChain {
         Ok(one_more.checked_sub(U256::ONE).and_then(|uid| u16::try_from(uid).ok()))
     }
 
+    async fn had_uid(&self, netuid: u16, hotkey: Address, epoch: u64) -> Result<bool, ChainError> {
+        let found = self.registry().uidAt(netuid, hotkey, epoch).call().await;
+        Ok(!absent(found, "uidAt", &["SubnetRegistry_UnknownSubnet"])?.unwrap_or_default().is_zero())
+    }
+
     async fn keepers(&self, epoch: u64) -> Result<Vec<Address>, ChainError> {
         let set = KeeperSet::new(self.network.keeper_set, self.provider.clone());
         let members = set.membersAt(epoch).call().await.map_err(|error| failed("membersAt", &error))?;

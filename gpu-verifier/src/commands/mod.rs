@@ -4,6 +4,8 @@
 mod generate;
 mod model;
 #[cfg(feature = "network")]
+mod reference;
+#[cfg(feature = "network")]
 mod serve;
 mod toploc;
 mod verify;

@@ -18,6 +18,9 @@ pub(super) struct Command {
     /// The answer, as `generate` printed it; standard input if left out.
     #[arg(value_name = "FILE")]
     answer: Option<PathBuf>,
+    #[cfg(feature = "network")]
+    #[command(flatten)]
+    reference: super::reference::ReferenceArgs,
 }
 
 #[derive(Deserialize)]
@@ -32,6 +35,9 @@ struct Checked<'a> {
     #[serde(flatten)]
     verdict: &'a ResponseVerdict,
     features: &'a ResponseFeatures,
+    /// Tokens whose margin a reference server's list gives exactly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certain: Option<usize>,
 }
 
 impl Command {
@@ -47,11 +53,30 @@ impl Command {
         }
         let Answer { request, output, proofs } =
             serde_json::from_str(&text).context("the answer is not what `generate` prints")?;
-        let (_, backend) = self.model.open()?;
         let claim = Claim { request: &request, output: &output, proofs: &proofs };
-        let features = verify_response(backend.as_ref(), &claim)?;
+        let (features, certain) = self.measure(&claim)?;
         let verdict = Policy::default().judge(&features);
-        print_json(&Checked { verdict: &verdict, features: &features })?;
+        print_json(&Checked { verdict: &verdict, features: &features, certain })?;
         Ok(ExitCode::from(if verdict == ResponseVerdict::Pass { 0 } else { FOUND_WRONG }))
     }
+
+    #[cfg(feature = "network")]
+    fn measure(self, claim: &Claim<'_>) -> anyhow::Result<(ResponseFeatures, Option<usize>)> {
+        let Some(server) = self.reference.server()? else { return here(&self.model, claim) };
+        let (config, _) = super::reference::config_and_text(&self.model.model)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let report = runtime.block_on(server.verify(&config, claim))?;
+        Ok((report.features, Some(report.certain)))
+    }
+
+    #[cfg(not(feature = "network"))]
+    fn measure(self, claim: &Claim<'_>) -> anyhow::Result<(ResponseFeatures, Option<usize>)> {
+        here(&self.model, claim)
+    }
+}
+
+/// On the verifier's own copy of the model.
+fn here(model: &ModelArgs, claim: &Claim<'_>) -> anyhow::Result<(ResponseFeatures, Option<usize>)> {
+    let (_, backend) = model.open()?;
+    Ok((verify_response(backend.as_ref(), claim)?, None))
 }

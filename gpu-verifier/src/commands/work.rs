@@ -1,5 +1,5 @@
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +11,13 @@ use axum::routing::get;
 use clap::{Args, ValueEnum};
 use reqwest::Url;
 use tandem_verifier::chain::{Chain, Network, RpcChain};
+use tandem_verifier::model::Text;
 use tandem_verifier::service;
 use tandem_verifier::verdict::Policy;
-use tandem_verifier::worker::audit::{AuditSettings, Auditor};
+use tandem_verifier::worker::audit::{AuditSettings, Auditor, Tools};
 use tandem_verifier::worker::channels::{ChannelTerms, Purse};
 use tandem_verifier::worker::keepers::Keepers;
+use tandem_verifier::worker::probe::prompts::Prompts;
 use tandem_verifier::worker::rerun::Rerun;
 use tandem_verifier::worker::row::Speed;
 use tandem_verifier::worker::store::{self, Store};
@@ -23,11 +25,14 @@ use tandem_verifier::worker::{Settings, Worker, endpoint, run};
 use tokio::net::TcpListener;
 
 use super::ModelArgs;
+use super::reference::{ReferenceArgs, config_and_text};
 
 #[derive(Args)]
 pub(super) struct Command {
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    reference: ReferenceArgs,
     /// Id under which the rate card prices the model.
     #[arg(long)]
     model_id: String,
@@ -64,6 +69,10 @@ pub(super) struct Command {
     /// Longest answer that is bought, tokens.
     #[arg(long, default_value_t = 100, value_name = "TOKENS")]
     probe_tokens: u64,
+    /// File of prompts to send, one JSON object {"prompt": "…"} per line, best from your own users and known to nobody else.
+    /// Without it the model writes them.
+    #[arg(long, value_name = "FILE")]
+    prompts: Option<PathBuf>,
     /// Seconds after which a contributor that has not answered is unavailable.
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     patience: u64,
@@ -85,7 +94,7 @@ pub(super) struct Command {
 enum SpeedArg {
     /// The class that it declares: reproducible.
     Declared,
-    /// Tokens per second as measured from here.
+    /// Work per time as measured from here, in A100s: answers priced by the rate card, over the time until they were there.
     Measured,
 }
 
@@ -106,7 +115,6 @@ impl Command {
             .ok()
             .and_then(|amount| u128::try_from(amount).ok())
             .with_context(|| format!("--channel-credits {:?} is no decimal number", self.channel_credits))?;
-        let (files, backend) = self.model.open()?;
         let chain = RpcChain::connect(&self.rpc, network.clone(), Some(payer.clone())).await.context("--rpc")?;
         let chain: Arc<dyn Chain> = Arc::new(chain);
 
@@ -116,21 +124,16 @@ impl Command {
         let terms = ChannelTerms { amount, life: self.channel_life, pause: network.clock.length() };
         let purse = Purse::new(chain.clone(), store.clone(), payer, terms);
         let private = self.allow_private_endpoints || network.is_local();
-        let auditor = Auditor::new(
-            chain.clone(),
-            network.clone(),
-            purse,
-            Rerun::here(backend),
-            files.tokenizer()?,
-            endpoint::client(private)?,
-            AuditSettings {
-                model: self.model_id,
-                max_tokens: self.probe_tokens,
-                patience: Duration::from_secs(self.patience),
-                private_endpoints: private,
-                policy: Policy::default(),
-            },
-        );
+        let (rerun, prompts, text) = checker(&self.model, self.reference, self.prompts.as_deref())?;
+        let tools = Tools { purse, rerun, prompts, text, client: endpoint::client(private)? };
+        let settings = AuditSettings {
+            model: self.model_id,
+            max_tokens: self.probe_tokens,
+            patience: Duration::from_secs(self.patience),
+            private_endpoints: private,
+            policy: Policy::default(),
+        };
+        let auditor = Auditor::new(chain.clone(), network.clone(), tools, settings);
         if let Some(address) = self.metrics_listen {
             let listener = TcpListener::bind(address).await.with_context(|| format!("--metrics-listen {address}"))?;
             let routes = Router::new()
@@ -157,4 +160,21 @@ impl Command {
         tracing::info!(validator = %worker.hotkey.address(), keepers = worker.keepers.count(), "working");
         run(worker, ending).await
     }
+}
+
+/// What responses are compared with, and what is asked.
+fn checker(
+    model: &ModelArgs,
+    reference: ReferenceArgs,
+    prompts: Option<&Path>,
+) -> anyhow::Result<(Rerun, Prompts, Text)> {
+    let given = prompts.map(|path| Prompts::read(path).context("--prompts")).transpose()?;
+    let Some(server) = reference.server()? else {
+        let (files, backend) = model.open()?;
+        let prompts = given.unwrap_or_else(|| Prompts::written(backend.clone()));
+        return Ok((Rerun::here(backend), prompts, files.tokenizer()?));
+    };
+    let prompts = given.context("with --reference the model is not here to write prompts: give --prompts")?;
+    let (config, text) = config_and_text(&model.model)?;
+    Ok((Rerun::there(server, config), prompts, text))
 }

@@ -19,6 +19,7 @@ use axum::http::StatusCode;
 use metrics::{counter, gauge, histogram};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tandem_protocol::api::{CompletionEvidence, CompletionPayment};
+use tandem_protocol::evidence::default_seed;
 use tandem_protocol::messages::{ResponseCommitment, model_id, proofs_hash, tokens_hash};
 use tandem_protocol::payment::Tokens;
 use tandem_protocol::signed::Signed;
@@ -119,8 +120,8 @@ impl Node {
         let deadline = Instant::now() + self.limits.answer;
         let busy = || ApiError::busy(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "too many requests, try again");
         let waiting = self.queue.clone().try_acquire_owned().map_err(|_| busy())?;
-        let (node, temperature_milli) = (self.clone(), request.temperature_milli);
-        let asked = tokio::task::spawn_blocking(move || node.tokenize(&request)).await.map_err(|error| {
+        let (node, temperature_milli, nonce) = (self.clone(), request.temperature_milli, payment.nonce);
+        let asked = tokio::task::spawn_blocking(move || node.tokenize(&request, nonce)).await.map_err(|error| {
             tracing::error!(%error, "the tokenizer failed");
             internal()
         })??;
@@ -139,7 +140,7 @@ impl Node {
         })
     }
 
-    fn tokenize(&self, request: &CompletionRequest) -> Result<Request, ApiError> {
+    fn tokenize(&self, request: &CompletionRequest, nonce: B256) -> Result<Request, ApiError> {
         let max_positions = self.engine.config().max_positions;
         let too_long = |message| ApiError::bad_request("context_length_exceeded", "prompt", message);
         // Tokenizing is the first work that a stranger can cause; no tokenizer here spends 64 bytes on every token.
@@ -164,7 +165,7 @@ impl Node {
         Ok(Request {
             prompt,
             max_tokens: request.max_tokens as usize,
-            seed: request.seed.unwrap_or_else(rand::random),
+            seed: request.seed.unwrap_or_else(|| default_seed(nonce)),
             temperature: request.temperature(),
         })
     }

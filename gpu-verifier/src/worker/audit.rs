@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use alloy_primitives::B256;
 use alloy_sol_types::SolStruct as _;
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
-use serde_json::json;
 use tandem_protocol::api::{AuditOutcome, Verdict};
 use tandem_protocol::evidence::{self, Asked};
 use tandem_protocol::jobs::Job;
@@ -15,7 +15,8 @@ use tandem_protocol::messages::model_id;
 use tandem_protocol::payment::{PaymentTerms, Rate, Tokens};
 
 use super::channels::{HeldChannel, Purse};
-use super::probe::Probe;
+use super::probe::prompts::Prompts;
+use super::probe::{self, Probe};
 use super::rerun::Rerun;
 use super::row::Finding;
 use crate::chain::{Chain, Network, Neuron};
@@ -25,6 +26,9 @@ use crate::node::openai::CompletionResponse;
 use crate::node::till::Payee;
 use crate::service::read_bounded;
 use crate::verdict::{Policy, ResponseVerdict};
+
+/// Credits, in base units, for a millionth of an A100-minute: a credit, 10^18, is one A100-minute.
+const WORK_UNIT: u128 = 1_000_000_000_000;
 
 /// How responses are bought and judged.
 #[derive(Clone, Debug)]
@@ -41,16 +45,35 @@ pub struct AuditSettings {
     pub policy: Policy,
 }
 
+/// What an auditor works with.
+pub struct Tools {
+    /// Pays.
+    pub purse: Purse,
+    /// Runs responses again.
+    pub rerun: Rerun,
+    /// What to ask.
+    pub prompts: Prompts,
+    /// The model's tokenizer.
+    pub text: Text,
+    /// Speaks to endpoints.
+    pub client: Client,
+}
+
 /// Buys and judges responses.
 pub struct Auditor {
     chain: Arc<dyn Chain>,
     network: Network,
-    purse: Purse,
-    rerun: Rerun,
-    text: Text,
-    client: Client,
+    tools: Arc<Tools>,
     settings: AuditSettings,
     model: B256,
+}
+
+/// What is asked.
+struct Question {
+    probe: Probe,
+    /// The same in tokens.
+    request: Request,
+    nonce: B256,
 }
 
 /// What a contributor sent, or why there is nothing to judge.
@@ -64,18 +87,10 @@ enum Purchase {
 pub type Audited = (AuditOutcome, Finding);
 
 impl Auditor {
-    /// An auditor; `rerun` is what it compares responses with.
-    pub fn new(
-        chain: Arc<dyn Chain>,
-        network: Network,
-        purse: Purse,
-        rerun: Rerun,
-        text: Text,
-        client: Client,
-        settings: AuditSettings,
-    ) -> Self {
+    /// An auditor.
+    pub fn new(chain: Arc<dyn Chain>, network: Network, tools: Tools, settings: AuditSettings) -> Self {
         let model = model_id(&settings.model);
-        Self { chain, network, purse, rerun, text, client, settings, model }
+        Self { chain, network, tools: Arc::new(tools), settings, model }
     }
 
     /// Does a job.
@@ -83,7 +98,7 @@ impl Auditor {
     /// # Errors
     /// The worker's own trouble, which says nothing about the contributor.
     pub async fn audit(&self, job: &Job) -> anyhow::Result<Audited> {
-        let unavailable = |detail: &str| Ok(finish(job, Verdict::Unavailable, 0, None, Tokens::default(), 0, detail));
+        let unavailable = |detail: &str| Ok(finish(job, Verdict::Unavailable, &Served::default(), detail));
         let Some(neuron) = self.chain.neuron(job.netuid, job.uid).await? else {
             return unavailable("no such neuron");
         };
@@ -93,15 +108,24 @@ impl Auditor {
         let Some(rate) = self.chain.rate(self.model).await? else {
             anyhow::bail!("the rate card has no rate for {:?}", self.settings.model);
         };
-        let mut probe = Probe::draw(&mut rand::rng(), self.settings.max_tokens);
-        let prompt = probe.fit(&self.text, self.rerun.config().max_positions).map_err(anyhow::Error::from_boxed)?;
+        let question = self.ask().await?;
+        self.buy_and_judge(job, &neuron, url, rate, &question).await
+    }
+
+    async fn ask(&self) -> anyhow::Result<Question> {
+        let tools = self.tools.clone();
+        let drawn = tokio::task::spawn_blocking(move || tools.prompts.draw(&mut rand::rng(), &tools.text)).await??;
+        let mut probe = Probe::draw(&mut rand::rng(), drawn, self.settings.max_tokens);
+        let (text, config) = (&self.tools.text, self.tools.rerun.config());
+        let prompt = probe.fit(text, config.max_positions).map_err(anyhow::Error::from_boxed)?;
+        let nonce = B256::from(rand::random::<[u8; 32]>());
         let request = Request {
             prompt,
             max_tokens: probe.max_tokens as usize,
-            seed: probe.seed,
-            temperature: probe.temperature_milli as f32 / 1000.0,
+            seed: probe.seed.unwrap_or_else(|| evidence::default_seed(nonce)),
+            temperature: probe.temperature_drawn() as f32 / 1000.0,
         };
-        self.buy_and_judge(job, &neuron, url, rate, &probe, &request).await
+        Ok(Question { probe, request, nonce })
     }
 
     async fn buy_and_judge(
@@ -110,29 +134,28 @@ impl Auditor {
         neuron: &Neuron,
         url: Url,
         rate: Rate,
-        probe: &Probe,
-        request: &Request,
+        question: &Question,
     ) -> anyhow::Result<Audited> {
-        let unavailable = |detail: &str| Ok(finish(job, Verdict::Unavailable, 0, None, Tokens::default(), 0, detail));
+        let Question { probe, request, nonce } = question;
+        let unavailable = |detail: &str| Ok(finish(job, Verdict::Unavailable, &Served::default(), detail));
         let payee = Payee { netuid: job.netuid, uid: job.uid, owner: neuron.owner };
         let (prompt, longest) = (request.prompt.len() as u64, request.max_tokens as u64);
-        let Some(mut channel) = self.purse.hold(payee, rate, prompt, longest).await? else {
+        let Some(mut channel) = self.tools.purse.hold(payee, rate, prompt, longest).await? else {
             return unavailable("it refused its payment channel a moment ago");
         };
-        let nonce = B256::from(rand::random::<[u8; 32]>());
-        let mut purchase = self.buy(&url, probe, request, nonce, &mut channel).await?;
+        let mut purchase = self.buy(&url, question, &mut channel).await?;
         if let Purchase::Refused { terms: Some(PaymentTerms { consumed: Some(consumed), .. }), .. } = &purchase
             && channel.meter.consumed() != *consumed
             && channel.meter.catch_up(*consumed).is_ok()
         {
-            purchase = self.buy(&url, probe, request, nonce, &mut channel).await?;
+            purchase = self.buy(&url, question, &mut channel).await?;
         }
         let (response, elapsed) = match purchase {
             Purchase::Answer { response, elapsed } => (response, elapsed),
             Purchase::Nothing(detail) => return unavailable(&detail),
             Purchase::Refused { status, message, .. } => {
                 if status == StatusCode::PAYMENT_REQUIRED {
-                    self.purse.forget(channel).await?;
+                    self.tools.purse.forget(channel).await?;
                 }
                 return unavailable(&format!("refused with {status}: {message}"));
             }
@@ -144,11 +167,11 @@ impl Auditor {
             netuid: job.netuid,
             uid: job.uid,
             model: self.model,
-            nonce,
+            nonce: *nonce,
             prompt: Some(&request.prompt),
             max_tokens: request.max_tokens as u64,
             seed: Some(request.seed),
-            temperature_milli: probe.temperature_milli,
+            temperature_milli: probe.temperature_drawn(),
         };
         let domain = self.network.oracle_domain();
         let speed_class = evidence.commitment.message.speedClass;
@@ -156,19 +179,24 @@ impl Auditor {
             Ok(used) => used,
             Err(fault) => {
                 let detail = fault.to_string();
-                return Ok(finish(job, Verdict::HardFault, speed_class, None, Tokens::default(), 0, &detail));
+                return Ok(finish(job, Verdict::HardFault, &Served { speed_class, ..Served::default() }, &detail));
             }
         };
         let commitment = Some(evidence.commitment.message.eip712_signing_hash(&domain));
         channel.meter.record(used)?;
-        self.purse.keep(&channel).await?;
+        self.tools.purse.keep(&channel).await?;
         let expected = channel.meter.consumed_credits();
         // The next probe shall not wait for this one's prefill.
         drop(channel);
 
-        let finish = |verdict, detail: &str| {
-            finish(job, verdict, speed_class, commitment, used, elapsed.as_millis() as u64, detail)
+        let served = Served {
+            speed_class,
+            commitment,
+            used,
+            work: rate.cost(used).map_or(0, |credits| (credits / WORK_UNIT) as u64),
+            elapsed_ms: elapsed.as_millis() as u64,
         };
+        let finish = |verdict, detail: &str| finish(job, verdict, &served, detail);
         if evidence.consumed > expected {
             let detail = format!("counts {} credits as consumed, the card's price is {expected}", evidence.consumed);
             return Ok(finish(Verdict::Unavailable, &detail));
@@ -181,30 +209,27 @@ impl Auditor {
     }
 
     /// Sends a request with its payment; the meter is stored before anything leaves.
-    async fn buy(
-        &self,
-        url: &Url,
-        probe: &Probe,
-        request: &Request,
-        nonce: B256,
-        channel: &mut HeldChannel,
-    ) -> anyhow::Result<Purchase> {
+    async fn buy(&self, url: &Url, question: &Question, channel: &mut HeldChannel) -> anyhow::Result<Purchase> {
+        let Question { probe, request, nonce } = question;
         let session = channel.session().clone();
         let domain = self.network.settlement_domain();
         let (prompt, longest) = (request.prompt.len() as u64, request.max_tokens as u64);
-        let payment = channel.meter.pay(prompt, longest, nonce, &domain, &session)?;
-        self.purse.keep(channel).await?;
-        let body = json!({
-            "model": self.settings.model,
-            "prompt": probe.prompt,
-            "max_tokens": probe.max_tokens,
-            "temperature": f64::from(probe.temperature_milli) / 1000.0,
-            "seed": probe.seed,
-            "tandem": payment,
-        });
+        let payment = channel.meter.pay(prompt, longest, *nonce, &domain, &session)?;
+        self.tools.purse.keep(channel).await?;
+        let client = probe::Client::of(session.address());
+        let body = client.body(&self.settings.model, probe, &payment)?;
         let started = Instant::now();
         let exchange = async {
-            let response = self.client.post(url.clone()).json(&body).send().await.map_err(|error| error.to_string())?;
+            let response = self
+                .tools
+                .client
+                .post(url.clone())
+                .headers(client.headers())
+                .header(CONTENT_TYPE, "application/json")
+                .body(body)
+                .send()
+                .await
+                .map_err(|error| error.to_string())?;
             let status = response.status();
             // Token ids in JSON take at most 11 bytes, twice for prompt and text; a proof takes 350 per 32 tokens.
             let limit = (64 << 10) + 64 * (request.prompt.len() + request.max_tokens);
@@ -235,17 +260,17 @@ impl Auditor {
             _ => return Ok(Some("not one choice")),
         };
         let evidence = &response.tandem;
-        if evidence.output_tokens.iter().any(|token| *token as usize >= self.rerun.config().vocab_size) {
+        if evidence.output_tokens.iter().any(|token| *token as usize >= self.tools.rerun.config().vocab_size) {
             // Re-running finds that out as a malformed response.
             return Ok(None);
         }
-        let text = self.text.decode(&evidence.output_tokens).map_err(anyhow::Error::from_boxed)?;
+        let text = self.tools.text.decode(&evidence.output_tokens).map_err(anyhow::Error::from_boxed)?;
         Ok((text != *shown).then_some("the text is not that of the committed tokens"))
     }
 
     async fn judge(&self, request: Request, response: CompletionResponse) -> anyhow::Result<(Verdict, String)> {
         let evidence = response.tandem;
-        let features = self.rerun.measure(request, evidence.output_tokens, evidence.proofs).await?;
+        let features = self.tools.rerun.measure(request, evidence.output_tokens, evidence.proofs).await?;
         Ok(match self.settings.policy.judge(&features) {
             ResponseVerdict::Pass => (Verdict::Pass, "as the model computes it".to_owned()),
             ResponseVerdict::Suspect(reasons) => (Verdict::Fail, format!("{reasons:?}")),
@@ -267,24 +292,25 @@ struct RefusalDetail {
     message: String,
 }
 
-fn finish(
-    job: &Job,
-    verdict: Verdict,
+/// What was answered, as far as it counts.
+#[derive(Default)]
+struct Served {
     speed_class: u32,
     commitment: Option<B256>,
     used: Tokens,
+    /// Millionths of an A100-minute.
+    work: u64,
     elapsed_ms: u64,
-    detail: &str,
-) -> Audited {
-    let tokens = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+}
+
+fn finish(job: &Job, verdict: Verdict, served: &Served, detail: &str) -> Audited {
+    let &Served { speed_class, commitment, used, work, elapsed_ms } = served;
     let outcome = AuditOutcome {
         verdict,
-        tokens_audited: tokens(used.prompt.saturating_add(used.completion)),
+        tokens_audited: u32::try_from(used.prompt.saturating_add(used.completion)).unwrap_or(u32::MAX),
         speed_class,
         commitment,
         detail: detail.to_owned(),
     };
-    let finding =
-        Finding { uid: job.uid, verdict, speed_class, completion_tokens: tokens(used.completion), elapsed_ms };
-    (outcome, finding)
+    (outcome, Finding { uid: job.uid, verdict, speed_class, work, elapsed_ms })
 }

@@ -224,7 +224,9 @@ impl Shift {
         if !jobs::jobs(*beacon, validator, job.epoch, job.netuid, &[job.uid], job.round + 1).contains(job) {
             return Ok(Some("the job does not follow from the beacon"));
         }
-        let registered = worker.chain.uid_of(job.netuid, validator).await?.is_some();
+        // Who was evicted since the epoch began still scores in it; who came since may as well begin.
+        let registered = worker.chain.had_uid(job.netuid, validator, job.epoch).await?
+            || worker.chain.uid_of(job.netuid, validator).await?.is_some();
         Ok((!registered).then_some("the validator has no uid in the job's subnet"))
     }
 

@@ -13,9 +13,13 @@ pub enum Speed {
     /// The class it declares in its commitments: reproducible, for networks whose hardware is agreed on.
     #[default]
     Declared,
-    /// Completion tokens per second as measured from here.
+    /// Work per time as measured from here: normalised A100-minutes of the answers, by the rate card, over the minutes until
+    /// they were there. Waiting for the first token counts as time.
     Measured,
 }
+
+/// One A100 does a million millionths of an A100-minute in 60,000 ms: with this factor its speed is 1,000.
+const WORK_PER_MILLI: u128 = 60;
 
 /// What one audit found, as far as weights go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,8 +30,8 @@ pub struct Finding {
     pub verdict: Verdict,
     /// Declared speed, thousandths of an A100.
     pub speed_class: u32,
-    /// Tokens of the answer.
-    pub completion_tokens: u32,
+    /// Millionths of an A100-minute that the response is worth by the rate card.
+    pub work: u64,
     /// Milliseconds until the whole answer was there.
     pub elapsed_ms: u64,
 }
@@ -36,8 +40,8 @@ pub struct Finding {
 ///
 /// A contributor's weight is 0 for any hard fault; 0 too if any response was suspect and the sequential test of `policy` does
 /// not say that it passes all the same; otherwise `speed · passes / audits`, where an unavailable contributor's audit is no
-/// pass. Speed is the smallest declared class, or all tokens over all time. Integers only, rounded down, so that equal
-/// findings give equal rows.
+/// pass. Speed, in thousandths of an A100, is the smallest declared class, or all work over all time. Integers only, rounded
+/// down, so that equal findings give equal rows.
 pub fn row(findings: &[Finding], speed: Speed, policy: &Policy) -> Vec<(u16, u16)> {
     let mut contributors: BTreeMap<u16, Vec<&Finding>> = BTreeMap::new();
     for finding in findings {
@@ -65,13 +69,12 @@ fn score(findings: &[&Finding], speed: Speed, policy: &Policy) -> u128 {
         return 0;
     }
     let passed = || findings.iter().filter(|finding| finding.verdict == Verdict::Pass);
-    // Thousandths of an A100, or tokens per second: in both cases only the ratio between contributors counts.
     let speed: u128 = match speed {
         Speed::Declared => passed().map(|finding| u128::from(finding.speed_class)).min().unwrap_or(0),
         Speed::Measured => {
-            let tokens: u128 = passed().map(|finding| u128::from(finding.completion_tokens)).sum();
+            let work: u128 = passed().map(|finding| u128::from(finding.work)).sum();
             let millis: u128 = passed().map(|finding| u128::from(finding.elapsed_ms)).sum();
-            tokens * 1_000_000 / millis.max(1)
+            work * WORK_PER_MILLI / millis.max(1)
         }
     };
     speed * 1_000_000 * u128::from(aggregate.clean) / findings.len().max(1) as u128
@@ -84,7 +87,7 @@ mod tests {
     use super::*;
 
     fn found(uid: u16, verdict: Verdict, speed_class: u32) -> Finding {
-        Finding { uid, verdict, speed_class, completion_tokens: 10, elapsed_ms: 100 }
+        Finding { uid, verdict, speed_class, work: 10, elapsed_ms: 100 }
     }
 
     fn declared(findings: &[Finding]) -> Vec<(u16, u16)> {
@@ -116,17 +119,28 @@ mod tests {
         assert_eq!(declared(&findings), [(0, 65_535)]);
     }
 
+    /// Half an A100's work in the same time, one A100's in twice the time, and both as thousandths of an A100.
+    #[test]
+    fn measured_speed_is_work_per_time_in_the_unit_of_declared_speed() {
+        let work = |uid, work, elapsed_ms| Finding { work, elapsed_ms, ..found(uid, Verdict::Pass, 1) };
+        let findings = [work(1, 1_000_000, 60_000), work(2, 500_000, 60_000), work(3, 1_000_000, 120_000)];
+        assert_eq!(row(&findings, Speed::Measured, &Policy::default()), [(1, 65_535), (2, 32_767), (3, 32_767)]);
+        assert_eq!(score(&[&findings[0]], Speed::Measured, &Policy::default()), 1_000 * 1_000_000);
+        let declared = found(1, Verdict::Pass, 1_000);
+        assert_eq!(score(&[&declared], Speed::Declared, &Policy::default()), 1_000 * 1_000_000);
+    }
+
     proptest! {
         #[test]
         fn a_row_is_ascending_scaled_to_its_largest_and_does_not_depend_on_order(
-            findings in prop::collection::vec((0u16..9, 0usize..4, any::<u32>(), any::<u32>(), any::<u64>()), 0..60),
+            findings in prop::collection::vec((0u16..9, 0usize..4, any::<u32>(), any::<u64>(), any::<u64>()), 0..60),
             measured: bool,
         ) {
             let verdicts = [Verdict::Pass, Verdict::Fail, Verdict::HardFault, Verdict::Unavailable];
             let mut findings: Vec<Finding> = findings
                 .into_iter()
-                .map(|(uid, verdict, speed_class, completion_tokens, elapsed_ms)| {
-                    Finding { uid, verdict: verdicts[verdict], speed_class, completion_tokens, elapsed_ms }
+                .map(|(uid, verdict, speed_class, work, elapsed_ms)| {
+                    Finding { uid, verdict: verdicts[verdict], speed_class, work, elapsed_ms }
                 })
                 .collect();
             let speed = if measured { Speed::Measured } else { Speed::Declared };

@@ -182,6 +182,11 @@ impl Chain for Resident {
         Ok(found.checked_sub(U256::ONE).map(|uid| uid.to()))
     }
 
+    async fn had_uid(&self, netuid: u16, hotkey: Address, epoch: u64) -> Result<bool, ChainError> {
+        let call = SubnetRegistry::uidAtCall { netuid, hotkey, epoch };
+        Ok(absent(self.town.world().view(self.town.network.registry, call)).is_some_and(|uid| !uid.is_zero()))
+    }
+
     async fn keepers(&self, epoch: u64) -> Result<Vec<Address>, ChainError> {
         let call = KeeperSet::membersAtCall { epoch };
         Ok(self.town.world().view(self.town.network.keeper_set, call).unwrap().keepers)

@@ -25,9 +25,10 @@ use tandem_protocol::signed::Signed;
 use tandem_verifier::chain::Chain as _;
 use tandem_verifier::service;
 use tandem_verifier::verdict::Policy;
-use tandem_verifier::worker::audit::{AuditSettings, Auditor};
+use tandem_verifier::worker::audit::{AuditSettings, Auditor, Tools};
 use tandem_verifier::worker::channels::{ChannelTerms, Purse};
 use tandem_verifier::worker::keepers::Keepers;
+use tandem_verifier::worker::probe::prompts::Prompts;
 use tandem_verifier::worker::rerun::Rerun;
 use tandem_verifier::worker::row::Speed;
 use tandem_verifier::worker::store::{self, Store, StoredCommit};
@@ -161,10 +162,15 @@ async fn start_worker(
         private_endpoints: true,
         policy: Policy::default(),
     };
-    let client = endpoint::client(true).unwrap();
+    let tools = Tools {
+        purse,
+        rerun: Rerun::here(FULL.clone()),
+        prompts: Prompts::written(FULL.clone()),
+        text: text(),
+        client: endpoint::client(true).unwrap(),
+    };
     let network = town.network.clone();
-    let auditor =
-        Auditor::new(chain.clone(), network.clone(), purse, Rerun::here(FULL.clone()), text(), client, settings);
+    let auditor = Auditor::new(chain.clone(), network.clone(), tools, settings);
     let urls = keepers.iter().map(|url| url.parse().unwrap()).collect();
     let worker = Worker {
         keepers: Arc::new(Keepers::new(urls, hotkey.clone(), network.oracle_domain()).unwrap()),

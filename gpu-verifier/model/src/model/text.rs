@@ -1,6 +1,7 @@
 //! `tokenizer.json`.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use tokenizers::Tokenizer;
 
@@ -10,11 +11,15 @@ use super::{ModelError, read};
 const LIMIT: u64 = 256 << 20;
 
 /// Turns text into tokens and back.
-#[derive(Debug)]
-pub struct Text(Tokenizer);
+#[derive(Clone, Debug)]
+pub struct Text(Arc<Tokenizer>);
 
 impl Text {
-    pub(super) fn read(path: &Path, vocab_size: usize) -> Result<Self, ModelError> {
+    /// Reads a `tokenizer.json` for a model that knows `vocab_size` tokens.
+    ///
+    /// # Errors
+    /// [`ModelError`] when it is missing, broken, or has tokens that the model does not.
+    pub fn read(path: &Path, vocab_size: usize) -> Result<Self, ModelError> {
         let wrong = |reason: String| ModelError::Tokenizer { path: path.to_owned(), reason };
         let bytes = read(path, LIMIT)?.ok_or_else(|| wrong(format!("larger than {LIMIT} bytes")))?;
         let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(|error| wrong(error.to_string()))?;
@@ -22,7 +27,7 @@ impl Text {
         tokenizer.with_padding(None).with_truncation(None).map_err(|error| wrong(error.to_string()))?;
         match tokenizer.get_vocab(true).into_iter().find(|&(_, id)| id as usize >= vocab_size) {
             Some((token, id)) => Err(wrong(format!("token {token:?} is {id}, the model knows {vocab_size}"))),
-            None => Ok(Self(tokenizer)),
+            None => Ok(Self(Arc::new(tokenizer))),
         }
     }
 
