@@ -5,8 +5,12 @@ mod arithmetic;
 mod cheats;
 mod command_line;
 mod common;
+#[cfg(feature = "network")]
+mod desk;
 mod files;
 mod golden;
+#[cfg(feature = "network")]
+mod leases;
 #[cfg(feature = "network")]
 mod node;
 mod proofs_of_files;

@@ -60,6 +60,11 @@ async fn serve(routes: Router) -> String {
     url
 }
 
+/// A server that runs the full test model.
+pub(crate) async fn start() -> ReferenceServer {
+    server(&serve(Router::new().route("/base/v1/completions", post(prompt_logprobs))).await, 20, "secret")
+}
+
 fn server(url: &str, top: u16, key: &str) -> ReferenceServer {
     let (model, api_key) = ("served-model".to_owned(), Some(key.to_owned()));
     let patience = Duration::from_secs(20);
