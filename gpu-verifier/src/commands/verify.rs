@@ -6,15 +6,17 @@ use anyhow::Context as _;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use tandem_verifier::generate::Request;
-use tandem_verifier::verdict::{Policy, ResponseVerdict};
+use tandem_verifier::verdict::ResponseVerdict;
 use tandem_verifier::verify::{Claim, ResponseFeatures, verify_response};
 
-use super::{FOUND_WRONG, ModelArgs, print_json};
+use super::{FOUND_WRONG, ModelArgs, PolicyArgs, print_json};
 
 #[derive(Args)]
 pub(super) struct Command {
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    policy: PolicyArgs,
     /// The answer, as `generate` printed it; standard input if left out.
     #[arg(value_name = "FILE")]
     answer: Option<PathBuf>,
@@ -31,6 +33,7 @@ struct Answer {
 struct Checked<'a> {
     #[serde(flatten)]
     verdict: &'a ResponseVerdict,
+    grade: usize,
     features: &'a ResponseFeatures,
 }
 
@@ -47,11 +50,12 @@ impl Command {
         }
         let Answer { request, output, proofs } =
             serde_json::from_str(&text).context("the answer is not what `generate` prints")?;
-        let (_, backend) = self.model.open()?;
+        let (files, backend) = self.model.open()?;
+        let policy = self.policy.open(&files)?;
         let claim = Claim { request: &request, output: &output, proofs: &proofs };
         let features = verify_response(backend.as_ref(), &claim)?;
-        let verdict = Policy::default().judge(&features);
-        print_json(&Checked { verdict: &verdict, features: &features })?;
+        let (verdict, grade) = policy.examine(&features);
+        print_json(&Checked { verdict: &verdict, grade, features: &features })?;
         Ok(ExitCode::from(if verdict == ResponseVerdict::Pass { 0 } else { FOUND_WRONG }))
     }
 }

@@ -12,7 +12,6 @@ use clap::{Args, ValueEnum};
 use reqwest::Url;
 use tandem_verifier::chain::{Chain, Network, RpcChain};
 use tandem_verifier::service;
-use tandem_verifier::verdict::Policy;
 use tandem_verifier::worker::audit::{AuditSettings, Auditor};
 use tandem_verifier::worker::channels::{ChannelTerms, Purse};
 use tandem_verifier::worker::keepers::Keepers;
@@ -21,12 +20,14 @@ use tandem_verifier::worker::store::{self, Store};
 use tandem_verifier::worker::{Settings, Worker, endpoint, run};
 use tokio::net::TcpListener;
 
-use super::ModelArgs;
+use super::{ModelArgs, PolicyArgs};
 
 #[derive(Args)]
 pub(super) struct Command {
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    policy: PolicyArgs,
     /// Id under which the rate card prices the model.
     #[arg(long)]
     model_id: String,
@@ -106,6 +107,7 @@ impl Command {
             .and_then(|amount| u128::try_from(amount).ok())
             .with_context(|| format!("--channel-credits {:?} is no decimal number", self.channel_credits))?;
         let (files, backend) = self.model.open()?;
+        let policy = self.policy.open(&files)?;
         let chain = RpcChain::connect(&self.rpc, network.clone(), Some(payer.clone())).await.context("--rpc")?;
         let chain: Arc<dyn Chain> = Arc::new(chain);
 
@@ -127,7 +129,7 @@ impl Command {
                 max_tokens: self.probe_tokens,
                 patience: Duration::from_secs(self.patience),
                 private_endpoints: private,
-                policy: Policy::default(),
+                policy,
             },
         );
         if let Some(address) = self.metrics_listen {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use alloy_sol_types::SolStruct as _;
 use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
@@ -86,10 +86,22 @@ impl Auditor {
     /// # Errors
     /// The worker's own trouble, which says nothing about the contributor.
     pub async fn audit(&self, job: &Job) -> anyhow::Result<Audited> {
-        let unavailable = |detail: &str| Ok(finish(job, Verdict::Unavailable, 0, None, Tokens::default(), 0, detail));
         let Some(neuron) = self.chain.neuron(job.netuid, job.uid).await? else {
-            return unavailable("no such neuron");
+            return Ok(finish(job, Verdict::Unavailable, 0, None, Tokens::default(), 0, "no such neuron"));
         };
+        let (outcome, mut finding) = self.audit_neuron(job, &neuron).await?;
+        finding.hotkey = neuron.hotkey;
+        finding.calibration = self.policy().calibration.into();
+        Ok((outcome, finding))
+    }
+
+    /// How responses are judged.
+    pub const fn policy(&self) -> &Policy {
+        &self.settings.policy
+    }
+
+    async fn audit_neuron(&self, job: &Job, neuron: &Neuron) -> anyhow::Result<Audited> {
+        let unavailable = |detail: &str| Ok(finish(job, Verdict::Unavailable, 0, None, Tokens::default(), 0, detail));
         let Some(url) = super::endpoint::completions_url(&neuron.endpoint, self.settings.private_endpoints) else {
             return unavailable("its endpoint is no public HTTP address");
         };
@@ -104,7 +116,7 @@ impl Auditor {
             seed: probe.seed,
             temperature: probe.temperature_milli as f32 / 1000.0,
         };
-        self.buy_and_judge(job, &neuron, url, rate, &probe, &request).await
+        self.buy_and_judge(job, neuron, url, rate, &probe, &request).await
     }
 
     async fn buy_and_judge(
@@ -179,8 +191,9 @@ impl Auditor {
         if let Some(detail) = self.misquote(&response)? {
             return Ok(finish(Verdict::Fail, detail));
         }
-        let (verdict, detail) = self.judge(request.clone(), *response).await?;
-        Ok(finish(verdict, &detail))
+        let (verdict, grade, detail) = self.judge(request.clone(), *response).await?;
+        let (outcome, finding) = finish(verdict, &detail);
+        Ok((outcome, Finding { grade, ..finding }))
     }
 
     /// Sends a request with its payment; the meter is stored before anything leaves.
@@ -246,7 +259,7 @@ impl Auditor {
         Ok((text != *shown).then_some("the text is not that of the committed tokens"))
     }
 
-    async fn judge(&self, request: Request, response: CompletionResponse) -> anyhow::Result<(Verdict, String)> {
+    async fn judge(&self, request: Request, response: CompletionResponse) -> anyhow::Result<(Verdict, u8, String)> {
         let _one_at_a_time = self.prefill.acquire().await?;
         let backend = self.backend.clone();
         let features = tokio::task::spawn_blocking(move || {
@@ -255,11 +268,13 @@ impl Auditor {
             verify_response(backend.as_ref(), &claim)
         })
         .await??;
-        Ok(match self.settings.policy.judge(&features) {
+        let (verdict, grade) = self.settings.policy.examine(&features);
+        let (verdict, detail) = match verdict {
             ResponseVerdict::Pass => (Verdict::Pass, "as the model computes it".to_owned()),
             ResponseVerdict::Suspect(reasons) => (Verdict::Fail, format!("{reasons:?}")),
             ResponseVerdict::HardFault(reasons) => (Verdict::HardFault, format!("{reasons:?}")),
-        })
+        };
+        Ok((verdict, grade as u8, detail))
     }
 }
 
@@ -293,8 +308,17 @@ fn finish(
         commitment,
         detail: detail.to_owned(),
     };
-    let finding =
-        Finding { uid: job.uid, verdict, speed_class, completion_tokens: tokens(used.completion), elapsed_ms };
+    let finding = Finding {
+        uid: job.uid,
+        verdict,
+        speed_class,
+        completion_tokens: tokens(used.completion),
+        elapsed_ms,
+        // What no limit was held against is no evidence of drift: it has a verdict already.
+        grade: 0,
+        hotkey: Address::ZERO,
+        calibration: B256::ZERO,
+    };
     (outcome, finding)
 }
 

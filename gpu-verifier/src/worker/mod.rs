@@ -12,9 +12,10 @@ pub mod endpoint;
 pub mod epoch;
 mod jobs;
 pub mod keepers;
-pub mod probe;
 pub mod row;
 pub mod store;
+
+pub use crate::probe;
 
 use std::sync::Arc;
 use std::time::Duration;
