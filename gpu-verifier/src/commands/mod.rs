@@ -97,12 +97,15 @@ impl ModelArgs {
     fn open(&self) -> anyhow::Result<(ModelFiles, Arc<dyn Backend>)> {
         let context = || format!("cannot load the model in {}", self.model.display());
         let files = ModelFiles::open(&self.model).with_context(context)?;
-        let options = backend::Options {
+        let backend = backend::open(&files, &self.options()).with_context(context)?;
+        Ok((files, backend))
+    }
+
+    fn options(&self) -> backend::Options {
+        backend::Options {
             threads: self.threads,
             numerics: if self.numerics == "fast" { Numerics::Fast } else { Numerics::Exact },
-        };
-        let backend = backend::open(&files, &options).with_context(context)?;
-        Ok((files, backend))
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use tandem_protocol::messages::{CommitReceipt, SignedRequest, model_id, request_
 use tandem_protocol::reveal::{Reveal, RevealRules};
 use tandem_protocol::signed::Signed;
 use tandem_verifier::chain::Chain as _;
+use tandem_verifier::cheat::Cheat;
 use tandem_verifier::service;
 use tandem_verifier::verdict::Policy;
 use tandem_verifier::worker::audit::{AuditSettings, Auditor};
@@ -196,7 +197,7 @@ async fn cheats_weigh_nothing_and_the_row_is_committed_and_revealed_to_every_kee
     let down = town.register("odd", "file:///etc/passwd".to_owned());
     let honest = TownNode::start(&town, "honest", Kind::Honest).await;
     let small = TownNode::start(&town, "small", Kind::SmallModel).await;
-    let forger = TownNode::start(&town, "forger", Kind::ConstantProof).await;
+    let forger = TownNode::start(&town, "forger", Kind::Cheat(Cheat::ConstantPolynomial)).await;
     town.buy_credits("payer", 10);
     let uids = [down - 1, down, honest.uid, small.uid, forger.uid];
     let owed = jobs(first_beacon(), validator, 0, NETUID, &uids, 2);
