@@ -7,6 +7,8 @@
 //! - [`sampling`] draws the next token with a counter-based generator, so that a verifier can draw it again.
 //! - [`generate`] decodes and proves; [`verify`] re-runs one prefill and measures; [`verdict`] judges measurements.
 //! - [`engine`] is what answers: a model, or one of the [`cheat`]s that verification is measured with.
+//! - [`trial`] asks an engine many things that worker's [`probe`]s ask and measures its answers; [`calibration`] turns that
+//!   into limits and tests with stated error rates, by [`stats`] and [`sequential`] sums of evidence.
 //! - [`testmodel`] writes small models with seeded random weights.
 //!
 //! With the feature `network` (on by default):
@@ -34,16 +36,22 @@
 //! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 //! ```
 
+pub mod calibration;
 #[cfg(feature = "network")]
 pub mod chain;
 pub mod cheat;
 pub mod engine;
+pub mod evidence;
 #[cfg(feature = "network")]
 pub mod node;
+pub mod probe;
 #[cfg(feature = "network")]
 pub mod reference;
+pub mod sequential;
 #[cfg(feature = "network")]
 pub mod service;
+pub mod stats;
+pub mod trial;
 pub mod verdict;
 #[cfg(feature = "network")]
 pub mod worker;

@@ -79,7 +79,11 @@ impl Request {
         self.max_tokens.min((max_positions + 1).saturating_sub(self.prompt.len()))
     }
 
-    pub(crate) fn check(&self, max_positions: usize) -> Result<Sampler, GenerateError> {
+    /// Checks that a model of `max_positions` can serve it; returns what draws its tokens.
+    ///
+    /// # Errors
+    /// [`GenerateError`], never one of a backend.
+    pub fn check(&self, max_positions: usize) -> Result<Sampler, GenerateError> {
         if self.prompt.is_empty() {
             return Err(GenerateError::EmptyPrompt);
         }

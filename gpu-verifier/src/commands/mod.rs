@@ -1,6 +1,9 @@
 //! The command line: one file per command. Every command prints JSON (or what its help says) on standard output, and
 //! exits with 0 if all is well, 1 if something was checked and found wrong, 2 if the input was unusable.
 
+mod calibrate;
+mod engines;
+mod evidence;
 mod generate;
 mod model;
 #[cfg(feature = "network")]
@@ -20,7 +23,9 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 use tandem_verifier::backend::{self, Backend, Numerics};
+use tandem_verifier::calibration::Calibration;
 use tandem_verifier::model::ModelFiles;
+use tandem_verifier::verdict::Policy;
 
 /// Exit code when something was checked and found wrong.
 pub(crate) const FOUND_WRONG: u8 = 1;
@@ -44,6 +49,10 @@ enum Command {
     Generate(generate::Command),
     /// Check an answer that `generate` printed.
     Verify(verify::Command),
+    /// Measure honest machines and cheats, and write limits and tests with stated error rates.
+    Calibrate(calibrate::Command),
+    /// Measure the same and print what was found, as tables.
+    Evidence(evidence::Command),
     /// Build or verify proofs of raw activations.
     #[command(subcommand)]
     Toploc(toploc::Command),
@@ -61,6 +70,8 @@ impl Cli {
             Command::Model(command) => command.run(),
             Command::Generate(command) => command.run(),
             Command::Verify(command) => command.run(),
+            Command::Calibrate(command) => command.run(),
+            Command::Evidence(command) => command.run(),
             Command::Toploc(command) => command.run(),
             #[cfg(feature = "network")]
             Command::Serve(command) => command.run(),
@@ -88,12 +99,30 @@ impl ModelArgs {
     fn open(&self) -> anyhow::Result<(ModelFiles, Arc<dyn Backend>)> {
         let context = || format!("cannot load the model in {}", self.model.display());
         let files = ModelFiles::open(&self.model).with_context(context)?;
-        let options = backend::Options {
+        let backend = backend::open(&files, &self.options()).with_context(context)?;
+        Ok((files, backend))
+    }
+
+    fn options(&self) -> backend::Options {
+        backend::Options {
             threads: self.threads,
             numerics: if self.numerics == "fast" { Numerics::Fast } else { Numerics::Exact },
-        };
-        let backend = backend::open(&files, &options).with_context(context)?;
-        Ok((files, backend))
+        }
+    }
+}
+
+/// How to judge: by the published limits, or by a calibration.
+#[derive(Args)]
+struct PolicyArgs {
+    /// Limits and tests that `calibrate` measured for this model, instead of the published ones.
+    #[arg(long, value_name = "FILE")]
+    calibration: Option<PathBuf>,
+}
+
+impl PolicyArgs {
+    fn open(&self, files: &ModelFiles) -> anyhow::Result<Policy> {
+        let Some(path) = &self.calibration else { return Ok(Policy::default()) };
+        Calibration::policy_for(path, &files.digest()?).with_context(|| format!("--calibration {}", path.display()))
     }
 }
 

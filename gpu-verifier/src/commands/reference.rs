@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(super) struct ReferenceArgs {
     /// Compare tokens through the vLLM-compatible server at this address instead of running the model here. Hidden states are
     /// not compared then, and the server is believed.
-    #[arg(long, value_name = "URL", requires = "reference_model")]
+    #[arg(long, value_name = "URL", requires = "reference_model", conflicts_with = "calibration")]
     reference: Option<Url>,
     /// The model's name at the reference server.
     #[arg(long, value_name = "NAME", requires = "reference")]

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::json;
 use tandem_protocol::messages::model_id;
 use tandem_verifier::chain::{Chain, Network, RpcChain};
-use tandem_verifier::cheat::ConstantProof;
+use tandem_verifier::cheat::{self, Cheat, Materials};
 use tandem_verifier::engine::{Engine, Honest};
 use tandem_verifier::model::ModelFiles;
 use tandem_verifier::node::till::{self, Payee, Till};
@@ -71,15 +71,15 @@ pub(super) struct Command {
     /// Log as JSON lines.
     #[arg(long)]
     log_json: bool,
-    /// Cheat, on a local chain only, so that a test network has somebody to catch.
+    /// Cheat, so that a test network has somebody to catch. On a local chain only, and with --allow-cheating.
+    #[arg(long, value_name = "NAME", requires = "allow_cheating")]
+    cheat: Option<Cheat>,
+    /// Folder of the smaller model that some cheats run.
+    #[arg(long, value_name = "DIR", requires = "cheat")]
+    cheat_with: Option<PathBuf>,
+    /// Confirms that this node is there to be caught.
     #[arg(long)]
-    misbehave: Option<Misbehaviour>,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Misbehaviour {
-    /// Run no model: random tokens, and proofs that are constant polynomials.
-    ConstantProof,
+    allow_cheating: bool,
 }
 
 impl Command {
@@ -131,19 +131,21 @@ impl Command {
     }
 
     fn engine(&self, network: &Network) -> anyhow::Result<(Box<dyn Engine>, tandem_verifier::model::Text)> {
-        match self.misbehave {
-            None => {
-                let (files, backend) = self.model.open()?;
-                Ok((Box::new(Honest(backend)), files.tokenizer()?))
-            }
-            Some(Misbehaviour::ConstantProof) => {
-                if !network.is_local() {
-                    bail!("--misbehave is for local test networks; the manifest is for chain {}", network.chain_id);
-                }
-                let files = ModelFiles::open(&self.model.model)?;
-                Ok((Box::new(ConstantProof(files.config().clone())), files.tokenizer()?))
-            }
+        let Some(cheat) = self.cheat else {
+            let (files, backend) = self.model.open()?;
+            return Ok((Box::new(Honest(backend)), files.tokenizer()?));
+        };
+        if !network.is_local() {
+            bail!("--cheat is for local test networks; the manifest is for chain {}", network.chain_id);
         }
+        let open = |dir: &PathBuf| ModelFiles::open(dir).with_context(|| format!("cannot load {}", dir.display()));
+        let files = open(&self.model.model)?;
+        let other = self.cheat_with.as_ref().map(open).transpose()?;
+        let options = self.model.options();
+        let engine = cheat::build(cheat, &Materials { files: &files, options: &options, other: other.as_ref() })
+            .with_context(|| format!("--cheat {}", cheat.name()))?;
+        tracing::warn!(cheat = cheat.name(), "this node cheats");
+        Ok((engine, files.tokenizer()?))
     }
 }
 

@@ -11,21 +11,20 @@ use axum::routing::get;
 use clap::{Args, ValueEnum};
 use reqwest::Url;
 use tandem_verifier::chain::{Chain, Network, RpcChain};
-use tandem_verifier::model::Text;
+use tandem_verifier::probe::prompts::Prompts;
 use tandem_verifier::service;
 use tandem_verifier::verdict::Policy;
 use tandem_verifier::worker::audit::{AuditSettings, Auditor, Tools};
 use tandem_verifier::worker::channels::{ChannelTerms, Purse};
 use tandem_verifier::worker::keepers::Keepers;
-use tandem_verifier::worker::probe::prompts::Prompts;
 use tandem_verifier::worker::rerun::Rerun;
 use tandem_verifier::worker::row::Speed;
 use tandem_verifier::worker::store::{self, Store};
 use tandem_verifier::worker::{Settings, Worker, endpoint, run};
 use tokio::net::TcpListener;
 
-use super::ModelArgs;
 use super::reference::{ReferenceArgs, config_and_text};
+use super::{ModelArgs, PolicyArgs};
 
 #[derive(Args)]
 pub(super) struct Command {
@@ -33,6 +32,8 @@ pub(super) struct Command {
     model: ModelArgs,
     #[command(flatten)]
     reference: ReferenceArgs,
+    #[command(flatten)]
+    policy: PolicyArgs,
     /// Id under which the rate card prices the model.
     #[arg(long)]
     model_id: String,
@@ -124,14 +125,14 @@ impl Command {
         let terms = ChannelTerms { amount, life: self.channel_life, pause: network.clock.length() };
         let purse = Purse::new(chain.clone(), store.clone(), payer, terms);
         let private = self.allow_private_endpoints || network.is_local();
-        let (rerun, prompts, text) = checker(&self.model, self.reference, self.prompts.as_deref())?;
-        let tools = Tools { purse, rerun, prompts, text, client: endpoint::client(private)? };
+        let (tools, policy) =
+            tools(&self.model, self.reference, &self.policy, self.prompts.as_deref(), purse, private)?;
         let settings = AuditSettings {
             model: self.model_id,
             max_tokens: self.probe_tokens,
             patience: Duration::from_secs(self.patience),
             private_endpoints: private,
-            policy: Policy::default(),
+            policy,
         };
         let auditor = Auditor::new(chain.clone(), network.clone(), tools, settings);
         if let Some(address) = self.metrics_listen {
@@ -162,19 +163,24 @@ impl Command {
     }
 }
 
-/// What responses are compared with, and what is asked.
-fn checker(
+/// What an auditor works with, and how it judges.
+fn tools(
     model: &ModelArgs,
     reference: ReferenceArgs,
+    policy: &PolicyArgs,
     prompts: Option<&Path>,
-) -> anyhow::Result<(Rerun, Prompts, Text)> {
+    purse: Purse,
+    private: bool,
+) -> anyhow::Result<(Tools, Policy)> {
+    let client = endpoint::client(private)?;
     let given = prompts.map(|path| Prompts::read(path).context("--prompts")).transpose()?;
-    let Some(server) = reference.server()? else {
-        let (files, backend) = model.open()?;
-        let prompts = given.unwrap_or_else(|| Prompts::written(backend.clone()));
-        return Ok((Rerun::here(backend), prompts, files.tokenizer()?));
-    };
-    let prompts = given.context("with --reference the model is not here to write prompts: give --prompts")?;
-    let (config, text) = config_and_text(&model.model)?;
-    Ok((Rerun::there(server, config), prompts, text))
+    if let Some(server) = reference.server()? {
+        let prompts = given.context("with --reference the model is not here to write prompts: give --prompts")?;
+        let (config, text) = config_and_text(&model.model)?;
+        return Ok((Tools { purse, rerun: Rerun::there(server, config), prompts, text, client }, Policy::default()));
+    }
+    let (files, backend) = model.open()?;
+    let policy = policy.open(&files)?;
+    let prompts = given.unwrap_or_else(|| Prompts::written(backend.clone()));
+    Ok((Tools { purse, rerun: Rerun::here(backend), prompts, text: files.tokenizer()?, client }, policy))
 }

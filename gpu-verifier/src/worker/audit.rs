@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use alloy_sol_types::SolStruct as _;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, StatusCode, Url};
@@ -15,8 +15,6 @@ use tandem_protocol::messages::model_id;
 use tandem_protocol::payment::{PaymentTerms, Rate, Tokens};
 
 use super::channels::{HeldChannel, Purse};
-use super::probe::prompts::Prompts;
-use super::probe::{self, Probe};
 use super::rerun::Rerun;
 use super::row::Finding;
 use crate::chain::{Chain, Network, Neuron};
@@ -24,6 +22,8 @@ use crate::generate::Request;
 use crate::model::Text;
 use crate::node::openai::CompletionResponse;
 use crate::node::till::Payee;
+use crate::probe::prompts::Prompts;
+use crate::probe::{self, Probe};
 use crate::service::read_bounded;
 use crate::verdict::{Policy, ResponseVerdict};
 
@@ -98,10 +98,22 @@ impl Auditor {
     /// # Errors
     /// The worker's own trouble, which says nothing about the contributor.
     pub async fn audit(&self, job: &Job) -> anyhow::Result<Audited> {
-        let unavailable = |detail: &str| Ok(finish(job, Verdict::Unavailable, &Served::default(), detail));
         let Some(neuron) = self.chain.neuron(job.netuid, job.uid).await? else {
-            return unavailable("no such neuron");
+            return Ok(finish(job, Verdict::Unavailable, &Served::default(), "no such neuron"));
         };
+        let (outcome, mut finding) = self.audit_neuron(job, &neuron).await?;
+        finding.hotkey = neuron.hotkey;
+        finding.calibration = self.policy().calibration.into();
+        Ok((outcome, finding))
+    }
+
+    /// How responses are judged.
+    pub const fn policy(&self) -> &Policy {
+        &self.settings.policy
+    }
+
+    async fn audit_neuron(&self, job: &Job, neuron: &Neuron) -> anyhow::Result<Audited> {
+        let unavailable = |detail: &str| Ok(finish(job, Verdict::Unavailable, &Served::default(), detail));
         let Some(url) = super::endpoint::completions_url(&neuron.endpoint, self.settings.private_endpoints) else {
             return unavailable("its endpoint is no public HTTP address");
         };
@@ -109,7 +121,7 @@ impl Auditor {
             anyhow::bail!("the rate card has no rate for {:?}", self.settings.model);
         };
         let question = self.ask().await?;
-        self.buy_and_judge(job, &neuron, url, rate, &question).await
+        self.buy_and_judge(job, neuron, url, rate, &question).await
     }
 
     async fn ask(&self) -> anyhow::Result<Question> {
@@ -204,8 +216,9 @@ impl Auditor {
         if let Some(detail) = self.misquote(&response)? {
             return Ok(finish(Verdict::Fail, detail));
         }
-        let (verdict, detail) = self.judge(request.clone(), *response).await?;
-        Ok(finish(verdict, &detail))
+        let (verdict, grade, detail) = self.judge(request.clone(), *response).await?;
+        let (outcome, finding) = finish(verdict, &detail);
+        Ok((outcome, Finding { grade, ..finding }))
     }
 
     /// Sends a request with its payment; the meter is stored before anything leaves.
@@ -268,14 +281,16 @@ impl Auditor {
         Ok((text != *shown).then_some("the text is not that of the committed tokens"))
     }
 
-    async fn judge(&self, request: Request, response: CompletionResponse) -> anyhow::Result<(Verdict, String)> {
+    async fn judge(&self, request: Request, response: CompletionResponse) -> anyhow::Result<(Verdict, u8, String)> {
         let evidence = response.tandem;
         let features = self.tools.rerun.measure(request, evidence.output_tokens, evidence.proofs).await?;
-        Ok(match self.settings.policy.judge(&features) {
+        let (verdict, grade) = self.settings.policy.examine(&features);
+        let (verdict, detail) = match verdict {
             ResponseVerdict::Pass => (Verdict::Pass, "as the model computes it".to_owned()),
             ResponseVerdict::Suspect(reasons) => (Verdict::Fail, format!("{reasons:?}")),
             ResponseVerdict::HardFault(reasons) => (Verdict::HardFault, format!("{reasons:?}")),
-        })
+        };
+        Ok((verdict, grade as u8, detail))
     }
 }
 
@@ -312,5 +327,16 @@ fn finish(job: &Job, verdict: Verdict, served: &Served, detail: &str) -> Audited
         commitment,
         detail: detail.to_owned(),
     };
-    (outcome, Finding { uid: job.uid, verdict, speed_class, work, elapsed_ms })
+    let finding = Finding {
+        uid: job.uid,
+        verdict,
+        speed_class,
+        work,
+        elapsed_ms,
+        // What no limit was held against is no evidence of drift: it has a verdict already.
+        grade: 0,
+        hotkey: Address::ZERO,
+        calibration: B256::ZERO,
+    };
+    (outcome, finding)
 }

@@ -21,10 +21,11 @@ use super::Worker;
 use super::row::{Finding, row};
 use super::store::StoredCommit;
 use crate::chain::Head;
-use crate::verdict::Policy;
 
 /// Sequence number of every commit.
 const SEQ: u32 = 1;
+/// Epochs before its own that a row takes into account for contributors who are a little off all the time: a week of hours.
+const LOOK_BACK: u64 = 167;
 /// Between two attempts to reach a keeper.
 const PAUSE: Duration = Duration::from_millis(400);
 
@@ -99,12 +100,16 @@ pub(super) async fn run(
 
 /// Turns the findings of an epoch into rows and stores their commits.
 async fn form(worker: &Worker, epoch: u64) -> anyhow::Result<()> {
-    let mut subnets: BTreeMap<u16, Vec<Finding>> = BTreeMap::new();
-    for (netuid, finding) in worker.store.findings(epoch).await? {
-        subnets.entry(netuid).or_default().push(finding);
-    }
+    let by_subnet = |findings: Vec<(u16, Finding)>| {
+        let mut subnets: BTreeMap<u16, Vec<Finding>> = BTreeMap::new();
+        findings.into_iter().for_each(|(netuid, finding)| subnets.entry(netuid).or_default().push(finding));
+        subnets
+    };
+    let subnets = by_subnet(worker.store.findings(epoch..epoch + 1).await?);
+    let mut earlier = by_subnet(worker.store.findings(epoch.saturating_sub(LOOK_BACK)..epoch).await?);
     for (netuid, findings) in subnets {
-        let row = row(&findings, worker.settings.speed, &Policy::default());
+        let earlier = earlier.remove(&netuid).unwrap_or_default();
+        let row = row(&findings, &earlier, worker.settings.speed, worker.auditor.policy());
         let salt = B256::from(rand::random::<[u8; 32]>());
         let mut commit = StoredCommit { netuid, seq: SEQ, salt, row, signature: Default::default() };
         let message = reveal(worker, epoch, &commit, Vec::new()).commit(worker.network.chain_id, worker.network.oracle);

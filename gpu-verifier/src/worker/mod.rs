@@ -1,7 +1,7 @@
 //! The verifier's worker: leases audits from keepers, buys a response like any client, re-runs it, and turns the verdicts of
 //! an epoch into one row of weights per subnet, committed before and revealed after the deadline.
 //!
-//! - [`probe`] makes up requests, [`channels`] pays for them, [`audit`] buys and judges one response, which
+//! - [`channels`] pays for what the [probe](crate::probe) asks, [`audit`] buys and judges one response, which
 //!   [`rerun`] runs again;
 //! - [`row`] turns verdicts into weights, a pure function;
 //! - [`epoch`] commits and reveals;
@@ -13,10 +13,11 @@ pub mod endpoint;
 pub mod epoch;
 mod jobs;
 pub mod keepers;
-pub mod probe;
 pub mod rerun;
 pub mod row;
 pub mod store;
+
+pub use crate::probe;
 
 use std::sync::Arc;
 use std::time::Duration;

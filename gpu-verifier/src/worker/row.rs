@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use alloy_primitives::{Address, B256};
 use serde::{Deserialize, Serialize};
 use tandem_protocol::api::Verdict;
 
-use crate::verdict::{Aggregate, Decision, Policy};
+use crate::verdict::{Aggregate, Decision, GRADES, LEVELS, Policy};
 
 /// What makes one correct contributor worth more than another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,21 +35,30 @@ pub struct Finding {
     pub work: u64,
     /// Milliseconds until the whole answer was there.
     pub elapsed_ms: u64,
+    /// Grade of the response, see [`Policy::examine`].
+    #[serde(default)]
+    pub grade: u8,
+    /// Who had the uid then: nobody answers for a predecessor.
+    #[serde(default)]
+    pub hotkey: Address,
+    /// By which calibration the grade was given; zero if by none.
+    #[serde(default)]
+    pub calibration: B256,
 }
 
 /// The row of one subnet: (uid, weight), uids ascending, weights above zero, the largest 65,535.
 ///
 /// A contributor's weight is 0 for any hard fault; 0 too if any response was suspect and the sequential test of `policy` does
-/// not say that it passes all the same; otherwise `speed · passes / audits`, where an unavailable contributor's audit is no
-/// pass. Speed, in thousandths of an A100, is the smallest declared class, or all work over all time. Integers only, rounded
-/// down, so that equal findings give equal rows.
-pub fn row(findings: &[Finding], speed: Speed, policy: &Policy) -> Vec<(u16, u16)> {
+/// not say that it passes all the same, or if the drift test fails it on these and the `earlier` findings together; otherwise
+/// `speed · passes / audits`, where an unavailable contributor's audit is no pass. Speed, in thousandths of an A100, is the
+/// smallest declared class, or all work over all time. Integers only, rounded down, so that equal findings give equal rows.
+pub fn row(findings: &[Finding], earlier: &[Finding], speed: Speed, policy: &Policy) -> Vec<(u16, u16)> {
     let mut contributors: BTreeMap<u16, Vec<&Finding>> = BTreeMap::new();
     for finding in findings {
         contributors.entry(finding.uid).or_default().push(finding);
     }
     let scores: Vec<(u16, u128)> =
-        contributors.into_iter().map(|(uid, findings)| (uid, score(&findings, speed, policy))).collect();
+        contributors.into_iter().map(|(uid, findings)| (uid, score(&findings, earlier, speed, policy))).collect();
     let best = scores.iter().map(|(_, score)| *score).max().unwrap_or(0);
     if best == 0 {
         return Vec::new();
@@ -57,7 +67,20 @@ pub fn row(findings: &[Finding], speed: Speed, policy: &Policy) -> Vec<(u16, u16
     scaled.filter(|(_, weight)| *weight > 0).collect()
 }
 
-fn score(findings: &[&Finding], speed: Speed, policy: &Policy) -> u128 {
+/// Whether the responses of one contributor, over many epochs, are worse than any honest machine's.
+fn drifts(findings: &[&Finding], earlier: &[Finding], policy: &Policy) -> bool {
+    let (Some(drift), Some(latest)) = (&policy.drift, findings.last()) else { return false };
+    let mut counts = [0; GRADES];
+    let judged = |finding: &&Finding| {
+        (finding.uid, finding.hotkey, finding.calibration.0) == (latest.uid, latest.hotkey, policy.calibration)
+            && matches!(finding.verdict, Verdict::Pass | Verdict::Fail)
+    };
+    let all = findings.iter().copied().chain(earlier);
+    all.filter(judged).for_each(|finding| counts[usize::from(finding.grade).min(LEVELS)] += 1);
+    drift.decide(&counts) == Decision::Fail
+}
+
+fn score(findings: &[&Finding], earlier: &[Finding], speed: Speed, policy: &Policy) -> u128 {
     let count = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count() as u32;
     let aggregate = Aggregate {
         clean: count(Verdict::Pass),
@@ -65,7 +88,8 @@ fn score(findings: &[&Finding], speed: Speed, policy: &Policy) -> u128 {
         hard: count(Verdict::HardFault),
         tokens: 0,
     };
-    if aggregate.hard > 0 || (aggregate.suspect > 0 && aggregate.decide(policy) != Decision::Pass) {
+    let suspect = aggregate.suspect > 0 && aggregate.decide(policy) != Decision::Pass;
+    if aggregate.hard > 0 || suspect || drifts(findings, earlier, policy) {
         return 0;
     }
     let passed = || findings.iter().filter(|finding| finding.verdict == Verdict::Pass);
@@ -87,11 +111,20 @@ mod tests {
     use super::*;
 
     fn found(uid: u16, verdict: Verdict, speed_class: u32) -> Finding {
-        Finding { uid, verdict, speed_class, work: 10, elapsed_ms: 100 }
+        Finding {
+            uid,
+            verdict,
+            speed_class,
+            work: 10,
+            elapsed_ms: 100,
+            grade: 0,
+            hotkey: Address::ZERO,
+            calibration: B256::ZERO,
+        }
     }
 
     fn declared(findings: &[Finding]) -> Vec<(u16, u16)> {
-        row(findings, Speed::Declared, &Policy::default())
+        row(findings, &[], Speed::Declared, &Policy::default())
     }
 
     #[test]
@@ -124,10 +157,10 @@ mod tests {
     fn measured_speed_is_work_per_time_in_the_unit_of_declared_speed() {
         let work = |uid, work, elapsed_ms| Finding { work, elapsed_ms, ..found(uid, Verdict::Pass, 1) };
         let findings = [work(1, 1_000_000, 60_000), work(2, 500_000, 60_000), work(3, 1_000_000, 120_000)];
-        assert_eq!(row(&findings, Speed::Measured, &Policy::default()), [(1, 65_535), (2, 32_767), (3, 32_767)]);
-        assert_eq!(score(&[&findings[0]], Speed::Measured, &Policy::default()), 1_000 * 1_000_000);
+        assert_eq!(row(&findings, &[], Speed::Measured, &Policy::default()), [(1, 65_535), (2, 32_767), (3, 32_767)]);
+        assert_eq!(score(&[&findings[0]], &[], Speed::Measured, &Policy::default()), 1_000 * 1_000_000);
         let declared = found(1, Verdict::Pass, 1_000);
-        assert_eq!(score(&[&declared], Speed::Declared, &Policy::default()), 1_000 * 1_000_000);
+        assert_eq!(score(&[&declared], &[], Speed::Declared, &Policy::default()), 1_000 * 1_000_000);
     }
 
     proptest! {
@@ -140,13 +173,14 @@ mod tests {
             let mut findings: Vec<Finding> = findings
                 .into_iter()
                 .map(|(uid, verdict, speed_class, work, elapsed_ms)| {
-                    Finding { uid, verdict: verdicts[verdict], speed_class, work, elapsed_ms }
+                    let verdict = verdicts[verdict];
+                    Finding { work, elapsed_ms, ..found(uid, verdict, speed_class) }
                 })
                 .collect();
             let speed = if measured { Speed::Measured } else { Speed::Declared };
-            let first = row(&findings, speed, &Policy::default());
+            let first = row(&findings, &[], speed, &Policy::default());
             findings.reverse();
-            prop_assert_eq!(&first, &row(&findings, speed, &Policy::default()));
+            prop_assert_eq!(&first, &row(&findings, &[], speed, &Policy::default()));
             prop_assert!(first.windows(2).all(|pair| pair[0].0 < pair[1].0));
             prop_assert!(first.is_empty() || first.iter().any(|(_, weight)| *weight == u16::MAX));
             for (uid, _) in &first {

@@ -1,6 +1,8 @@
 //! What a worker remembers across restarts: findings, channels, commits and receipts. Whatever must not be done twice is on the
 //! disk before it is done.
 
+use std::ops::Range;
+
 use alloy_primitives::{Address, B256};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -103,15 +105,13 @@ impl Store {
         row.map(|row| parse(&row, "outcome")).transpose()
     }
 
-    /// All findings of an epoch with their subnets.
+    /// All findings of some epochs with their subnets, oldest first.
     ///
     /// # Errors
     /// [`StateError`].
-    pub async fn findings(&self, epoch: u64) -> Result<Vec<(u16, Finding)>, StateError> {
-        let rows = sqlx::query("SELECT netuid, finding FROM findings WHERE epoch = ? ORDER BY job")
-            .bind(number(epoch))
-            .fetch_all(&self.0)
-            .await?;
+    pub async fn findings(&self, epochs: Range<u64>) -> Result<Vec<(u16, Finding)>, StateError> {
+        let query = "SELECT netuid, finding FROM findings WHERE epoch >= ? AND epoch < ? ORDER BY epoch, job";
+        let rows = sqlx::query(query).bind(number(epochs.start)).bind(number(epochs.end)).fetch_all(&self.0).await?;
         rows.iter().map(|row| Ok((row.try_get("netuid")?, parse(row, "finding")?))).collect()
     }
 

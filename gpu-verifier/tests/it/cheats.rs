@@ -28,7 +28,7 @@ fn honest_answers_pass_with_nothing_to_remark_at_any_length_and_temperature() {
         let (features, verdict) = check(&request, &answer.output, &answer.proofs);
         assert_eq!(verdict, ResponseVerdict::Pass, "{features:?}");
         // The arithmetic is exact, so there is no noise at all.
-        let exact = Policy { thresholds: toploc::Thresholds::exact(), ..Policy::default() };
+        let exact = Policy::published(toploc::Thresholds::exact());
         assert_eq!(exact.judge(&features), ResponseVerdict::Pass, "{features:?}");
         let sampling = features.sampling.unwrap();
         assert_eq!((sampling.agreeing, sampling.max_margin), (answer.output.len(), 0.0));

@@ -74,15 +74,18 @@ fn cheating_is_refused_off_a_local_chain_and_a_bad_key_is_not_repeated() {
     );
     let model = path(dir.path(), "model");
     run(&["model", "make-test", &model], b"");
-    let serve = |key: &str| {
+    let serve = |key: &str, more: &[&str]| {
         let fixed = ["--model-id", "m", "--rpc", "http://127.0.0.1:9", "--netuid", "1", "--speed-class", "1"];
-        let files = ["--model", &model, "--manifest", &manifest, "--hotkey-key", key, "--misbehave", "constant-proof"];
-        let output = run(&[["serve"].as_slice(), &fixed, &files].concat(), b"");
+        let files = ["--model", &model, "--manifest", &manifest, "--hotkey-key", key, "--cheat", "int4-weights"];
+        let output = run(&[["serve"].as_slice(), &fixed, &files, more].concat(), b"");
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         String::from_utf8(output.stderr).unwrap()
     };
-    let refused = serve(&file("key", format!("0x{:064x}\n", 5)));
-    assert!(refused.contains("--misbehave is for local test networks"), "{refused}");
-    let refused = serve(&file("bad", "0xsecret".to_owned()));
+    let key = file("key", format!("0x{:064x}\n", 5));
+    let refused = serve(&key, &[]);
+    assert!(refused.contains("--allow-cheating"), "{refused}");
+    let refused = serve(&key, &["--allow-cheating"]);
+    assert!(refused.contains("--cheat is for local test networks"), "{refused}");
+    let refused = serve(&file("bad", "0xsecret".to_owned()), &["--allow-cheating"]);
     assert!(refused.contains("key file") && !refused.contains("secret"), "{refused}");
 }

@@ -20,8 +20,9 @@ use tandem_contracts::world::{Revert, World};
 use tandem_protocol::clock::EpochClock;
 use tandem_protocol::messages::model_id;
 use tandem_protocol::payment::{PaymentMeter, Rate, Tokens};
+use tandem_verifier::backend::Options;
 use tandem_verifier::chain::{Batch, Chain, ChainError, Channel, Head, Network, Neuron, NewChannel};
-use tandem_verifier::cheat::ConstantProof;
+use tandem_verifier::cheat::{self, Cheat, Materials};
 use tandem_verifier::engine::{Engine, Honest};
 use tandem_verifier::model::{ModelFiles, Text};
 use tandem_verifier::node::till::{self, Payee, Till};
@@ -247,7 +248,7 @@ impl Chain for Resident {
 pub(crate) enum Kind {
     Honest,
     SmallModel,
-    ConstantProof,
+    Cheat(Cheat),
 }
 
 /// A running node.
@@ -262,6 +263,15 @@ pub(crate) struct TownNode {
 
 pub(crate) fn text() -> Text {
     ModelFiles::open(written(1, Size::Full).path()).unwrap().tokenizer().unwrap()
+}
+
+fn cheating(cheat: Cheat) -> Box<dyn Engine> {
+    let [files, other] = [Size::Full, Size::Small].map(|size| {
+        let dir = written(1, size);
+        ModelFiles::open(dir.path()).unwrap()
+    });
+    let other = cheat.needs_other().then_some(&other);
+    cheat::build(cheat, &Materials { files: &files, options: &Options::default(), other }).unwrap()
 }
 
 impl TownNode {
@@ -283,7 +293,7 @@ impl TownNode {
         let engine: Box<dyn Engine> = match kind {
             Kind::Honest => Box::new(Honest(FULL.clone())),
             Kind::SmallModel => Box::new(Honest(SMALL.clone())),
-            Kind::ConstantProof => Box::new(ConstantProof(FULL.config().clone())),
+            Kind::Cheat(cheat) => cheating(cheat),
         };
         let identity = Identity {
             hotkey: town.key(&format!("{name} hotkey")),

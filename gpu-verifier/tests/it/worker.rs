@@ -10,6 +10,7 @@ use tandem_protocol::jobs::{Job, beacon, jobs};
 use tandem_protocol::messages::model_id;
 use tandem_protocol::reveal::RevealRules;
 use tandem_verifier::chain::Chain as _;
+use tandem_verifier::cheat::Cheat;
 use tandem_verifier::service;
 use tandem_verifier::worker::channels::{ChannelTerms, Purse};
 use tandem_verifier::worker::store::{self, Store, StoredCommit};
@@ -26,7 +27,7 @@ async fn cheats_weigh_nothing_and_the_row_is_committed_and_revealed_to_every_kee
     let down = town.register("odd", "file:///etc/passwd".to_owned());
     let honest = TownNode::start(&town, "honest", Kind::Honest).await;
     let small = TownNode::start(&town, "small", Kind::SmallModel).await;
-    let forger = TownNode::start(&town, "forger", Kind::ConstantProof).await;
+    let forger = TownNode::start(&town, "forger", Kind::Cheat(Cheat::ConstantPolynomial)).await;
     town.buy_credits("payer", 10);
     let uids = [down - 1, down, honest.uid, small.uid, forger.uid];
     let owed = jobs(first_beacon(), validator, 0, NETUID, &uids, 2);

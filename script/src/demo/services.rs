@@ -88,7 +88,7 @@ impl Ground<'_> {
             .flat_map(|(flag, value)| [flag.to_owned(), value]),
         );
         if contributor.kind == ContributorKind::ForgedProofs {
-            arguments.extend(["--misbehave".to_owned(), "constant-proof".to_owned()]);
+            arguments.extend(["--cheat", "constant-polynomial", "--allow-cheating"].map(str::to_owned));
         }
         Service::new(name, &self.programs.verifier, &self.folders.logs, arguments).start()
     }

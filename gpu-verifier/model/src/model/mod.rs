@@ -115,6 +115,14 @@ impl ModelFiles {
         &self.weights
     }
 
+    /// The same model with other weights, in memory: see [`Weights::edited`].
+    ///
+    /// # Errors
+    /// As [`Weights::edited`].
+    pub fn edited(&self, edit: impl FnMut(&str, &[usize], &mut [u8])) -> Result<Self, ModelError> {
+        Ok(Self { dir: self.dir.clone(), config: self.config.clone(), weights: self.weights.edited(edit)? })
+    }
+
     /// Checks that the files hold every tensor that the configuration asks for, of the right type and shape, and none that
     /// it has no use for: a bias or a norm that nobody reads would be another model's.
     ///

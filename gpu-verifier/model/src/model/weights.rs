@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
+use memmap2::{Mmap, MmapMut};
 use safetensors::{Dtype, SafeTensors, tensor::Metadata};
 use serde::Deserialize;
 
@@ -82,6 +82,16 @@ impl Weights {
         all
     }
 
+    /// A copy in memory in which `edit` has changed tensors: it is called with the name, the shape and the bytes of each
+    /// bf16 tensor. The files are not touched.
+    ///
+    /// # Errors
+    /// [`ModelError::Read`] when there is no memory.
+    pub fn edited(&self, mut edit: impl FnMut(&str, &[usize], &mut [u8])) -> Result<Self, ModelError> {
+        let shards = self.shards.iter().map(|shard| shard.edited(&mut edit)).collect::<Result<_, _>>()?;
+        Ok(Self { shards, placed: self.placed.clone() })
+    }
+
     /// The bf16 tensor `name` of exactly `shape`, row-major, as little-endian bytes.
     ///
     /// # Errors
@@ -120,6 +130,22 @@ impl Shard {
         };
         let (header, metadata) = SafeTensors::read_metadata(&map).map_err(wrong)?;
         Ok(Self { data_start: header + size_of::<u64>(), metadata, path, map })
+    }
+
+    fn edited(&self, edit: &mut impl FnMut(&str, &[usize], &mut [u8])) -> Result<Self, ModelError> {
+        let failed = |error| ModelError::Read { path: self.path.clone(), error };
+        let mut copy = MmapMut::map_anon(self.map.len()).map_err(failed)?;
+        copy.copy_from_slice(&self.map);
+        for (name, info) in self.metadata.tensors() {
+            let (start, end) = info.data_offsets;
+            if info.dtype == Dtype::BF16
+                && let Some(bytes) = copy.get_mut(self.data_start + start..self.data_start + end)
+            {
+                edit(&name, &info.shape, bytes);
+            }
+        }
+        let map = copy.make_read_only().map_err(failed)?;
+        Ok(Self { path: self.path.clone(), map, metadata: self.metadata.clone(), data_start: self.data_start })
     }
 }
 

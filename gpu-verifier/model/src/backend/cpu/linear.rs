@@ -4,6 +4,7 @@ use half::bf16;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
+use super::Quirks;
 use super::isa::Isa;
 use super::kernels::{self, PAIR, PANEL};
 use crate::backend::Numerics;
@@ -14,16 +15,29 @@ use crate::model::{ModelError, Weights};
 pub(super) struct Machine {
     pub(super) isa: Isa,
     pub(super) numerics: Numerics,
+    pub(super) quirks: Quirks,
     pool: Option<ThreadPool>,
 }
 
 impl Machine {
-    pub(super) fn new(isa: Isa, numerics: Numerics, threads: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
+    pub(super) fn new(
+        isa: Isa,
+        numerics: Numerics,
+        threads: usize,
+        quirks: Quirks,
+    ) -> Result<Self, rayon::ThreadPoolBuildError> {
         let pool = match threads {
             0 | 1 => None,
             n => Some(rayon::ThreadPoolBuilder::new().num_threads(n).build()?),
         };
-        Ok(Self { isa, numerics, pool })
+        Ok(Self { isa, numerics, quirks, pool })
+    }
+
+    /// Where the results of an operation pass on their way to the next.
+    pub(super) fn leave(&self, results: &mut [f32]) {
+        if let Some(quirk) = self.quirks.results {
+            quirk(results);
+        }
     }
 
     /// Calls `work` for each of `parts`, in any order. Parts are independent, so that results do not depend on the number
@@ -96,6 +110,7 @@ impl Linear {
                 row.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
             }
         }
+        machine.leave(&mut out);
         out
     }
 }

@@ -55,6 +55,16 @@ const CHUNK: usize = 128;
 #[derive(Clone, Debug)]
 pub struct CpuBackend(Arc<Model>);
 
+/// What a machine does to values between operations; by default nothing. For measuring how far other machines, and cheats,
+/// are from this one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Quirks {
+    /// Done to what every operation leaves behind: rows of states, queries, keys, values, logits.
+    pub results: Option<fn(&mut [f32])>,
+    /// Done to the key and to the value of each head and position before they are cached.
+    pub cache: Option<fn(&mut [f32])>,
+}
+
 #[derive(Debug)]
 struct Model {
     config: ModelConfig,
@@ -89,7 +99,15 @@ impl CpuBackend {
     /// # Errors
     /// [`ModelError`] naming the tensor that is missing, misshapen or superfluous.
     pub fn load(files: &ModelFiles, options: &Options) -> Result<Self, ModelError> {
-        Self::load_for(files, options, Isa::detect())
+        Self::load_with(files, options, Quirks::default())
+    }
+
+    /// As [`load`](Self::load), for a machine with `quirks`.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_with(files: &ModelFiles, options: &Options, quirks: Quirks) -> Result<Self, ModelError> {
+        Self::load_for(files, options, Isa::detect(), quirks)
     }
 
     /// As [`load`](Self::load), but with the loops that run on any processor. Results are the same in exact mode.
@@ -97,7 +115,7 @@ impl CpuBackend {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn load_portable(files: &ModelFiles, options: &Options) -> Result<Self, ModelError> {
-        Self::load_for(files, options, Isa::portable())
+        Self::load_for(files, options, Isa::portable(), Quirks::default())
     }
 
     /// As [`load`](Self::load), but without the widest loops. Results are the same in exact mode.
@@ -106,14 +124,14 @@ impl CpuBackend {
     /// As [`load`](Self::load).
     #[cfg(target_arch = "x86_64")]
     pub fn load_avx2(files: &ModelFiles, options: &Options) -> Result<Self, ModelError> {
-        Self::load_for(files, options, Isa::at_most_avx2())
+        Self::load_for(files, options, Isa::at_most_avx2(), Quirks::default())
     }
 
-    fn load_for(files: &ModelFiles, options: &Options, isa: Isa) -> Result<Self, ModelError> {
+    fn load_for(files: &ModelFiles, options: &Options, isa: Isa, quirks: Quirks) -> Result<Self, ModelError> {
         // Before anything of a size that a configuration claims is allocated.
         files.check_tensors()?;
         let (config, weights) = (files.config().clone(), files.weights());
-        let machine = Machine::new(isa, options.numerics, options.threads)
+        let machine = Machine::new(isa, options.numerics, options.threads, quirks)
             .map_err(|error| ModelError::Read { path: files.dir().to_owned(), error: std::io::Error::other(error) })?;
         let (vocab, hidden) = (config.vocab_size, config.hidden_size);
         let head_name = if config.tie_word_embeddings { "model.embed_tokens" } else { "lm_head" };
@@ -278,12 +296,13 @@ impl Model {
         for (index, layer) in self.layers.iter().enumerate() {
             let x = self.norm(states.clone(), &layer.attention_norm);
             let attended = self.attention(index, pieces, &x, &angles);
-            add(&mut states, &layer.output.apply(&self.machine, &attended));
+            self.add(&mut states, &layer.output.apply(&self.machine, &attended));
 
             let x = self.norm(states.clone(), &layer.feed_forward_norm);
             let mut gate = layer.gate.apply(&self.machine, &x);
             kernels::silu_product(self.machine.isa, &mut gate, &layer.up.apply(&self.machine, &x));
-            add(&mut states, &layer.down.apply(&self.machine, &gate));
+            self.machine.leave(&mut gate);
+            self.add(&mut states, &layer.down.apply(&self.machine, &gate));
         }
         self.norm(states, &self.norm)
     }
@@ -294,6 +313,7 @@ impl Model {
             Numerics::Fast => kernels::rms_norm_fast,
         };
         norm(self.machine.isa, &mut x, weight, self.config.rms_norm_eps);
+        self.machine.leave(&mut x);
         x
     }
 
@@ -306,6 +326,7 @@ impl Model {
             let (sines, cosines): (Vec<f32>, Vec<f32>) = frequencies.iter().map(turn).unzip();
             angles.extend(cosines.into_iter().chain(sines).map(|value| value * magnitude));
         }
+        self.machine.leave(&mut angles);
         angles
     }
 
@@ -314,13 +335,19 @@ impl Model {
         let (heads, kv_heads) = (self.config.heads, self.config.kv_heads);
         let mut queries = layer.query.apply(machine, x);
         let mut keys = layer.key.apply(machine, x);
-        let values = layer.value.apply(machine, x);
+        let mut values = layer.value.apply(machine, x);
         if let Some([query, key]) = &layer.head_norms {
             queries = self.norm(queries, query);
             keys = self.norm(keys, key);
         }
         kernels::rotate(machine.isa, &mut queries, heads * dim, dim, angles);
         kernels::rotate(machine.isa, &mut keys, kv_heads * dim, dim, angles);
+        machine.leave(&mut queries);
+        machine.leave(&mut keys);
+        if let Some(quirk) = machine.quirks.cache {
+            keys.chunks_exact_mut(dim).for_each(quirk);
+            values.chunks_exact_mut(dim).for_each(quirk);
+        }
 
         // By piece and head, so that each is one contiguous part; back to rows afterwards.
         let mut by_head = Vec::with_capacity(queries.len());
@@ -359,7 +386,15 @@ impl Model {
             let rows = piece.tokens.len();
             by_row.extend(transpose(take(&mut rest, rows * heads * dim), heads, rows, dim));
         }
+        machine.leave(&mut by_row);
         by_row
+    }
+
+    fn add(&self, states: &mut [f32], delta: &[f32]) {
+        for (state, delta) in states.iter_mut().zip(delta) {
+            *state += delta;
+        }
+        self.machine.leave(states);
     }
 }
 
@@ -377,10 +412,4 @@ fn transpose(x: &[f32], a: usize, b: usize, dim: usize) -> Vec<f32> {
         out.copy_from_slice(&x[(i % a * b + i / a) * dim..][..dim]);
     }
     out
-}
-
-fn add(states: &mut [f32], delta: &[f32]) {
-    for (state, delta) in states.iter_mut().zip(delta) {
-        *state += delta;
-    }
 }

@@ -77,7 +77,7 @@ const CLOSINGS: [&str; 8] = [
 ];
 
 /// An opening, drawn.
-pub(super) fn opening(random: &mut impl Rng) -> String {
+pub fn opening(random: &mut impl Rng) -> String {
     let mut text = pick(random, &OPENINGS).to_owned();
     while text.contains("{}") {
         text = text.replacen("{}", pick(random, &SUBJECTS), 1);

@@ -4,10 +4,11 @@
 //! - *the text*: from the operator's own file of prompts, or written by the model itself ([`prompts`]); no list in this
 //!   repository is ever sent as it stands;
 //! - *the form of the request*: keys in the order of the common client libraries, what they leave out left out, their headers,
-//!   the same for one contributor as long as the worker runs ([`Client`]);
+//!   the same on one channel (`Client`);
 //! - *who pays*: a channel like any other. The payer's address is public, and who watches where its credits come from may guess
 //!   whose it is. Fund it like a user, and change it from time to time.
 
+#[cfg(feature = "network")]
 mod client;
 mod openings;
 pub mod prompts;
@@ -17,7 +18,9 @@ use rand::seq::IndexedRandom as _;
 
 use crate::model::{Text, TextError};
 
+#[cfg(feature = "network")]
 pub use client::Client;
+pub use openings::opening;
 
 /// What a probe asks.
 #[derive(Clone, Debug, PartialEq)]
