@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap in a helper is a failed test")]
 
 mod arithmetic;
+mod calibrate;
 mod cheats;
 mod command_line;
 mod common;
@@ -16,5 +17,6 @@ mod reference;
 mod rpc;
 #[cfg(feature = "network")]
 mod town;
+mod verdict;
 #[cfg(feature = "network")]
 mod worker;
