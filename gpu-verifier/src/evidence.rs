@@ -3,21 +3,66 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::Range;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::backend::{Numerics, Options};
 use crate::calibration::{
     Calibration, Counts, ErrorRates, FitError, HORIZON, Origin, Separation, Series, conclude, fit,
 };
-use crate::engine::Engine;
+use crate::cheat::{self, Cheat, CheatError, Machine, Materials};
+use crate::engine::{Engine, Honest};
+use crate::model::{ModelError, ModelFiles};
 use crate::stats::interval;
 use crate::trial::{Trial, TrialError};
 use crate::verdict::{Decision, GRADES, LEVELS, Limits, Measures, Policy, Reason, ResponseVerdict};
 
-/// An engine and what it is called.
-pub type Named = (String, Arc<dyn Engine>);
+/// Somebody whose responses are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contributor {
+    /// Honest.
+    Machine(Machine),
+    /// Not.
+    Cheat(Cheat),
+}
+
+/// What contributors run. They are loaded one at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Bench<'a> {
+    /// The model.
+    pub files: &'a ModelFiles,
+    /// A smaller one for those cheats that run one.
+    pub smaller: Option<&'a ModelFiles>,
+    /// Threads of each forward pass.
+    pub threads: usize,
+}
+
+impl Bench<'_> {
+    /// Loads a contributor's engine. Cheats run in exact mode: what they are caught by is the cheat, not another machine's
+    /// rounding, and the same everywhere.
+    ///
+    /// # Errors
+    /// [`EvidenceError::Cheat`], [`EvidenceError::Model`].
+    pub fn open(&self, contributor: Contributor) -> Result<Box<dyn Engine>, EvidenceError> {
+        let Self { files, smaller: other, threads } = *self;
+        let options = Options { threads, numerics: Numerics::Exact };
+        Ok(match contributor {
+            Contributor::Machine(machine) => Box::new(Honest(machine.open(files, threads)?)),
+            Contributor::Cheat(cheat) => cheat::build(cheat, &Materials { files, options: &options, other })?,
+        })
+    }
+}
+
+impl Contributor {
+    /// Its name in files and tables.
+    pub fn name(self) -> String {
+        match self {
+            Self::Machine(machine) => machine.name().to_owned(),
+            Self::Cheat(cheat) => cheat.name(),
+        }
+    }
+}
 
 /// How many responses are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +102,12 @@ pub enum EvidenceError {
         /// Why.
         error: TrialError,
     },
+    /// The model cannot be loaded.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A cheat cannot be made.
+    #[error(transparent)]
+    Cheat(#[from] CheatError),
     /// The responses make no calibration.
     #[error(transparent)]
     Fit(#[from] FitError),
@@ -99,31 +150,33 @@ pub type Progress<'a> = dyn FnMut(&str, u64, u64) + 'a;
 /// [`EvidenceError`].
 pub fn gather(
     trial: &Trial<'_>,
-    model: &[u8; 32],
-    machines: &[Named],
-    cheats: &[Named],
+    bench: &Bench<'_>,
+    machines: &[Machine],
+    cheats: &[Cheat],
     sizes: Sizes,
     threads: usize,
     progress: &mut Progress<'_>,
 ) -> Result<Evidence, EvidenceError> {
+    let model = bench.files.digest()?;
+    let machines: Vec<_> = machines.iter().map(|&machine| Contributor::Machine(machine)).collect();
     let mut fitted = Vec::with_capacity(machines.len());
-    for (name, engine) in machines {
-        let range = sizes.fitted();
-        let mut measures = Vec::new();
-        let ran = trial.run(engine.as_ref(), range.clone(), threads, |measured| {
+    for &machine in &machines {
+        let (name, range, mut measures) = (machine.name(), sizes.fitted(), Vec::new());
+        let ran = trial.run(bench.open(machine)?.as_ref(), range.clone(), threads, |measured| {
             measures.extend(Measures::of(&measured.features));
-            progress(name, measured.index - range.start + 1, range.end - range.start);
+            progress(&name, measured.index - range.start + 1, range.end - range.start);
         });
         ran.map_err(|error| EvidenceError::Trial { name: name.clone(), error })?;
         fitted.push(measures);
     }
     let scales = fit(&fitted);
     let policy = Policy { limits: Limits::Calibrated(scales.array()), ..Policy::default() };
-    let mut measure = |named: &[Named], range: Range<u64>| {
-        let runs = named.iter().map(|named| run(trial, named, range.clone(), &policy, threads, progress));
-        runs.collect::<Result<Vec<Run>, _>>()
-    };
-    let (machines, cheats) = (measure(machines, sizes.counted())?, measure(cheats, sizes.cheated())?);
+    let mut measure =
+        |contributor: Contributor, range: Range<u64>| run(trial, bench, contributor, range, &policy, threads, progress);
+    let machines: Vec<Run> =
+        machines.iter().map(|&machine| measure(machine, sizes.counted())).collect::<Result<_, _>>()?;
+    let cheats: Vec<Run> =
+        cheats.iter().map(|&cheat| measure(Contributor::Cheat(cheat), sizes.cheated())).collect::<Result<_, _>>()?;
     let origin = Origin {
         seed: trial.seed,
         max_tokens: trial.max_tokens,
@@ -131,24 +184,26 @@ pub fn gather(
         verifier: trial.verifier.numerics(),
     };
     let counts = |runs: &[Run]| runs.iter().map(Run::counts).collect();
-    let calibration = conclude(model, origin, scales, counts(&machines), counts(&cheats), ErrorRates::default())?;
+    let calibration = conclude(&model, origin, scales, counts(&machines), counts(&cheats), ErrorRates::default())?;
     Ok(Evidence { sizes, calibration, machines, cheats })
 }
 
-/// Judges the responses of one engine.
+/// Judges the responses of one contributor.
 ///
 /// # Errors
-/// [`EvidenceError::Trial`].
+/// [`EvidenceError`].
 pub fn run(
     trial: &Trial<'_>,
-    (name, engine): &Named,
+    bench: &Bench<'_>,
+    contributor: Contributor,
     range: Range<u64>,
     policy: &Policy,
     threads: usize,
     progress: &mut Progress<'_>,
 ) -> Result<Run, EvidenceError> {
+    let name = contributor.name();
     let mut run = Run { name: name.clone(), grades: String::new(), tokens: 0, reasons: BTreeMap::new() };
-    let ran = trial.run(engine.as_ref(), range.clone(), threads, |measured| {
+    let ran = trial.run(bench.open(contributor)?.as_ref(), range.clone(), threads, |measured| {
         let (verdict, grade) = policy.examine(&measured.features);
         let (mark, reasons) = match verdict {
             ResponseVerdict::Pass => (digit(grade), Vec::new()),
@@ -158,9 +213,9 @@ pub fn run(
         run.grades.push(mark);
         run.tokens += measured.features.tokens as u64;
         reasons.into_iter().for_each(|reason| *run.reasons.entry(reason).or_default() += 1);
-        progress(name, measured.index - range.start + 1, range.end - range.start);
+        progress(&name, measured.index - range.start + 1, range.end - range.start);
     });
-    ran.map_err(|error| EvidenceError::Trial { name: name.clone(), error })?;
+    ran.map_err(|error| EvidenceError::Trial { name, error })?;
     Ok(run)
 }
 

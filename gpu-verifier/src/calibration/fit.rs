@@ -168,23 +168,25 @@ pub fn conclude(
     })
 }
 
-/// The bet against the mildest cheat that can be told from an honest contributor within the horizon at all: worse ones it
-/// catches sooner.
+/// Of the bets that are best against one of the cheats each, the one that tells most cheats from honest contributors within the
+/// horizon; among equals the one whose slowest grows fastest.
 fn bet(tails: &[u32; LEVELS], cheats: &[Counts], false_fail: u32) -> Drift {
     /// A contributor of whom nothing is known but that it is worse.
     const WORSE: [f64; GRADES] = [0.4, 0.3, 0.15, 0.1, 0.05];
-    let mut bets: Vec<(f64, f64, Drift)> = Vec::new();
-    for counts in cheats {
-        let rates = smoothed(counts);
-        let drift = Drift::new(tails, &rates, false_fail);
-        let needed = f64::from(drift.fail_at) / sequential::NAT / f64::from(HORIZON);
-        bets.push((drift.growth(&rates), needed, drift));
+    /// Evidence that must be expected, in units of what is needed: a margin for chance.
+    const MARGIN: f64 = 1.5;
+    let cheats: Vec<[f64; GRADES]> = cheats.iter().map(smoothed).collect();
+    let mut best = (Drift::new(tails, &WORSE, false_fail), 0, 0.0);
+    for against in &cheats {
+        let drift = Drift::new(tails, against, false_fail);
+        let least = MARGIN * f64::from(drift.fail_at) / sequential::NAT / f64::from(HORIZON);
+        let told: Vec<f64> = cheats.iter().map(|rates| drift.growth(rates)).filter(|&growth| growth >= least).collect();
+        let slowest = told.iter().copied().fold(f64::INFINITY, f64::min);
+        if told.len() > best.1 || (told.len() == best.1 && !told.is_empty() && slowest > best.2) {
+            best = (drift, told.len(), slowest);
+        }
     }
-    // With a margin for chance: half as much evidence again as is needed on average.
-    let told = bets.iter().filter(|(growth, needed, _)| *growth >= 1.5 * needed);
-    let mildest = told.min_by(|a, b| a.0.total_cmp(&b.0));
-    let best = || bets.iter().max_by(|a, b| a.0.total_cmp(&b.0));
-    mildest.or_else(best).map_or_else(|| Drift::new(tails, &WORSE, false_fail), |(_, _, drift)| *drift)
+    best.0
 }
 
 /// Shares of each grade, hard faults among the highest, none of them quite 0.

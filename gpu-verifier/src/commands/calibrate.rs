@@ -6,10 +6,10 @@ use anyhow::{Context as _, ensure};
 use clap::Args;
 use serde_json::json;
 use tandem_verifier::calibration::{Separation, Series};
-use tandem_verifier::evidence::{Evidence, Sizes, gather};
+use tandem_verifier::evidence::{Bench, Evidence, Sizes, gather};
 use tandem_verifier::trial::{PASSAGES, Trial};
 
-use super::engines::{EngineArgs, Engines};
+use super::engines::EngineArgs;
 use super::print_json;
 
 #[derive(Args)]
@@ -53,7 +53,10 @@ impl TrialArgs {
             (10..=100_000).contains(&self.cheats),
             "the number of a cheat's responses must be between 10 and 100000"
         );
-        let Engines { model, text, verifier, machines, cheats } = self.engines.open()?;
+        let (machines, cheats) = (self.engines.machines()?, self.engines.cheats()?);
+        let (files, verifier) = self.engines.model.open()?;
+        let (text, smaller) = (files.tokenizer()?, self.engines.smaller()?);
+        let bench = Bench { files: &files, smaller: smaller.as_ref(), threads: self.engines.model.threads };
         let passages = match &self.prompts {
             Some(path) => std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?,
             None => PASSAGES.to_owned(),
@@ -66,7 +69,7 @@ impl TrialArgs {
                 let _ = writeln!(std::io::stderr(), "{name}: {done} of {of}");
             }
         };
-        Ok(gather(&trial, &model, &machines, &cheats, sizes, self.at_once, &mut progress)?)
+        Ok(gather(&trial, &bench, &machines, &cheats, sizes, self.at_once, &mut progress)?)
     }
 }
 

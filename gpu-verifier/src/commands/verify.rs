@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use tandem_verifier::generate::Request;
-use tandem_verifier::verdict::ResponseVerdict;
+use tandem_verifier::verdict::{Policy, ResponseVerdict};
 use tandem_verifier::verify::{Claim, ResponseFeatures, verify_response};
 
 use super::{FOUND_WRONG, ModelArgs, PolicyArgs, print_json};

@@ -109,6 +109,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::verdict::Drift;
 
     fn found(uid: u16, verdict: Verdict, speed_class: u32) -> Finding {
         Finding {
@@ -161,6 +162,27 @@ mod tests {
         assert_eq!(score(&[&findings[0]], &[], Speed::Measured, &Policy::default()), 1_000 * 1_000_000);
         let declared = found(1, Verdict::Pass, 1_000);
         assert_eq!(score(&[&declared], &[], Speed::Declared, &Policy::default()), 1_000 * 1_000_000);
+    }
+
+    /// Each response is a little off, none so far that it would be suspect.
+    #[test]
+    fn who_is_a_little_off_for_many_epochs_weighs_nothing_and_no_successor_inherits_that() {
+        let calibration = B256::repeat_byte(3);
+        let drift = Drift::new(&[250_000, 60_000, 10_000, 5_000], &[0.2, 0.6, 0.2, 0.0, 0.0], 500);
+        let policy = Policy { drift: Some(drift), calibration: calibration.0, ..Policy::default() };
+        let hotkey = Address::repeat_byte(1);
+        let graded = |grade| Finding { grade, hotkey, calibration, ..found(5, Verdict::Pass, 10) };
+        let weigh = |now: Finding, earlier: &[Finding]| !row(&[now], earlier, Speed::Declared, &policy).is_empty();
+        let off = vec![graded(1); 100];
+        assert!(weigh(graded(1), &off[..3]), "a few say nothing");
+        assert!(!weigh(graded(1), &off) && !weigh(graded(0), &off));
+        assert!(weigh(graded(1), &vec![graded(0); 100]));
+        assert!(weigh(Finding { hotkey: Address::repeat_byte(2), ..graded(1) }, &off));
+        assert!(weigh(graded(1), &off.iter().map(|f| Finding { uid: 6, ..*f }).collect::<Vec<_>>()));
+        let other = |f: &Finding| Finding { calibration: B256::repeat_byte(4), ..*f };
+        assert!(weigh(graded(1), &off.iter().map(other).collect::<Vec<_>>()), "grades of another calibration");
+        let down = |f: &Finding| Finding { verdict: Verdict::Unavailable, ..*f };
+        assert!(weigh(graded(1), &off.iter().map(down).collect::<Vec<_>>()), "no answer is no grade");
     }
 
     proptest! {

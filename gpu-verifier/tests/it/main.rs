@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap in a helper is a failed test")]
 
 mod arithmetic;
+mod calibrate;
 mod cheats;
 mod command_line;
 mod common;
@@ -20,6 +21,7 @@ mod reference;
 mod rpc;
 #[cfg(feature = "network")]
 mod town;
+mod verdict;
 #[cfg(feature = "network")]
 mod vllm;
 #[cfg(feature = "network")]
