@@ -113,6 +113,21 @@ impl Trades {
         self.rows.reserve_exact(ballot.weights.len());
     }
 
+    /// Each row's uid and bonds by miner.
+    pub(crate) fn bonds(&self) -> impl Iterator<Item = (u16, Vec<(u16, u64)>)> {
+        let (mut values, mut uids) = (self.values.iter().copied(), self.uids.iter().copied());
+        let mut start = 0;
+        self.rows.iter().map(move |row| {
+            let bonds = values.by_ref().take(row.end - start);
+            start = row.end;
+            let bonds = match row.run {
+                Some(first) => (first..=u16::MAX).zip(bonds).collect(),
+                None => bonds.map(|bond| (uids.next().unwrap_or_default(), bond)).collect(),
+            };
+            (row.uid, bonds)
+        })
+    }
+
     /// Tells `earn` what each uid's bonds earned, and writes down those that stay.
     #[inline(always)]
     pub(crate) fn settle<W: Worth>(
