@@ -109,7 +109,7 @@ fn average<const WIDE: bool>(ballot: &Ballot<'_>, growth: &Growth, scratch: &mut
         let bonds = ballot.bonds[usize::from(row.uid)];
         let cells = values.split_off_mut(..row.end - start).unwrap_or_default();
         start = row.end;
-        let mut least = 0;
+        let mut least = 0u64;
         match row.run.map(usize::from) {
             Some(first) => {
                 let columns = intakes[first..].iter().zip(&mut peaks[first..]);
@@ -127,7 +127,7 @@ fn average<const WIDE: bool>(ballot: &Ballot<'_>, growth: &Growth, scratch: &mut
                 }
             }
         }
-        row.whole = least >> 63 == 0;
+        row.whole = least.cast_signed() >= 0;
     }
 }
 

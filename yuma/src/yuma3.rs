@@ -74,7 +74,7 @@ fn weigh<const LIQUID: bool, const CLIPPED: bool, const WIDE: bool>(
     }
     voices.trust[place] = trust;
     voices.given[place] = given;
-    trades.rows.push(TradeRow { uid, end: trades.values.len(), run: first, whole: least >> 63 == 0 });
+    trades.rows.push(TradeRow { uid, end: trades.values.len(), run: first, whole: least.cast_signed() >= 0 });
 }
 
 /// What the cells of a row are weighed with.
