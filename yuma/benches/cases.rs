@@ -30,6 +30,11 @@ pub(crate) const CASES: [Case; 5] = [
     Case { name: "1024x65536-hundredth", validators: 1_024, miners: 64_512, columns: 1, style: Style::Scattered },
 ];
 
+/// One of many subnets that are computed at once.
+#[allow(dead_code, reason = "read where times are measured")]
+pub(crate) const SUBNET: Case =
+    Case { name: "256 of 64x256", validators: 64, miners: 256, columns: 100, style: Style::Agree };
+
 /// Rules to measure: their name, version, and liquid alpha.
 pub(crate) const RULES: [(&str, Rules, bool); 3] =
     [("yuma2", Rules::Yuma2, false), ("yuma3", Rules::Yuma3, false), ("yuma3-liquid", Rules::Yuma3, true)];

@@ -11,10 +11,10 @@ mod plain;
 use std::hint::black_box;
 use std::time::Duration;
 
-use cases::{CASES, RULES, weights};
+use cases::{CASES, RULES, SUBNET, weights};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use plain::plain;
-use yuma::Workspace;
+use yuma::{Epoch, Hyperparameters, Workspace, run_many};
 
 fn epoch(criterion: &mut Criterion) {
     for case in &CASES {
@@ -38,5 +38,31 @@ fn epoch(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, epoch);
+/// 256 subnets one after the other, and by [`run_many`] on one thread and on all.
+fn many(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group(SUBNET.name);
+    group.sample_size(10).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(2));
+    for (name, rules, liquid) in RULES {
+        let params = SUBNET.parameters(rules, liquid);
+        let epochs = vec![SUBNET.epoch(&params); 256];
+        let subnets: Vec<(&Epoch, &Hyperparameters)> = epochs.iter().map(|epoch| (epoch, &params)).collect();
+        group.throughput(Throughput::Elements(epochs.iter().map(weights).sum()));
+        let mut workspace = Workspace::new();
+        group.bench_function(format!("{name} in a loop"), |bencher| {
+            bencher.iter(|| {
+                let run = |(epoch, params): &(&Epoch, &Hyperparameters)| epoch.run_in(params, &mut workspace);
+                black_box(&subnets).iter().map(run).collect::<Vec<_>>()
+            })
+        });
+        for (threads, told) in [(1, "1 thread"), (0, "all threads")] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            group.bench_function(format!("{name} on {told}"), |bencher| {
+                bencher.iter(|| pool.install(|| run_many(black_box(&subnets))))
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, epoch, many);
 criterion_main!(benches);

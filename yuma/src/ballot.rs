@@ -50,6 +50,8 @@ impl Epoch {
 #[derive(Debug, Default)]
 pub(crate) struct Copies {
     cells: Vec<(u16, u16)>,
+    /// How many cells there can be.
+    most: usize,
     weights: Vec<Kept>,
     bonds: Vec<Kept>,
 }
@@ -62,14 +64,19 @@ enum Kept {
 }
 
 impl Copies {
-    fn clear(&mut self) {
+    fn begin(&mut self, uids: usize, most: usize) {
         self.cells.clear();
-        self.weights.clear();
-        self.bonds.clear();
+        self.most = most;
+        for rows in [&mut self.weights, &mut self.bonds] {
+            rows.clear();
+            rows.reserve_exact(uids);
+        }
     }
 
     fn copy(&mut self, row: Row<'_>, keep: impl Fn(u16) -> bool) -> Kept {
         let start = self.cells.len();
+        // All room at once, and only if it is needed: a list that grows as it goes takes twice as much.
+        self.cells.reserve_exact(self.most - start);
         self.cells.extend(row.iter().filter(|cell| keep(cell.0)));
         Kept::Some(start..self.cells.len())
     }
@@ -109,8 +116,8 @@ impl<'a> Ballot<'a> {
         standing: &Standing,
         copies: &'a mut Copies,
     ) -> Result<Self, Error> {
-        copies.clear();
         let count = epoch.neurons.len();
+        copies.begin(count, epoch.neurons.iter().map(|neuron| neuron.weights.len() + neuron.bonds.len()).sum());
         let newest = epoch.neurons.iter().map(|neuron| neuron.registered).max().unwrap_or_default();
         let registered = |uid: u16| epoch.neurons[usize::from(uid)].registered;
         for (uid, neuron) in (0..=u16::MAX).zip(&epoch.neurons) {
@@ -150,8 +157,8 @@ impl<'a> Ballot<'a> {
         standing: &Standing,
         copies: &'a mut Copies,
     ) -> Result<Self, Error> {
-        copies.clear();
         let count = snapshot.stakes.len();
+        copies.begin(count, snapshot.weights.iter().map(|row| row.len()).sum());
         let rows = snapshot.weights.iter().zip(snapshot.bonds).zip(&standing.permitted);
         for (uid, ((weights, bonds), permitted)) in (0..=u16::MAX).zip(rows) {
             validate_row(Table::Weights, uid, weights, count)?;

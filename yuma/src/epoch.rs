@@ -46,7 +46,8 @@ impl Epoch {
         let ballot = Ballot::of_epoch(self, params, &standing, &mut workspace.copies)?;
         let rows = self.neurons.iter().map(|neuron| neuron.weights.as_slice());
         let basis = Basis::new(params, &standing, &ballot, rows, |uid, target| self.obstacle(uid, target));
-        Ok(basis.explain(count(params, standing, &ballot, &mut workspace.scratch)?))
+        let outcome = count(params, standing, &ballot, &mut workspace.scratch)?;
+        Ok(basis.explain(outcome, params.rules, &workspace.scratch))
     }
 
     /// Who gets a permit for the next epoch: the K largest stakes above zero, among equals the higher uid, and the owner.
@@ -93,7 +94,8 @@ impl Snapshot<'_> {
         let ballot = Ballot::of_snapshot(self, &standing, &mut workspace.copies)?;
         let oneself = |uid, target| (uid == target).then_some(Obstacle::Oneself);
         let basis = Basis::new(params, &standing, &ballot, self.weights.iter().copied(), oneself);
-        Ok(basis.explain(count(params, standing, &ballot, &mut workspace.scratch)?))
+        let outcome = count(params, standing, &ballot, &mut workspace.scratch)?;
+        Ok(basis.explain(outcome, params.rules, &workspace.scratch))
     }
 }
 

@@ -3,9 +3,10 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::ballot::Copies;
+use crate::ballot::{Ballot, Copies};
 use crate::divide::{Sum, Whole};
 use crate::median::Columns;
+use crate::row::common_run;
 use crate::standing::{Fate, Standing};
 
 /// Scratch memory. Reused from one epoch to the next, it spares all allocations but those of the outcome; what an epoch
@@ -28,8 +29,6 @@ pub(crate) struct Scratch {
     pub(crate) medians: Columns,
     pub(crate) columns: Vec<Column>,
     pub(crate) trades: Trades,
-    /// For Yuma2, new bonds by place in the rows of weights.
-    pub(crate) deltas: Vec<u64>,
     pub(crate) old: Vec<u32>,
     pub(crate) intakes: Vec<Intake>,
     pub(crate) peaks: Vec<Peak>,
@@ -97,11 +96,38 @@ pub(crate) struct TradeRow {
 }
 
 impl Trades {
-    pub(crate) fn clear(&mut self) {
+    /// Forgets all rows, and makes room for those of a ballot: at once, since a list that grows as it goes takes twice as much.
+    pub(crate) fn begin(&mut self, ballot: &Ballot<'_>) {
+        let (mut gapless, mut others) = (0, 0);
+        for (weights, bonds) in ballot.weights.iter().zip(&ballot.bonds) {
+            match common_run(weights, bonds) {
+                Some(run) => gapless += run.len(),
+                None => others += (weights.len() + bonds.len()).min(ballot.weights.len()),
+            }
+        }
         self.uids.clear();
+        self.uids.reserve_exact(others);
         self.values.clear();
+        self.values.reserve_exact(gapless + others);
         self.rows.clear();
+        self.rows.reserve_exact(ballot.weights.len());
     }
+
+    /// Each row's uid and bonds by miner.
+    pub(crate) fn bonds(&self) -> impl Iterator<Item = (u16, Vec<(u16, u64)>)> {
+        let (mut values, mut uids) = (self.values.iter().copied(), self.uids.iter().copied());
+        let mut start = 0;
+        self.rows.iter().map(move |row| {
+            let bonds = values.by_ref().take(row.end - start);
+            start = row.end;
+            let bonds = match row.run {
+                Some(first) => (first..=u16::MAX).zip(bonds).collect(),
+                None => bonds.map(|bond| (uids.next().unwrap_or_default(), bond)).collect(),
+            };
+            (row.uid, bonds)
+        })
+    }
+
     /// Tells `earn` what each uid's bonds earned, and writes down those that stay.
     #[inline(always)]
     pub(crate) fn settle<W: Worth>(

@@ -8,20 +8,24 @@ use crate::epoch::Voices;
 use crate::growth::{Growth, stored};
 use crate::row::{common_run, merge, run};
 use crate::standing::Standing;
-use crate::workspace::{Column, Intake, Offer, Peak, Scratch, TradeRow, Worth};
+use crate::workspace::{Column, Intake, Offer, Peak, Scratch, TradeRow, Trades, Worth};
 use crate::{Q32, Row};
 
 /// Weighs all rows: support of each miner, trust of each validator, and `B = α·ΔB + (1 − α)·b` for each bond, with
 /// `ΔB = W·S` and `b` both as shares of their columns.
+///
+/// Each `ΔB` is written where its bond will be, so that no number is stored twice.
 pub(crate) fn trade(ballot: &Ballot<'_>, growth: &Growth, voices: &mut Voices, scratch: &mut Scratch) {
-    scratch.deltas.clear();
-    for (place, weights) in ballot.weights.iter().enumerate().filter(|(_, weights)| !weights.is_empty()) {
-        let weigh = match (growth.is_clipped(), voices.stake[place] == Q32::ONE.raw()) {
-            (true, false) => weigh::<true, false>,
-            (true, true) => weigh::<true, true>,
-            (false, _) => weigh::<false, true>,
-        };
-        weigh(growth, place, weights, voices, &mut scratch.columns, &mut scratch.deltas);
+    scratch.trades.begin(ballot);
+    for (uid, (weights, bonds)) in (0..=u16::MAX).zip(ballot.weights.iter().zip(&ballot.bonds)) {
+        if !weights.is_empty() || !bonds.is_empty() {
+            let weigh = match (growth.is_clipped(), voices.stake[usize::from(uid)] == Q32::ONE.raw()) {
+                (true, false) => weigh::<true, false>,
+                (true, true) => weigh::<true, true>,
+                (false, _) => weigh::<false, true>,
+            };
+            weigh(growth, uid, weights, bonds, voices, &mut scratch.columns, &mut scratch.trades);
+        }
     }
     let Scratch { columns, old, intakes, peaks, .. } = scratch;
     old.clear();
@@ -47,14 +51,17 @@ pub(crate) fn trade(ballot: &Ballot<'_>, growth: &Growth, voices: &mut Voices, s
 /// Support, trust, and `ΔB` of one row.
 fn weigh<const CLIPPED: bool, const WIDE: bool>(
     growth: &Growth,
-    place: usize,
+    uid: u16,
     weights: Row<'_>,
+    bonds: Row<'_>,
     voices: &mut Voices,
     columns: &mut [Column],
-    deltas: &mut Vec<u64>,
+    trades: &mut Trades,
 ) {
+    let place = usize::from(uid);
     let (whole, stake) = (Whole::of(voices.wholes[place]), voices.stake[place]);
-    let weigh = |column: &mut Column, weight: u16| {
+    let (mut given, mut trust) = (0, 0);
+    let mut weigh = |column: &mut Column, weight: u16| {
         let share = whole.share(weight);
         let agreed = share.min(column.consensus);
         let supported = mul_down::<WIDE>(stake, agreed);
@@ -62,75 +69,65 @@ fn weigh<const CLIPPED: bool, const WIDE: bool>(
         column.rank += supported;
         let delta = if CLIPPED { supported } else { mul_down::<WIDE>(stake, growth.target::<CLIPPED>(share, agreed)) };
         column.bonds += delta;
-        (share, agreed, delta)
+        given += share;
+        trust += agreed;
+        delta
     };
-    let (mut given, mut trust) = (0, 0);
-    let start = deltas.len();
-    deltas.resize(start + weights.len(), 0);
-    let cells = deltas[start..].iter_mut().zip(weights);
-    match run(weights) {
-        Some(run) => {
-            for ((slot, weight), column) in cells.zip(&mut columns[run]) {
-                let (share, agreed, delta) = weigh(column, weight.1);
-                given += share;
-                trust += agreed;
-                *slot = delta;
-            }
+    let run = common_run(weights, bonds);
+    let first = run.as_ref().map(|run| run.start as u16);
+    if let Some(run) = run {
+        let start = trades.values.len();
+        trades.values.resize(start + run.len(), 0);
+        for ((value, weight), column) in trades.values[start..].iter_mut().zip(weights).zip(&mut columns[run]) {
+            *value = weigh(column, weight.1);
         }
-        None => {
-            for (slot, &(uid, weight)) in cells {
-                let (share, agreed, delta) = weigh(&mut columns[usize::from(uid)], weight);
-                given += share;
-                trust += agreed;
-                *slot = delta;
-            }
-        }
+    } else {
+        merge(weights, bonds, |uid, weight, _| {
+            trades.uids.push(uid);
+            trades.values.push(weight.map_or(0, |weight| weigh(&mut columns[usize::from(uid)], weight)));
+        });
     }
     voices.given[place] = given;
     voices.trust[place] = trust;
+    trades.rows.push(TradeRow { uid, end: trades.values.len(), run: first, whole: false });
 }
 
 /// `B = α·ΔB + (1 − α)·b` over shares of columns.
 fn average<const WIDE: bool>(ballot: &Ballot<'_>, growth: &Growth, scratch: &mut Scratch) {
-    let Scratch { deltas, intakes, peaks, trades, .. } = scratch;
-    trades.clear();
-    let mut deltas = deltas.as_slice();
-    let average = |intake: &Intake, peak: &mut Peak, delta: u64, bond: u16| {
-        let bond = growth.steady::<WIDE>(intake.new.share(delta), intake.old.share(bond));
+    let Scratch { intakes, peaks, trades: Trades { uids, values, rows }, .. } = scratch;
+    let (mut values, mut uids) = (values.as_mut_slice(), uids.as_slice());
+    let mut start = 0;
+    // Turns a new bond into the average; the topmost bit that comes back tells whether that is 0.
+    let average = |value: &mut u64, intake: &Intake, peak: &mut Peak, bond: u16| {
+        let bond = growth.steady::<WIDE>(intake.new.share(*value), intake.old.share(bond));
         peak.sum += bond;
         peak.most = peak.most.max(bond);
-        bond
+        *value = bond;
+        bond.wrapping_sub(1)
     };
-    for (uid, (weights, bonds)) in (0..=u16::MAX).zip(ballot.weights.iter().zip(&ballot.bonds)) {
-        if weights.is_empty() && bonds.is_empty() {
-            continue;
-        }
-        let row = deltas.split_off(..weights.len()).unwrap_or_default();
-        let start = trades.values.len();
-        let run = common_run(weights, bonds);
-        let first = run.as_ref().map(|run| run.start as u16);
+    for row in rows {
+        let bonds = ballot.bonds[usize::from(row.uid)];
+        let cells = values.split_off_mut(..row.end - start).unwrap_or_default();
+        start = row.end;
         let mut least = 0u64;
-        if let Some(run) = run {
-            trades.values.resize(start + run.len(), 0);
-            let columns = intakes[run.clone()].iter().zip(&mut peaks[run]);
-            let cells = trades.values[start..].iter_mut().zip(row).zip(*bonds);
-            for (((value, &delta), bond), (intake, peak)) in cells.zip(columns) {
-                *value = average(intake, peak, delta, bond.1);
-                least |= value.wrapping_sub(1);
+        match row.run.map(usize::from) {
+            Some(first) => {
+                let columns = intakes[first..].iter().zip(&mut peaks[first..]);
+                for ((value, bond), (intake, peak)) in cells.iter_mut().zip(bonds).zip(columns) {
+                    least |= average(value, intake, peak, bond.1);
+                }
             }
-        } else {
-            trades.uids.reserve(weights.len() + bonds.len());
-            trades.values.reserve(weights.len() + bonds.len());
-            let mut row = row.iter().copied();
-            merge(weights, bonds, |uid, weight, bond| {
-                let delta = weight.and_then(|_| row.next()).unwrap_or_default();
-                let value = average(&intakes[usize::from(uid)], &mut peaks[usize::from(uid)], delta, bond);
-                least |= value.wrapping_sub(1);
-                trades.uids.push(uid);
-                trades.values.push(value);
-            });
+            None => {
+                let mut bonds = bonds.iter().copied().peekable();
+                let row = uids.split_off(..cells.len()).unwrap_or_default();
+                for (value, &uid) in cells.iter_mut().zip(row) {
+                    let bond = bonds.next_if(|bond| bond.0 == uid).unwrap_or_default().1;
+                    let place = usize::from(uid);
+                    least |= average(value, &intakes[place], &mut peaks[place], bond);
+                }
+            }
         }
-        trades.rows.push(TradeRow { uid, end: trades.values.len(), run: first, whole: least >> 63 == 0 });
+        row.whole = least.cast_signed() >= 0;
     }
 }
 

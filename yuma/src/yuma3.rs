@@ -14,7 +14,7 @@ use crate::{Q32, Row};
 
 /// Weighs all rows: support of each miner, trust of each validator, and `B = α·W + (1 − α)·b` for each bond.
 pub(crate) fn trade(ballot: &Ballot<'_>, growth: &Growth, voices: &mut Voices, scratch: &mut Scratch) {
-    scratch.trades.clear();
+    scratch.trades.begin(ballot);
     for (uid, (weights, bonds)) in (0..=u16::MAX).zip(ballot.weights.iter().zip(&ballot.bonds)) {
         if !weights.is_empty() || !bonds.is_empty() {
             let wide = growth.is_wide() || voices.stake[usize::from(uid)] == Q32::ONE.raw();
@@ -63,8 +63,6 @@ fn weigh<const LIQUID: bool, const CLIPPED: bool, const WIDE: bool>(
             *value = cell.bond;
         }
     } else {
-        trades.uids.reserve(weights.len() + bonds.len());
-        trades.values.reserve(weights.len() + bonds.len());
         merge(weights, bonds, |uid, weight, bond| {
             let cell = scale.weigh::<LIQUID, CLIPPED, WIDE>(&mut columns[usize::from(uid)], weight, bond);
             given += cell.share;
@@ -76,7 +74,7 @@ fn weigh<const LIQUID: bool, const CLIPPED: bool, const WIDE: bool>(
     }
     voices.trust[place] = trust;
     voices.given[place] = given;
-    trades.rows.push(TradeRow { uid, end: trades.values.len(), run: first, whole: least >> 63 == 0 });
+    trades.rows.push(TradeRow { uid, end: trades.values.len(), run: first, whole: least.cast_signed() >= 0 });
 }
 
 /// What the cells of a row are weighed with.

@@ -10,8 +10,9 @@ import { Netuid } from "../types/Types.sol";
 /// Promises:
 /// - Everything put in, taken out or slashed counts from the next epoch's start; what an epoch that has begun reads never
 ///   changes again [SN-2]. Nobody holds shares of an epoch it was not in.
-/// - What an account takes out of a pool is never more than what it put in less what was slashed; it falls short of that by at
-///   most two wei a call. Tokens sent here directly belong to nobody and change no price.
+/// - What an account takes out of a pool is what it put in less what was slashed: short of that by at most two wei a call, or above
+///   it by at most the one wei that others' calls were rounded down by. Tokens sent here directly belong to nobody and change no
+///   price.
 /// - Stake leaves through a queue, never at once; it is slashable until it is withdrawn and weighs and votes no more.
 /// - Neither leaving nor withdrawing can be paused, and no role is asked [GV-2].
 /// - A slash reaches one hotkey: its bond, its alpha in one subnet, and what of both is unbonding.

@@ -404,7 +404,6 @@ contract ChannelsTest is SeriesTest {
         ISettlement.Opening memory opening,
         uint256 secret
     ) private view returns (bytes memory) {
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(secret, settlement.hashOpening(opening));
-        return abi.encodePacked(r, s, v);
+        return signed(secret, settlement.hashOpening(opening));
     }
 }

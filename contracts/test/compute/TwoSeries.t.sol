@@ -67,7 +67,7 @@ contract TwoSeriesTest is SuiteTest {
     /// `[CR-2]` Each series sells, backs and pays out at its own rates, out of its own reserve.
     function test_twoSeriesShareNeitherRatesNorReserveNorCredits() public {
         buyCredits(user, AMOUNT);
-        _buySecond(AMOUNT);
+        buyCreditsAt(_desk, user, AMOUNT);
         vm.assertEq(desk.reserve(), AMOUNT * PAYOUT / 1e18);
         vm.assertEq(_desk.reserve(), AMOUNT * NEW_PAYOUT / 1e18);
         vm.assertEq(credit.balanceOf(user), AMOUNT);
@@ -103,17 +103,17 @@ contract TwoSeriesTest is SuiteTest {
     /// `[CR-5]` Channels of the two series have the same ids, parties and session keys; a voucher settles in its own alone.
     function test_aVoucherOfOneSeriesSettlesNothingInTheOther() public {
         buyCredits(user, AMOUNT);
-        _buySecond(AMOUNT);
+        buyCreditsAt(_desk, user, AMOUNT);
         uint256 id = openChannel(user, TEXT, firstUid(), AMOUNT);
         vm.assertEq(_openSecond(AMOUNT), id);
-        ISettlement.Voucher memory voucher = _voucher(id, AMOUNT);
-        bytes memory signature = _signed(settlement.hashVoucher(voucher));
+        ISettlement.Voucher memory voucher = voucherFor(id, AMOUNT);
+        bytes memory signature = signed(sessionSecret, settlement.hashVoucher(voucher));
         vm.expectRevert(abi.encodeWithSelector(ISettlement.Settlement_InvalidSignature.selector, id));
         _settlement.settle(voucher, signature);
         settlement.settle(voucher, signature);
         vm.assertEq(credit.balanceOf(first), AMOUNT);
         vm.assertEq(_credit.balanceOf(first), 0);
-        _settlement.settle(voucher, _signed(_settlement.hashVoucher(voucher)));
+        _settlement.settle(voucher, signed(sessionSecret, _settlement.hashVoucher(voucher)));
         vm.assertEq(_credit.balanceOf(first), AMOUNT);
     }
 
@@ -127,9 +127,11 @@ contract TwoSeriesTest is SuiteTest {
         uint64 epoch = oracle.currentEpoch();
         uint256 pot = distributor.potOf(epoch, TEXT);
         spend(TEXT, firstUid(), AMOUNT);
-        _buySecond(AMOUNT);
+        buyCreditsAt(_desk, user, AMOUNT);
         uint256 id = _openSecond(AMOUNT);
-        _settlement.settle(_voucher(id, AMOUNT), _signed(_settlement.hashVoucher(_voucher(id, AMOUNT))));
+        _settlement.settle(
+            voucherFor(id, AMOUNT), signed(sessionSecret, _settlement.hashVoucher(voucherFor(id, AMOUNT)))
+        );
 
         // Before it is allowed, the second desk holds its margin, and its users notice nothing.
         vm.expectRevert(abi.encodeWithSelector(IBurnAuction.BurnAuction_OnlyFunders.selector, address(_desk)));
@@ -146,43 +148,11 @@ contract TwoSeriesTest is SuiteTest {
         vm.assertGe(_desk.reserve() * 1e18, NEW_PAYOUT * _credit.totalSupply());
     }
 
-    function _buySecond(
-        uint256 credits
-    ) private {
-        uint256 cost = _desk.quote(credits);
-        usdc.mint(user, cost);
-        vm.startPrank(user);
-        usdc.approve(address(_desk), cost);
-        _desk.buy(credits, cost);
-        vm.stopPrank();
-    }
-
     function _openSecond(
         uint256 amount
     ) private returns (uint256) {
         uint16 uid = firstUid();
         vm.prank(user);
         return _settlement.open(TEXT, uid, uint128(amount), uint64(block.timestamp) + 60, session);
-    }
-
-    function _voucher(
-        uint256 id,
-        uint256 amount
-    ) private pure returns (ISettlement.Voucher memory) {
-        return ISettlement.Voucher({
-            channelId: id,
-            amount: uint128(amount),
-            model: MODEL,
-            rateCardVersion: 1,
-            promptTokens: 0,
-            completionTokens: uint64((amount * MILLION + COMPLETION_RATE - 1) / COMPLETION_RATE)
-        });
-    }
-
-    function _signed(
-        bytes32 digest
-    ) private view returns (bytes memory) {
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(sessionSecret, digest);
-        return abi.encodePacked(r, s, v);
     }
 }

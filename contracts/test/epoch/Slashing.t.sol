@@ -104,7 +104,7 @@ contract SlashingTest is OracleWorld {
     function signCommit(
         ISlashing.WeightsCommit memory c
     ) private view returns (bytes memory) {
-        return signDigest(slasher.hashCommit(c), key);
+        return signed(key, slasher.hashCommit(c));
     }
 
     function prove(
@@ -191,7 +191,7 @@ contract SlashingTest is OracleWorld {
         ISlashing.WeightsCommit memory a = commitOf(1, "a");
         ISlashing.WeightsCommit memory b = commitOf(1, "b");
         bytes memory good = signCommit(second ? a : b);
-        bytes memory forged = signDigest(slasher.hashCommit(second ? b : a), forger);
+        bytes memory forged = signed(forger, slasher.hashCommit(second ? b : a));
         vm.expectRevert(abi.encodeWithSelector(ISlashing.Slashing_WrongSigner.selector, vm.addr(forger), hotkey));
         if (second) slasher.proveDoubleCommit(a, good, b, forged);
         else slasher.proveDoubleCommit(a, forged, b, good);
@@ -245,7 +245,7 @@ contract SlashingTest is OracleWorld {
         bytes32 digest = oracle.hashReport(r);
         list = new bytes[](count);
         for (uint256 i = 0; i < count; ++i) {
-            list[i] = signDigest(digest, keys[from + i]);
+            list[i] = signed(keys[from + i], digest);
         }
     }
 
@@ -327,8 +327,8 @@ contract SlashingTest is OracleWorld {
         (IEpochOracle.EpochReport memory a, IEpochOracle.EpochReport memory b) = twoReports();
         bytes[] memory first = new bytes[](1);
         bytes[] memory second = new bytes[](1);
-        first[0] = signDigest(oracle.hashReport(a), stranger);
-        second[0] = signDigest(oracle.hashReport(b), stranger);
+        first[0] = signed(stranger, oracle.hashReport(a));
+        second[0] = signed(stranger, oracle.hashReport(b));
         vm.expectRevert(abi.encodeWithSelector(ISlashing.Slashing_NotKeeper.selector, vm.addr(stranger)));
         slasher.proveDoubleReport(a, first, b, second);
     }

@@ -307,14 +307,6 @@ abstract contract Stage is SuiteTest {
         }
     }
 
-    function signed(
-        uint256 secret,
-        bytes32 digest
-    ) internal pure returns (bytes memory) {
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(secret, digest);
-        return abi.encodePacked(r, s, v);
-    }
-
     /// @dev A neuron at the price of the phase; false if nobody has as much TNDM.
     function join(
         address owner,

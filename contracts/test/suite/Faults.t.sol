@@ -195,14 +195,6 @@ contract FaultsTest is SuiteTest {
         vm.assertEq(slashing.proveDoubleReport(one, ones, two, twos), 2);
     }
 
-    function signed(
-        uint256 secret,
-        bytes32 digest
-    ) private pure returns (bytes memory) {
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(secret, digest);
-        return abi.encodePacked(r, s, v);
-    }
-
     function afterSlash(
         uint256 amount
     ) private pure returns (uint256) {

@@ -161,12 +161,4 @@ contract LateMoneyTest is SuiteTest {
         vm.assertEq(registry.registerNeuronEvicting(TEXT, makeActor("new hotkey"), "", price, proofOf(uid)), uid);
         vm.stopPrank();
     }
-
-    function signed(
-        uint256 secret,
-        bytes32 digest
-    ) private pure returns (bytes memory) {
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(secret, digest);
-        return abi.encodePacked(r, s, v);
-    }
 }

@@ -115,17 +115,8 @@ abstract contract OracleWorld is Test {
         bytes32 digest,
         uint256 key
     ) internal pure returns (IEpochOracle.Signature memory) {
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, digest);
-        return IEpochOracle.Signature({ r: r, vs: v == 28 ? s | bytes32(uint256(1) << 255) : s });
-    }
-
-    /// @dev r ‖ s ‖ v.
-    function signDigest(
-        bytes32 digest,
-        uint256 key
-    ) internal pure returns (bytes memory) {
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, digest);
-        return abi.encodePacked(r, s, v);
+        (bytes32 r, bytes32 vs) = signedCompactly(key, digest);
+        return IEpochOracle.Signature({ r: r, vs: vs });
     }
 
     /// @dev Signatures of the first keepers, as many as the threshold asks for.

@@ -14,7 +14,7 @@ import { ComputeCredit } from "../../src/token/ComputeCredit.sol";
 import { IComputeCredit } from "../../src/token/IComputeCredit.sol";
 import { Netuid } from "../../src/types/Types.sol";
 import { GateStand } from "./Neighbours.sol";
-import { Test } from "./Test.sol";
+import { Vouchers } from "./Vouchers.sol";
 import { AccessManager } from "@openzeppelin/contracts/access/manager/AccessManager.sol";
 import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 
@@ -95,7 +95,7 @@ contract MarginSink {
 }
 
 /// @notice A whole series (credit, desk, settlement) with its rate card, wired as it is deployed.
-abstract contract SeriesTest is Test {
+abstract contract SeriesTest is Vouchers {
     uint64 internal constant GENESIS = 1_800_000_000;
     uint64 internal constant LENGTH = 3600;
     uint64 internal constant GRACE = 1 days;
@@ -108,12 +108,6 @@ abstract contract SeriesTest is Test {
 
     Netuid internal constant SUBNET = Netuid.wrap(1);
     uint16 internal constant UID = 3;
-    string internal constant MODEL_ID = "tandem/tiny-llama";
-    bytes32 internal constant MODEL = keccak256(bytes(MODEL_ID));
-    /// @dev Credits per million tokens: 1 for prompts, 2 for completions.
-    uint128 internal constant PROMPT_RATE = 1e18;
-    uint128 internal constant COMPLETION_RATE = 2e18;
-    uint64 internal constant MILLION = 1_000_000;
 
     AccessManager internal manager;
     TestUSDC internal usdc;
@@ -194,27 +188,11 @@ abstract contract SeriesTest is Test {
         channelId = settlement.open(SUBNET, UID, uint128(amount), uint64(block.timestamp) + 1 days, session);
     }
 
-    /// @dev A voucher for `amount` credits and the completion tokens that they pay at the card's price.
-    function voucherFor(
-        uint256 channelId,
-        uint256 amount
-    ) internal pure returns (ISettlement.Voucher memory) {
-        return ISettlement.Voucher({
-            channelId: channelId,
-            amount: uint128(amount),
-            model: MODEL,
-            rateCardVersion: 1,
-            promptTokens: 0,
-            completionTokens: uint64((amount * MILLION + COMPLETION_RATE - 1) / COMPLETION_RATE)
-        });
-    }
-
     function signVoucher(
         ISettlement.Voucher memory voucher,
         uint256 secret
     ) internal view returns (bytes memory) {
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(secret, settlement.hashVoucher(voucher));
-        return abi.encodePacked(r, s, v);
+        return signed(secret, settlement.hashVoucher(voucher));
     }
 
     /// @dev Signs and settles a voucher for `amount` cumulative credits.
@@ -253,13 +231,7 @@ abstract contract SeriesTest is Test {
         ISettlement.Voucher memory voucher,
         uint256 secret
     ) internal view returns (ISettlement.CompactVoucher memory) {
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(secret, settlement.hashVoucher(voucher));
-        return ISettlement.CompactVoucher({
-            packed: voucher.channelId << 192 | uint256(voucher.amount) << 112 | uint256(voucher.promptTokens) << 56
-                | voucher.completionTokens,
-            r: r,
-            vs: bytes32(uint256(v - 27) << 255) | s
-        });
+        return compactVoucher(voucher, settlement.hashVoucher(voucher), secret);
     }
 
     /// @dev Settles a batch for the contributor, by the first version of the model.

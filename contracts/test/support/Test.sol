@@ -84,7 +84,7 @@ interface Vm {
     // forgefmt: disable-end
 }
 
-/// @notice Base of all forge tests: the cheat codes, deterministic actors and bounded fuzz inputs.
+/// @notice Base of all forge tests: the cheat codes, deterministic actors, their signatures, and bounded fuzz inputs.
 abstract contract Test {
     Vm internal constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
 
@@ -102,6 +102,25 @@ abstract contract Test {
         privateKey = uint256(keccak256(bytes(name)));
         actor = vm.addr(privateKey);
         vm.label(actor, name);
+    }
+
+    /// @dev r ‖ s ‖ v.
+    function signed(
+        uint256 secret,
+        bytes32 digest
+    ) internal pure returns (bytes memory) {
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(secret, digest);
+        return abi.encodePacked(r, s, v);
+    }
+
+    /// @dev ERC-2098: v is the topmost bit of s.
+    function signedCompactly(
+        uint256 secret,
+        bytes32 digest
+    ) internal pure returns (bytes32 r, bytes32 vs) {
+        uint8 v;
+        (v, r, vs) = vm.sign(secret, digest);
+        vs |= bytes32(uint256(v - 27) << 255);
     }
 
     /// @dev Folds a fuzz input into `[min, max]`; keeps values that already lie there.

@@ -6,9 +6,11 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 use crate::ballot::Ballot;
-use crate::divide::{Whole, mul_down};
+use crate::divide::{Sum, Whole, mul_down};
+use crate::payout::floored_shares;
 use crate::standing::Standing;
-use crate::{Hyperparameters, Obstacle, Outcome, Q32, Row};
+use crate::workspace::Scratch;
+use crate::{Hyperparameters, Obstacle, Outcome, Q32, Row, Rules, split_exact};
 
 /// An epoch's outcome with the reasons for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +30,16 @@ pub(crate) struct Basis {
     ignored: Vec<Vec<Ignored>>,
     /// Bonds that counted.
     bonds: Vec<Vec<(u16, u16)>>,
+    /// What they came to in this epoch.
+    holdings: Vec<Vec<(u16, Holding)>>,
+}
+
+/// A bond among all bonds with a miner.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Holding {
+    share: Q32,
+    /// That share of the miner's incentive, before stake.
+    credit: Q32,
 }
 
 /// A weight that did not count.
@@ -79,6 +91,8 @@ pub struct Support {
     pub counted: Q32,
     /// What it brought to the rank, `S·min(W, C)`.
     pub rank: Q32,
+    /// What clipping took from that, `S·W − S·min(W, C)`.
+    pub clipped: Q32,
     /// The stake that gave this weight or more.
     pub in_favour: Q32,
 }
@@ -106,7 +120,7 @@ pub struct ValidatorStory {
     pub distance: Q32,
     /// Its share of what validators are paid.
     pub dividends: Q32,
-    /// Its weights and bonds, by miner.
+    /// Its weights and bonds, by miner. What the bonds earned sums to exactly the dividends.
     pub positions: Vec<Position>,
     /// Its weights that do not count.
     pub ignored: Vec<Ignored>,
@@ -127,8 +141,12 @@ pub struct Position {
     pub bond_before: u16,
     /// The bond after, as stored; 0 if there is none.
     pub bond_after: u16,
+    /// The bond's share of all bonds with the miner, in Yuma2 weighed by stake.
+    pub share: Q32,
     /// What the miner earned.
     pub incentive: Q32,
+    /// What the bond earned of the dividends: their part by share and incentive, to the last unit by largest remainder.
+    pub earned: Q32,
 }
 
 impl Basis {
@@ -157,10 +175,27 @@ impl Basis {
             weights: ballot.weights.iter().map(shares).collect(),
             ignored: (0..=u16::MAX).zip(given).map(ignored).collect(),
             bonds: ballot.bonds.iter().map(|row| row.to_vec()).collect(),
+            holdings: Vec::new(),
         }
     }
 
-    pub(crate) fn explain(self, outcome: Outcome) -> Explanation {
+    /// `scratch` is what the epoch left there.
+    pub(crate) fn explain(mut self, outcome: Outcome, rules: Rules, scratch: &Scratch) -> Explanation {
+        // As dividends were computed: by the floored incentives in either profile.
+        let incentive = floored_shares(&outcome.rank);
+        let all: Vec<Sum> = match rules {
+            Rules::Yuma2 => scratch.peaks.iter().map(|peak| Sum::of(peak.sum)).collect(),
+            Rules::Yuma3 => scratch.columns.iter().map(|column| Sum::of(column.bonds)).collect(),
+        };
+        self.holdings.resize(outcome.bonds.len(), Vec::new());
+        for (uid, bonds) in scratch.trades.bonds() {
+            let holding = |(miner, bond)| {
+                let share = all[usize::from(miner)].share(bond);
+                let credit = mul_down::<true>(share, incentive[usize::from(miner)].raw());
+                (miner, Holding { share: Q32::from_raw(share), credit: Q32::from_raw(credit) })
+            };
+            self.holdings[usize::from(uid)] = bonds.into_iter().map(holding).collect();
+        }
         Explanation { outcome, basis: self }
     }
 }
@@ -175,8 +210,9 @@ impl Explanation {
             .filter_map(|(validator, row)| {
                 let (stake, weight) = (outcome.active_stake[usize::from(validator)], value(row, uid)?);
                 let counted = weight.min(consensus);
-                let rank = Q32::from_raw(mul_down::<true>(stake.raw(), counted.raw()));
-                Some(Support { validator, stake, weight, counted, rank, in_favour: Q32::ZERO })
+                let by_stake = |weight: Q32| Q32::from_raw(mul_down::<true>(stake.raw(), weight.raw()));
+                let (rank, clipped) = (by_stake(counted), by_stake(weight) - by_stake(counted));
+                Some(Support { validator, stake, weight, counted, rank, clipped, in_favour: Q32::ZERO })
             })
             .collect();
         support.sort_by_key(|support| Reverse(support.weight));
@@ -206,12 +242,15 @@ impl Explanation {
     pub fn validator(&self, uid: u16) -> Option<ValidatorStory> {
         let (outcome, place) = (&self.outcome, usize::from(uid));
         let (weights, before) = (self.basis.weights.get(place)?, &self.basis.bonds[place]);
-        let after = &outcome.bonds[place];
+        let (after, holdings) = (&outcome.bonds[place], &self.basis.holdings[place]);
         let mut miners: Vec<u16> = weights.iter().map(|cell| cell.0).collect();
         miners.extend(before.iter().chain(after).map(|cell| cell.0));
         miners.sort_unstable();
         miners.dedup();
-        let position = |miner: u16| {
+        let holding = |&miner: &u16| value(holdings, miner).unwrap_or_default();
+        let credits: Vec<Q32> = miners.iter().map(|miner| holding(miner).credit).collect();
+        let earned = split_exact(outcome.dividends[place].raw().into(), &credits);
+        let position = |(miner, earned): (u16, u128)| {
             let weight = value(weights, miner).unwrap_or_default();
             let consensus = outcome.consensus[usize::from(miner)];
             Position {
@@ -221,10 +260,12 @@ impl Explanation {
                 clipped: weight - weight.min(consensus),
                 bond_before: value(before, miner).unwrap_or_default(),
                 bond_after: value(after, miner).unwrap_or_default(),
+                share: holding(&miner).share,
                 incentive: outcome.incentive[usize::from(miner)],
+                earned: Q32::from_raw(earned as u64),
             }
         };
-        let positions: Vec<Position> = miners.into_iter().map(position).collect();
+        let positions: Vec<Position> = miners.into_iter().zip(earned).map(position).collect();
         Some(ValidatorStory {
             uid,
             active: outcome.active[place],

@@ -128,6 +128,7 @@ struct SupportJson {
     weight: u64,
     counted: u64,
     rank: u64,
+    clipped: u64,
     in_favour: u64,
 }
 
@@ -139,6 +140,7 @@ impl From<&Support> for SupportJson {
             weight: support.weight.raw(),
             counted: support.counted.raw(),
             rank: support.rank.raw(),
+            clipped: support.clipped.raw(),
             in_favour: support.in_favour.raw(),
         }
     }
@@ -200,7 +202,9 @@ struct PositionJson {
     clipped: u64,
     bond_before: u16,
     bond_after: u16,
+    share: u64,
     incentive: u64,
+    earned: u64,
 }
 
 impl From<&Position> for PositionJson {
@@ -212,7 +216,9 @@ impl From<&Position> for PositionJson {
             clipped: position.clipped.raw(),
             bond_before: position.bond_before,
             bond_after: position.bond_after,
+            share: position.share.raw(),
             incentive: position.incentive.raw(),
+            earned: position.earned.raw(),
         }
     }
 }

@@ -80,7 +80,10 @@ fn permits_go_to_the_largest_stakes_the_higher_uid_first_and_to_the_owner() {
     let subnet = epoch([3, 1, 2, 2, 2, 0].map(|stake| validator(stake, &[])).to_vec());
     let permits = |owner, max_validators| {
         let params = Hyperparameters { max_validators, ..params() };
-        let permits = Epoch { owner, ..subnet.clone() }.run(&params).unwrap().permits;
+        let epoch = Epoch { owner, ..subnet.clone() };
+        let permits = epoch.run(&params).unwrap().permits;
+        // They can be told without an epoch.
+        assert_eq!(epoch.next_permits(&params).as_ref(), Ok(&permits));
         permits.iter().enumerate().filter(|(_, permit)| **permit).map(|(uid, _)| uid).collect::<Vec<_>>()
     };
     assert_eq!(permits(None, 3), [0, 3, 4]);

@@ -9,6 +9,7 @@ mod fuzz;
 mod input;
 mod many;
 mod median;
+mod memory;
 mod numbers;
 mod payout;
 mod plain;

@@ -62,14 +62,11 @@ abstract contract CreditActs is World {
         uint256 amount,
         uint256 duration
     ) external acts {
-        address payer = userOf(actor);
-        Netuid netuid = anyNetuid(subnet);
-        uint256 most = _channelRoom(payer, 0);
-        uint256 neurons = registry.neuronCount(netuid);
-        if (most == 0 || neurons == 0) return;
+        ISettlement.Opening memory opening = _openingOf(actor, subnet, uid, amount);
+        if (opening.amount == 0) return;
         uint64 expiry = uint64(block.timestamp + bound(duration, 60, 300));
-        vm.prank(payer);
-        settlement.open(netuid, uint16(uid % neurons), uint128(bound(amount, 1, most)), expiry, session);
+        vm.prank(opening.payer);
+        settlement.open(opening.netuid, opening.uid, opening.amount, expiry, session);
         did();
     }
 
@@ -79,23 +76,8 @@ abstract contract CreditActs is World {
         uint256 uid,
         uint256 amount
     ) external acts {
-        address payer = userOf(actor);
-        Netuid netuid = anyNetuid(subnet);
-        uint256 most = _channelRoom(payer, 0);
-        uint256 neurons = registry.neuronCount(netuid);
-        if (most == 0 || neurons == 0) return;
-        (address owner,,) = registry.keysOf(netuid, uint16(uid % neurons));
-        ISettlement.Opening memory opening = ISettlement.Opening({
-            payer: payer,
-            netuid: netuid,
-            uid: uint16(uid % neurons),
-            contributor: owner,
-            amount: uint128(bound(amount, 1, most)),
-            expiry: uint64(block.timestamp) + 100,
-            sessionKey: session,
-            nonce: settlement.nonces(payer),
-            deadline: block.timestamp
-        });
+        ISettlement.Opening memory opening = _openingOf(actor, subnet, uid, amount);
+        if (opening.amount == 0) return;
         bytes memory signature = signed(userSecrets[actor % USERS], settlement.hashOpening(opening));
         settlement.openFor(opening, signature);
         try settlement.openFor(opening, signature) {
@@ -243,23 +225,41 @@ abstract contract CreditActs is World {
     function voucherOf(
         uint256 id,
         uint256 amount
-    ) internal pure returns (ISettlement.Voucher memory) {
-        return ISettlement.Voucher({
-            channelId: id,
-            amount: uint128(amount),
-            model: MODEL,
-            rateCardVersion: 1,
-            promptTokens: 0,
-            completionTokens: uint64(amount / (COMPLETION_RATE / MILLION)) + 1
-        });
+    ) internal pure returns (ISettlement.Voucher memory voucher) {
+        voucher = voucherFor(id, amount);
+        ++voucher.completionTokens;
     }
 
     function _compact(
         ISettlement.Voucher memory voucher
     ) private view returns (ISettlement.CompactVoucher memory) {
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(sessionSecret, settlement.hashVoucher(voucher));
-        uint256 packed = (voucher.channelId << 192) | (uint256(voucher.amount) << 112) | voucher.completionTokens;
-        return ISettlement.CompactVoucher({ packed: packed, r: r, vs: v == 28 ? s | bytes32(uint256(1) << 255) : s });
+        return compactVoucher(voucher, settlement.hashVoucher(voucher), sessionSecret);
+    }
+
+    /// @dev What a payer with credits may open; of no amount if there is none or no neuron.
+    function _openingOf(
+        uint256 actor,
+        uint256 subnet,
+        uint256 uid,
+        uint256 amount
+    ) private view returns (ISettlement.Opening memory opening) {
+        address payer = userOf(actor);
+        Netuid netuid = anyNetuid(subnet);
+        uint256 most = _channelRoom(payer, 0);
+        uint256 neurons = registry.neuronCount(netuid);
+        if (most == 0 || neurons == 0) return opening;
+        (address owner,,) = registry.keysOf(netuid, uint16(uid % neurons));
+        return ISettlement.Opening({
+            payer: payer,
+            netuid: netuid,
+            uid: uint16(uid % neurons),
+            contributor: owner,
+            amount: uint128(bound(amount, 1, most)),
+            expiry: uint64(block.timestamp) + 100,
+            sessionKey: session,
+            nonce: settlement.nonces(payer),
+            deadline: block.timestamp
+        });
     }
 
     function _channel(

@@ -304,18 +304,6 @@ abstract contract EpochActs is World {
 
     // -------------------------------------------------------------------------------------------------- parts
 
-    function signedBy(
-        IEpochOracle.EpochReport memory report,
-        uint256 threshold
-    ) internal view returns (IEpochOracle.Signature[] memory signatures) {
-        bytes32 digest = oracle.hashReport(report);
-        signatures = new IEpochOracle.Signature[](threshold);
-        for (uint256 i = 0; i < threshold; ++i) {
-            (uint8 v, bytes32 r, bytes32 s) = vm.sign(keeperSecrets[i], digest);
-            signatures[i] = IEpochOracle.Signature({ r: r, vs: v == 28 ? s | bytes32(uint256(1) << 255) : s });
-        }
-    }
-
     /// @dev Rewards by chance: dust, plausible sums, and more than can ever be.
     function treeOf(
         uint256 seed

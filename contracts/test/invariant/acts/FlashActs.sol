@@ -65,16 +65,7 @@ abstract contract FlashActs is World {
         uint256 subnet,
         uint256 amount
     ) external acts trading {
-        Netuid netuid = liveNetuid(subnet);
-        if (!_joinable(netuid)) return;
-        (uint256 before, uint256 borrowed) = _borrow(amount);
-        uint256 bought = buyAlpha(attacker, netuid, borrowed);
-        uint256 price = registry.neuronPrice(netuid);
-        approve(attacker, tndm, address(registry), price);
-        vm.prank(attacker);
-        registry.registerNeuron(netuid, _stranger(), "", price);
-        sellAlpha(attacker, netuid, bought);
-        _giveBack(before);
+        _aroundANeuron(liveNetuid(subnet), amount, true);
     }
 
     /// @dev Somebody else's: what is won comes out of the half that buys alpha for nobody, and is never more than it.
@@ -82,14 +73,7 @@ abstract contract FlashActs is World {
         uint256 subnet,
         uint256 amount
     ) external acts trading {
-        Netuid netuid = liveNetuid(subnet);
-        if (!_joinable(netuid)) return;
-        (uint256 before, uint256 borrowed) = _borrow(amount);
-        uint256 bought = buyAlpha(attacker, netuid, borrowed);
-        uint256 price = registry.neuronPrice(netuid);
-        join(users[0], netuid, _stranger());
-        sellAlpha(attacker, netuid, bought);
-        _giveBack(before + price / 2);
+        _aroundANeuron(liveNetuid(subnet), amount, false);
     }
 
     /// @dev Nothing that happens to pools in a block changes what a lot costs in it.
@@ -150,6 +134,26 @@ abstract contract FlashActs is World {
         _giveBack(before);
         seatValidators(heir);
         stakeValidators(heir);
+    }
+
+    function _aroundANeuron(
+        Netuid netuid,
+        uint256 amount,
+        bool own
+    ) private {
+        if (!_joinable(netuid)) return;
+        (uint256 before, uint256 borrowed) = _borrow(amount);
+        uint256 bought = buyAlpha(attacker, netuid, borrowed);
+        uint256 price = registry.neuronPrice(netuid);
+        if (own) {
+            approve(attacker, tndm, address(registry), price);
+            vm.prank(attacker);
+            registry.registerNeuron(netuid, _stranger(), "", price);
+        } else {
+            join(users[0], netuid, _stranger());
+        }
+        sellAlpha(attacker, netuid, bought);
+        _giveBack(own ? before : before + price / 2);
     }
 
     /// @dev From a few TNDM to all that is lent, each order of magnitude as often as any other; and a float for losses.

@@ -18,9 +18,9 @@ fn a_miner_is_told_who_supported_it_and_where_the_median_fell() {
         "uid 3 earns 31.2500 % of what miners are paid",
         "consensus 25.0000 %: 100.0000 % of the stake gave that or more",
         "the next weight, 75.0000 %, has 40.0000 %; a majority is 49.9992 %",
-        "  1    40.0000 %    75.0000 %    25.0000 %    10.0000 %  clipped\n",
-        "  0    60.0000 %    25.0000 %    25.0000 %    15.0000 %\n",
-        "uid 3 earns 0.0000 % of what validators are paid",
+        "  1    40.0000 %    75.0000 %    25.0000 %    10.0000 %    20.0000 %\n",
+        "  0    60.0000 %    25.0000 %    25.0000 %    15.0000 %     0.0000 %\n",
+        "uid 3 earns nothing of what validators are paid: it has neither a permit nor stake that counts\n",
     ] {
         assert!(told.contains(part), "{part:?} is not in\n{told}");
     }
@@ -54,14 +54,15 @@ fn data_equals_what_the_engine_explains() {
         let support = |one: &Support| {
             json!({
                 "validator": one.validator, "stake": one.stake.raw(), "weight": one.weight.raw(),
-                "counted": one.counted.raw(), "rank": one.rank.raw(), "in_favour": one.in_favour.raw(),
+                "counted": one.counted.raw(), "rank": one.rank.raw(), "clipped": one.clipped.raw(),
+                "in_favour": one.in_favour.raw(),
             })
         };
         let position = |one: &Position| {
             json!({
                 "miner": one.miner, "weight": one.weight.raw(), "consensus": one.consensus.raw(),
                 "clipped": one.clipped.raw(), "bond_before": one.bond_before, "bond_after": one.bond_after,
-                "incentive": one.incentive.raw(),
+                "share": one.share.raw(), "incentive": one.incentive.raw(), "earned": one.earned.raw(),
             })
         };
         let expected = json!({
