@@ -1,7 +1,7 @@
 //! The verifier's worker: leases audits from keepers, buys a response like any client, re-runs it, and turns the verdicts of
 //! an epoch into one row of weights per subnet, committed before and revealed after the deadline.
 //!
-//! - [`channels`] pays for what the [probe](crate::probe) asks, [`audit`] buys and judges one response, which
+//! - [`channels`] pays for what a probe asks, [`audit`] buys and judges one response, which
 //!   [`rerun`] runs again;
 //! - [`row`] turns verdicts into weights, a pure function;
 //! - [`epoch`] commits and reveals;
