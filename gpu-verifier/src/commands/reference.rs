@@ -45,6 +45,6 @@ impl ReferenceArgs {
 /// What checking tokens takes of a model's folder: no weights.
 pub(super) fn config_and_text(dir: &Path) -> anyhow::Result<(ModelConfig, Text)> {
     let config = ModelConfig::read(&dir.join("config.json"))?;
-    let text = Text::read(&dir.join("tokenizer.json"), config.vocab_size)?;
+    let text = Text::read(dir, config.vocab_size)?;
     Ok((config, text))
 }

@@ -14,11 +14,17 @@ mod golden;
 mod leases;
 #[cfg(feature = "network")]
 mod node;
+#[cfg(feature = "network")]
+mod node_hostile;
+#[cfg(feature = "network")]
+mod node_stream;
 mod proofs_of_files;
 mod published;
 mod reference;
 #[cfg(feature = "network")]
 mod rpc;
+mod sharing;
+mod speech;
 #[cfg(feature = "network")]
 mod town;
 mod verdict;
