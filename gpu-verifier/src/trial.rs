@@ -113,10 +113,10 @@ impl<'a> Trial<'a> {
         random.set_stream(index);
         let failed = |error: TextError| TrialError::Tokenizer(error.to_string());
         let prompt = opening(&mut random);
-        let mut probe = Probe::draw(&mut random, prompt, self.max_tokens);
+        let mut probe = Probe::draw(&mut random, prompt, self.max_tokens, false);
         let positions = self.verifier.config().max_positions;
         let prompt = if index.is_multiple_of(2) {
-            probe.fit(self.text, positions).map_err(failed)?
+            probe.fit(self.text, positions).map_err(|error| TrialError::Tokenizer(error.to_string()))?
         } else {
             let passage = self.passages[random.random_range(0..self.passages.len())];
             let starts: Vec<usize> = passage.match_indices(' ').map(|(at, _)| at + 1).collect();

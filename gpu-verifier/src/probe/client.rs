@@ -18,17 +18,28 @@ pub enum Client {
     Plain,
 }
 
-/// A completion request; the keys go out in this order, which is that of OpenAI's libraries.
+/// A request; the keys go out in this order, which is that of OpenAI's libraries.
 #[derive(Serialize)]
 struct Body<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messages: Option<[Turn<'a>; 1]>,
     model: &'a str,
-    prompt: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt: Option<&'a str>,
     max_tokens: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     seed: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<f64>,
     tandem: &'a CompletionPayment,
+}
+
+#[derive(Serialize)]
+struct Turn<'a> {
+    role: &'static str,
+    content: &'a str,
 }
 
 impl Client {
@@ -86,10 +97,12 @@ impl Client {
     /// None that is known: everything in it can be written.
     pub fn body(self, model: &str, probe: &Probe, payment: &CompletionPayment) -> serde_json::Result<Vec<u8>> {
         serde_json::to_vec(&Body {
+            messages: probe.chat.then_some([Turn { role: "user", content: &probe.prompt }]),
             model,
-            prompt: &probe.prompt,
+            prompt: (!probe.chat).then_some(&probe.prompt),
             max_tokens: probe.max_tokens,
             seed: probe.seed,
+            stream: probe.stream.then_some(true),
             temperature: probe.temperature_milli.map(|milli| f64::from(milli) / 1000.0),
             tandem: payment,
         })

@@ -1,30 +1,28 @@
 //! One audit: buy a response, check what was signed, re-run it with one prefill, judge it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use alloy_primitives::{Address, B256};
 use alloy_sol_types::SolStruct as _;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, StatusCode, Url};
-use serde::Deserialize;
-use tandem_protocol::api::{AuditOutcome, Verdict};
+use tandem_protocol::api::{AuditOutcome, CompletionEvidence, Verdict};
 use tandem_protocol::evidence::{self, Asked};
 use tandem_protocol::jobs::Job;
 use tandem_protocol::messages::model_id;
 use tandem_protocol::payment::{PaymentTerms, Rate, Tokens};
 
 use super::channels::{HeldChannel, Purse};
+use super::purchase::{self, Answer, Purchase, Shown};
 use super::rerun::Rerun;
 use super::row::Finding;
 use crate::chain::{Chain, Network, Neuron};
 use crate::generate::Request;
-use crate::model::Text;
-use crate::node::openai::CompletionResponse;
+use crate::model::{Speech, Text, TextError};
 use crate::node::till::Payee;
 use crate::probe::prompts::Prompts;
 use crate::probe::{self, Probe};
-use crate::service::read_bounded;
 use crate::verdict::{Policy, ResponseVerdict};
 
 /// Credits, in base units, for a millionth of an A100-minute: a credit, 10^18, is one A100-minute.
@@ -76,13 +74,6 @@ struct Question {
     nonce: B256,
 }
 
-/// What a contributor sent, or why there is nothing to judge.
-enum Purchase {
-    Answer { response: Box<CompletionResponse>, elapsed: Duration },
-    Refused { status: StatusCode, message: String, terms: Option<PaymentTerms> },
-    Nothing(String),
-}
-
 /// A completed audit.
 pub type Audited = (AuditOutcome, Finding);
 
@@ -114,22 +105,23 @@ impl Auditor {
 
     async fn audit_neuron(&self, job: &Job, neuron: &Neuron) -> anyhow::Result<Audited> {
         let unavailable = |detail: &str| Ok(finish(job, Verdict::Unavailable, &Served::default(), detail));
-        let Some(url) = super::endpoint::completions_url(&neuron.endpoint, self.settings.private_endpoints) else {
-            return unavailable("its endpoint is no public HTTP address");
-        };
         let Some(rate) = self.chain.rate(self.model).await? else {
             anyhow::bail!("the rate card has no rate for {:?}", self.settings.model);
         };
         let question = self.ask().await?;
+        let path = question.probe.path();
+        let Some(url) = super::endpoint::url(&neuron.endpoint, path, self.settings.private_endpoints) else {
+            return unavailable("its endpoint is no public HTTP address");
+        };
         self.buy_and_judge(job, neuron, url, rate, &question).await
     }
 
     async fn ask(&self) -> anyhow::Result<Question> {
         let tools = self.tools.clone();
         let drawn = tokio::task::spawn_blocking(move || tools.prompts.draw(&mut rand::rng(), &tools.text)).await??;
-        let mut probe = Probe::draw(&mut rand::rng(), drawn, self.settings.max_tokens);
+        let mut probe = Probe::draw(&mut rand::rng(), drawn, self.settings.max_tokens, self.tools.text.chat().is_ok());
         let (text, config) = (&self.tools.text, self.tools.rerun.config());
-        let prompt = probe.fit(text, config.max_positions).map_err(anyhow::Error::from_boxed)?;
+        let prompt = probe.fit(text, config.max_positions)?;
         let nonce = B256::from(rand::random::<[u8; 32]>());
         let request = Request {
             prompt,
@@ -162,8 +154,8 @@ impl Auditor {
         {
             purchase = self.buy(&url, question, &mut channel).await?;
         }
-        let (response, elapsed) = match purchase {
-            Purchase::Answer { response, elapsed } => (response, elapsed),
+        let answer = match purchase {
+            Purchase::Answer(answer) => answer,
             Purchase::Nothing(detail) => return unavailable(&detail),
             Purchase::Refused { status, message, .. } => {
                 if status == StatusCode::PAYMENT_REQUIRED {
@@ -173,7 +165,7 @@ impl Auditor {
             }
         };
 
-        let evidence = &response.tandem;
+        let evidence = &answer.evidence;
         let asked = Asked {
             hotkey: neuron.hotkey,
             netuid: job.netuid,
@@ -206,17 +198,18 @@ impl Auditor {
             commitment,
             used,
             work: rate.cost(used).map_or(0, |credits| (credits / WORK_UNIT) as u64),
-            elapsed_ms: elapsed.as_millis() as u64,
+            elapsed_ms: answer.elapsed.as_millis() as u64,
+            first_token_ms: answer.first_token.map(|elapsed| elapsed.as_millis() as u64),
         };
         let finish = |verdict, detail: &str| finish(job, verdict, &served, detail);
         if evidence.consumed > expected {
             let detail = format!("counts {} credits as consumed, the card's price is {expected}", evidence.consumed);
             return Ok(finish(Verdict::Unavailable, &detail));
         }
-        if let Some(detail) = self.misquote(&response)? {
+        if let Some(detail) = self.misquote(&answer)? {
             return Ok(finish(Verdict::Fail, detail));
         }
-        let (verdict, grade, detail) = self.judge(request.clone(), *response).await?;
+        let (verdict, grade, detail) = self.judge(request.clone(), answer.evidence).await?;
         let (outcome, finding) = finish(verdict, &detail);
         Ok((outcome, Finding { grade, ..finding }))
     }
@@ -231,58 +224,34 @@ impl Auditor {
         self.tools.purse.keep(channel).await?;
         let client = probe::Client::of(session.address());
         let body = client.body(&self.settings.model, probe, &payment)?;
-        let started = Instant::now();
-        let exchange = async {
-            let response = self
-                .tools
-                .client
-                .post(url.clone())
-                .headers(client.headers())
-                .header(CONTENT_TYPE, "application/json")
-                .body(body)
-                .send()
-                .await
-                .map_err(|error| error.to_string())?;
-            let status = response.status();
-            // Token ids in JSON take at most 11 bytes, twice for prompt and text; a proof takes 350 per 32 tokens.
-            let limit = (64 << 10) + 64 * (request.prompt.len() + request.max_tokens);
-            Ok::<_, String>((status, read_bounded(response, limit).await?))
-        };
-        let answer = match tokio::time::timeout(self.settings.patience, exchange).await {
-            Err(_) => return Ok(Purchase::Nothing("no answer in time".to_owned())),
-            Ok(Err(error)) => return Ok(Purchase::Nothing(format!("no answer: {error}"))),
-            Ok(Ok(answer)) => answer,
-        };
-        Ok(match answer {
-            (status, body) if status.is_success() => match serde_json::from_slice(&body) {
-                Ok(response) => Purchase::Answer { response: Box::new(response), elapsed: started.elapsed() },
-                Err(error) => Purchase::Nothing(format!("unreadable answer: {error}")),
-            },
-            (status, body) => {
-                let Refusal { error, tandem } = serde_json::from_slice(&body).unwrap_or_default();
-                let message = error.message.chars().filter(|c| !c.is_control()).take(200).collect();
-                Purchase::Refused { status, message, terms: tandem }
+        let post = self.tools.client.post(url.clone()).headers(client.headers());
+        let post = post.header(CONTENT_TYPE, "application/json").body(body);
+        let tokens = request.prompt.len() + request.max_tokens;
+        Ok(purchase::buy(post, probe.stream, tokens, self.settings.patience).await)
+    }
+
+    /// What the client was shown must be what was committed.
+    fn misquote(&self, answer: &Answer) -> anyhow::Result<Option<&'static str>> {
+        let (output, text) = (&answer.evidence.output_tokens, &self.tools.text);
+        if output.iter().any(|token| *token as usize >= self.tools.rerun.config().vocab_size) {
+            // Re-running finds that out as a malformed response.
+            return Ok(None);
+        }
+        Ok(match &answer.shown {
+            Shown::Whole(None) => Some("not one choice"),
+            Shown::Whole(Some(shown)) => {
+                let said = text.decode(output).map_err(anyhow::Error::from_boxed)?;
+                (said != *shown).then_some("the text is not that of the committed tokens")
+            }
+            Shown::Streamed { tokens, .. } if tokens != output => Some("other tokens were streamed than committed"),
+            Shown::Streamed { text: shown, .. } => {
+                let said = speak(text, output).map_err(anyhow::Error::from_boxed)?;
+                (said != *shown).then_some("the streamed text is not that of the committed tokens")
             }
         })
     }
 
-    /// What the client was shown must be what was committed.
-    fn misquote(&self, response: &CompletionResponse) -> anyhow::Result<Option<&'static str>> {
-        let shown = match response.choices.as_slice() {
-            [choice] => &choice.text,
-            _ => return Ok(Some("not one choice")),
-        };
-        let evidence = &response.tandem;
-        if evidence.output_tokens.iter().any(|token| *token as usize >= self.tools.rerun.config().vocab_size) {
-            // Re-running finds that out as a malformed response.
-            return Ok(None);
-        }
-        let text = self.tools.text.decode(&evidence.output_tokens).map_err(anyhow::Error::from_boxed)?;
-        Ok((text != *shown).then_some("the text is not that of the committed tokens"))
-    }
-
-    async fn judge(&self, request: Request, response: CompletionResponse) -> anyhow::Result<(Verdict, u8, String)> {
-        let evidence = response.tandem;
+    async fn judge(&self, request: Request, evidence: CompletionEvidence) -> anyhow::Result<(Verdict, u8, String)> {
         let features = self.tools.rerun.measure(request, evidence.output_tokens, evidence.proofs).await?;
         let (verdict, grade) = self.settings.policy.examine(&features);
         let (verdict, detail) = match verdict {
@@ -294,19 +263,6 @@ impl Auditor {
     }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Refusal {
-    error: RefusalDetail,
-    tandem: Option<PaymentTerms>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct RefusalDetail {
-    message: String,
-}
-
 /// What was answered, as far as it counts.
 #[derive(Default)]
 struct Served {
@@ -316,10 +272,11 @@ struct Served {
     /// Millionths of an A100-minute.
     work: u64,
     elapsed_ms: u64,
+    first_token_ms: Option<u64>,
 }
 
 fn finish(job: &Job, verdict: Verdict, served: &Served, detail: &str) -> Audited {
-    let &Served { speed_class, commitment, used, work, elapsed_ms } = served;
+    let &Served { speed_class, commitment, used, work, elapsed_ms, first_token_ms } = served;
     let outcome = AuditOutcome {
         verdict,
         tokens_audited: u32::try_from(used.prompt.saturating_add(used.completion)).unwrap_or(u32::MAX),
@@ -333,10 +290,20 @@ fn finish(job: &Job, verdict: Verdict, served: &Served, detail: &str) -> Audited
         speed_class,
         work,
         elapsed_ms,
+        first_token_ms,
         // What no limit was held against is no evidence of drift: it has a verdict already.
         grade: 0,
         hotkey: Address::ZERO,
         calibration: B256::ZERO,
     };
     (outcome, finding)
+}
+
+/// The text of an answer, as a stream brings it: put together from pieces, it may differ from one that is decoded at once, where a
+/// tokenizer treats the beginning of a text in a way of its own.
+fn speak(text: &Text, tokens: &[u32]) -> Result<String, TextError> {
+    let mut speech = Speech::new(text);
+    let mut said = tokens.iter().map(|&token| speech.push(token)).collect::<Result<String, _>>()?;
+    said.push_str(&speech.finish()?);
+    Ok(said)
 }

@@ -8,16 +8,16 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 
-/// The completions URL under an endpoint; `None` if it is not HTTP, names a user, or (unless `private` is allowed) an address
+/// The URL of `path` (as in `/v1/completions`) under an endpoint; `None` if it is not HTTP, names a user, or (unless `private` is allowed) an address
 /// that is not public.
-pub fn completions_url(endpoint: &str, private: bool) -> Option<Url> {
+pub fn url(endpoint: &str, path: &str, private: bool) -> Option<Url> {
     let mut url = Url::parse(endpoint).ok()?;
     let plain = matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none();
     let literal = url.host_str()?.trim_matches(['[', ']']).parse::<IpAddr>().ok();
     if !plain || (!private && literal.is_some_and(|address| !is_public(address))) {
         return None;
     }
-    let path = format!("{}/v1/completions", url.path().trim_end_matches('/'));
+    let path = format!("{}{path}", url.path().trim_end_matches('/'));
     url.set_path(&path);
     url.set_query(None);
     url.set_fragment(None);
@@ -101,14 +101,14 @@ mod tests {
             "example.org",
             "http://2130706433",
         ] {
-            assert_eq!(completions_url(endpoint, false), None, "{endpoint}");
+            assert_eq!(url(endpoint, "/v1/completions", false), None, "{endpoint}");
         }
     }
 
     #[test]
     fn a_path_in_front_is_kept_and_the_rest_dropped() {
-        let url = completions_url("https://example.org/node/?a=1#b", false).unwrap();
-        assert_eq!(url.as_str(), "https://example.org/node/v1/completions");
-        assert!(completions_url("http://127.0.0.1:8080", true).is_some());
+        let found = url("https://example.org/node/?a=1#b", "/v1/completions", false).unwrap();
+        assert_eq!(found.as_str(), "https://example.org/node/v1/completions");
+        assert!(url("http://127.0.0.1:8080", "/v1/models", true).is_some());
     }
 }

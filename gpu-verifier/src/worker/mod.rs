@@ -13,6 +13,7 @@ pub mod endpoint;
 pub mod epoch;
 mod jobs;
 pub mod keepers;
+mod purchase;
 pub mod rerun;
 pub mod row;
 pub mod store;

@@ -15,12 +15,22 @@ pub enum Speed {
     #[default]
     Declared,
     /// Work per time as measured from here: normalised A100-minutes of the answers, by the rate card, over the minutes until
-    /// they were there. Waiting for the first token counts as time.
+    /// they were there; less by as much as the first token, by the median of streamed answers, takes longer than two seconds.
     Measured,
 }
 
 /// One A100 does a million millionths of an A100-minute in 60,000 ms: with this factor its speed is 1,000.
 const WORK_PER_MILLI: u128 = 60;
+
+/// Who is no faster to begin with than this, in milliseconds, loses nothing by it.
+const GOOD_LATENCY_MS: u128 = 2_000;
+
+/// The (upper) median time to the first token, milliseconds; zero if no answer was streamed.
+fn latency<'a>(findings: impl Iterator<Item = &'a &'a Finding>) -> u128 {
+    let mut times: Vec<u64> = findings.filter_map(|finding| finding.first_token_ms).collect();
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().map_or(0, u128::from)
+}
 
 /// What one audit found, as far as weights go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +45,9 @@ pub struct Finding {
     pub work: u64,
     /// Milliseconds until the whole answer was there.
     pub elapsed_ms: u64,
+    /// Milliseconds until its first token was there, of a streamed one.
+    #[serde(default)]
+    pub first_token_ms: Option<u64>,
     /// Grade of the response, see [`Policy::examine`].
     #[serde(default)]
     pub grade: u8,
@@ -98,7 +111,7 @@ fn score(findings: &[&Finding], earlier: &[Finding], speed: Speed, policy: &Poli
         Speed::Measured => {
             let work: u128 = passed().map(|finding| u128::from(finding.work)).sum();
             let millis: u128 = passed().map(|finding| u128::from(finding.elapsed_ms)).sum();
-            work * WORK_PER_MILLI / millis.max(1)
+            work * WORK_PER_MILLI * GOOD_LATENCY_MS / (latency(passed()).max(GOOD_LATENCY_MS) * millis.max(1))
         }
     };
     speed * 1_000_000 * u128::from(aggregate.clean) / findings.len().max(1) as u128
@@ -118,6 +131,7 @@ mod tests {
             speed_class,
             work: 10,
             elapsed_ms: 100,
+            first_token_ms: None,
             grade: 0,
             hotkey: Address::ZERO,
             calibration: B256::ZERO,
@@ -160,6 +174,11 @@ mod tests {
         let findings = [work(1, 1_000_000, 60_000), work(2, 500_000, 60_000), work(3, 1_000_000, 120_000)];
         assert_eq!(row(&findings, &[], Speed::Measured, &Policy::default()), [(1, 65_535), (2, 32_767), (3, 32_767)]);
         assert_eq!(score(&[&findings[0]], &[], Speed::Measured, &Policy::default()), 1_000 * 1_000_000);
+        let slow = |first_token_ms| Finding { first_token_ms: Some(first_token_ms), ..findings[0] };
+        let score_of = |findings: &[&Finding]| score(findings, &[], Speed::Measured, &Policy::default());
+        assert_eq!(score_of(&[&slow(2_000)]), score_of(&[&findings[0]]), "quick enough");
+        assert_eq!(score_of(&[&slow(8_000)]), 250 * 1_000_000, "a quarter of the speed");
+        assert_eq!(score_of(&[&slow(9_000), &slow(10), &slow(20)]), score_of(&[&findings[0]]), "one hiccup");
         let declared = found(1, Verdict::Pass, 1_000);
         assert_eq!(score(&[&declared], &[], Speed::Declared, &Policy::default()), 1_000 * 1_000_000);
     }
