@@ -175,3 +175,19 @@ fn whoever_earns_nothing_is_told_why_in_one_sentence() {
     assert_eq!(told(7), "uid 7 earns nothing of what miners are paid: nobody gave it a weight that counts\n");
     assert!(told(8).starts_with("uid 8 earns nothing of what miners are paid: no majority of the stake supports it\n"));
 }
+
+/// A thousand validators agree on a weight of which nobody's part reaches one unit.
+#[test]
+fn a_rank_that_rounds_to_nothing_is_told_so() {
+    let row: Vec<(u16, u16)> = (1_100..1_170).map(|uid| (uid, u16::MAX)).chain([(1_170, 1)]).collect();
+    let mut neurons = vec![validator(1, &row); 1_100];
+    neurons.resize(1_171, Neuron::default());
+    let params = Hyperparameters { max_validators: 2_000, ..Hyperparameters::subtensor(Rules::Yuma3) };
+    let explanation = Epoch { now: 5, bonds_since: 3, owner: None, neurons }.explain(&params).unwrap();
+    let told = explanation.miner(1_170).unwrap();
+    assert!(told.consensus > Q32::ZERO && told.rank == Q32::ZERO && told.clipped == Q32::ZERO);
+    let told = told.to_string();
+    assert!(
+        told.starts_with("uid 1170 earns nothing of what miners are paid: its rank is too small a part of all ranks\n")
+    );
+}
