@@ -379,7 +379,7 @@ pub enum StreamNote {
     /// More is to be paid; the answer goes on after a [`TopUp`].
     Due(PaymentDue),
     /// The last chunk: what the whole answer can be checked with.
-    Evidence(CompletionEvidence),
+    Evidence(Box<CompletionEvidence>),
 }
 
 /// `POST /v1/vouchers`: a higher voucher for the answer under way on its channel; answered by a [`TopUpReceipt`].

@@ -11,7 +11,7 @@ use tandem_protocol::api::{AuditOutcome, CompletionEvidence, Verdict};
 use tandem_protocol::evidence::{self, Asked};
 use tandem_protocol::jobs::Job;
 use tandem_protocol::messages::model_id;
-use tandem_protocol::payment::{PaymentTerms, Rate, Tokens};
+use tandem_protocol::payment::{Rate, Tokens};
 
 use super::channels::{HeldChannel, Purse};
 use super::purchase::{self, Answer, Purchase, Shown};
@@ -148,9 +148,10 @@ impl Auditor {
             return unavailable("it refused its payment channel a moment ago");
         };
         let mut purchase = self.buy(&url, question, &mut channel).await?;
-        if let Purchase::Refused { terms: Some(PaymentTerms { consumed: Some(consumed), .. }), .. } = &purchase
-            && channel.meter.consumed() != *consumed
-            && channel.meter.catch_up(*consumed).is_ok()
+        if let Purchase::Refused { terms: Some(terms), .. } = &purchase
+            && let Some(consumed) = terms.consumed
+            && channel.meter.consumed() != consumed
+            && channel.meter.catch_up(consumed).is_ok()
         {
             purchase = self.buy(&url, question, &mut channel).await?;
         }

@@ -21,7 +21,7 @@ const CHUNK_BYTES: usize = 1024;
 /// What a contributor sent, or why there is nothing to judge.
 pub(super) enum Purchase {
     Answer(Box<Answer>),
-    Refused { status: StatusCode, message: String, terms: Option<PaymentTerms> },
+    Refused { status: StatusCode, message: String, terms: Option<Box<PaymentTerms>> },
     Nothing(String),
 }
 
@@ -73,7 +73,7 @@ fn refusal(status: StatusCode, body: &[u8]) -> Purchase {
     #[serde(default)]
     struct Refusal {
         error: Detail,
-        tandem: Option<PaymentTerms>,
+        tandem: Option<Box<PaymentTerms>>,
     }
     #[derive(Default, Deserialize)]
     #[serde(default)]
@@ -155,7 +155,7 @@ async fn stream(mut response: Response, limit: usize, started: Instant) -> Resul
             }
             // A probe is paid in full.
             StreamNote::Due(_) => {}
-            StreamNote::Evidence(last) => evidence = Some(last),
+            StreamNote::Evidence(last) => evidence = Some(*last),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod arithmetic;
 mod calibrate;
+mod chat_files;
 mod cheats;
 mod command_line;
 mod common;
@@ -18,6 +19,8 @@ mod node;
 mod node_hostile;
 #[cfg(feature = "network")]
 mod node_stream;
+#[cfg(all(feature = "network", feature = "deep"))]
+mod openai_client;
 mod proofs_of_files;
 mod published;
 mod reference;
@@ -25,6 +28,8 @@ mod reference;
 mod rpc;
 mod sharing;
 mod speech;
+#[cfg(feature = "network")]
+mod sse;
 #[cfg(feature = "network")]
 mod town;
 mod verdict;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tandem_protocol::payment::PaymentTerms;
 use tandem_verifier::node::Limits;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -13,11 +14,12 @@ use crate::town::{Kind, MODEL, Town, TownNode, User, limits};
 
 const OPERATE: &str = include_str!("../../../docs/operate.md");
 const ERRORS: &str = include_str!("../../../docs/errors.md");
-const SOURCES: [&str; 5] = [
+const SOURCES: [&str; 6] = [
     include_str!("../../src/node/mod.rs"),
     include_str!("../../src/node/answer.rs"),
     include_str!("../../src/node/server.rs"),
     include_str!("../../src/node/till.rs"),
+    include_str!("../../src/node/openai/mod.rs"),
     include_str!("../../src/node/openai/request.rs"),
 ];
 
@@ -115,17 +117,21 @@ async fn a_hundred_clients_at_once_are_answered_or_told_to_come_again() {
         match status {
             200 => assert_eq!(code, "ok"),
             429 | 503 => assert!(again && ["channel_busy", "overloaded"].contains(&code.as_str()), "{code}"),
-            // A channel's requests arrive in any order: an older voucher is refused.
-            402 => assert_eq!(code, "voucher_not_growing"),
+            // A channel's requests arrive in any order, and none of them knows what another consumed.
+            402 => assert!(["voucher_not_growing", "voucher_insufficient"].contains(&code.as_str()), "{code}"),
             other => panic!("{other}: {answer}"),
         }
         *outcomes.entry(code).or_default() += 1;
     }
-    assert!(outcomes["ok"] >= 20, "{outcomes:?}");
+    assert!(outcomes["ok"] >= 4, "{outcomes:?}");
+    // The node's counts are within what each client signed, and with them each goes on.
     for user in &mut users {
-        let (_, answer) =
-            node.post(&json!({ "model": MODEL, "prompt": "x", "tandem": user.request(&town, "x", 1)["tandem"] })).await;
-        assert!(answer.get("error").is_none(), "{answer}");
+        let (status, answer) = node.post(&user.request(&town, "Hello", 1)).await;
+        if status == 402 {
+            let terms: PaymentTerms = serde_json::from_value(answer["tandem"].clone()).unwrap();
+            user.meter.catch_up(terms.consumed.unwrap()).unwrap();
+            assert_eq!(node.post(&user.request(&town, "Hello", 1)).await.0, 200);
+        }
     }
     let Ok(node) = Arc::try_unwrap(node) else { panic!() };
     node.stop().await;

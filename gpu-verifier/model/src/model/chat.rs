@@ -192,7 +192,7 @@ fn raise_exception(message: &str) -> Result<String, Error> {
     Err(Error::new(ErrorKind::InvalidOperation, "raise_exception").with_source(raised))
 }
 
-fn raised<'a>(error: &'a Error) -> Option<&'a Raised> {
+fn raised(error: &Error) -> Option<&Raised> {
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = next {
         if let Some(raised) = error.downcast_ref() {

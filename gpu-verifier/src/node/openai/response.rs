@@ -177,8 +177,11 @@ impl Writer {
     /// The chunks that end a stream: the rest of the text with reason and evidence, then the count of tokens if it was asked for.
     pub(crate) fn ending(&self, answer: Answer) -> Vec<Value> {
         let usage = answer.usage();
-        let last =
-            self.chunk(self.delta(&answer.rest), Some(answer.finish), Some(&StreamNote::Evidence(answer.evidence)));
+        let last = self.chunk(
+            self.delta(&answer.rest),
+            Some(answer.finish),
+            Some(&StreamNote::Evidence(Box::new(answer.evidence))),
+        );
         let mut chunks = vec![last];
         if self.include_usage {
             chunks.push(self.frame(json!([]), json!(usage)));
