@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use tandem_verifier::backend::{self, Backend, Options};
+use tandem_verifier::backend::{self, Options};
 use tandem_verifier::calibration::{Calibration, Counts, ErrorRates, FitError, Origin, Separation, conclude, fit};
 use tandem_verifier::cheat::{Cheat, Machine};
 use tandem_verifier::engine::Honest;

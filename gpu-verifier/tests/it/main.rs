@@ -6,6 +6,7 @@ mod calibrate;
 mod cheats;
 mod command_line;
 mod common;
+mod evidence;
 mod files;
 mod golden;
 #[cfg(feature = "network")]
