@@ -7,14 +7,16 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::calibration::{Calibration, Counts, ErrorRates, FitError, HORIZON, Origin, Separation, Series, conclude, fit};
 use crate::backend::{Numerics, Options};
+use crate::calibration::{
+    Calibration, Counts, ErrorRates, FitError, HORIZON, Origin, Separation, Series, conclude, fit,
+};
 use crate::cheat::{self, Cheat, CheatError, Machine, Materials};
 use crate::engine::{Engine, Honest};
 use crate::model::{ModelError, ModelFiles};
 use crate::stats::interval;
 use crate::trial::{Trial, TrialError};
-use crate::verdict::{Decision, GRADES, LEVELS, Limits, Measures, Policy, Reason, ResponseVerdict};
+use crate::verdict::{Decision, Drift, GRADES, LEVELS, Limits, Measures, Policy, Reason, ResponseVerdict};
 
 /// Somebody whose responses are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,9 +171,8 @@ pub fn gather(
     }
     let scales = fit(&fitted);
     let policy = Policy { limits: Limits::Calibrated(scales.array()), ..Policy::default() };
-    let mut measure = |contributor: Contributor, range: Range<u64>| {
-        run(trial, bench, contributor, range, &policy, threads, progress)
-    };
+    let mut measure =
+        |contributor: Contributor, range: Range<u64>| run(trial, bench, contributor, range, &policy, threads, progress);
     let machines: Vec<Run> =
         machines.iter().map(|&machine| measure(machine, sizes.counted())).collect::<Result<_, _>>()?;
     let cheats: Vec<Run> =
@@ -252,8 +253,8 @@ fn fails_after(grades: impl Iterator<Item = Option<usize>>, policy: &Policy) -> 
         let Some(grade) = grade else { return Some(seen) };
         counts[grade.min(LEVELS)] += 1;
         suspect += u32::from(grade >= crate::verdict::SUSPECT);
-        let drift = policy.drift.map_or(Decision::Undecided, |drift| drift.decide(&counts));
-        if drift == Decision::Fail || policy.sprt.decide(seen - suspect, suspect) == Decision::Fail {
+        let drifts = policy.drift.is_some_and(|bets| Drift::any_fails(&bets, &counts));
+        if drifts || policy.sprt.decide(seen - suspect, suspect) == Decision::Fail {
             return Some(seen);
         }
     }
@@ -290,7 +291,8 @@ impl Evidence {
             let counts = cheat.counts();
             let caught = counts.from_grade(crate::verdict::SUSPECT);
             let median = median(cheat.replay(&policy));
-            let tokens = |responses: u32| f64::from(responses) * counts.tokens as f64 / counts.responses().max(1) as f64;
+            let tokens =
+                |responses: u32| f64::from(responses) * counts.tokens as f64 / counts.responses().max(1) as f64;
             let _ = writeln!(
                 text,
                 "| {} | {} | {:.1} % | {} | {} | {} | {} | {} |",

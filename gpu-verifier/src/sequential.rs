@@ -53,7 +53,8 @@ const DEPTH: i32 = -30_000;
 impl Walk<'_> {
     /// The evidence in so many responses of each grade.
     pub fn sum(&self, counts: &[u64]) -> i64 {
-        let product = |(&weight, &count): (&i32, &u64)| i64::from(weight) * i64::try_from(count).unwrap_or(i64::MAX >> 32);
+        let product =
+            |(&weight, &count): (&i32, &u64)| i64::from(weight) * i64::try_from(count).unwrap_or(i64::MAX >> 32);
         self.weights.iter().zip(counts).map(product).sum()
     }
 

@@ -151,8 +151,9 @@ impl<'a> Trial<'a> {
         while start < range.end {
             let end = range.end.min(start + round);
             let indices: Vec<u64> = (start..end).collect();
-            let batches: Vec<Vec<Measured>> = pool
-                .install(|| indices.par_chunks(BATCH).map(|batch| self.batch(engine, batch)).collect::<Result<_, _>>())?;
+            let batches: Vec<Vec<Measured>> = pool.install(|| {
+                indices.par_chunks(BATCH).map(|batch| self.batch(engine, batch)).collect::<Result<_, _>>()
+            })?;
             batches.into_iter().flatten().for_each(&mut each);
             start = end;
         }

@@ -26,7 +26,11 @@ impl Command {
             let text = serde_json::to_string_pretty(&evidence)? + "\n";
             std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
         }
-        if self.json { print_json(&evidence)? } else { print!("{}", evidence.tables()) }
+        if self.json {
+            print_json(&evidence)?
+        } else {
+            print!("{}", evidence.tables())
+        }
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -92,14 +92,7 @@ impl Measures {
         let mean = if matching > 0 { mantissas / matching as f64 } else { 127.0 };
         let disagreement = (sampling.tokens - sampling.agreeing.min(sampling.tokens)) as f64 / sampling.tokens as f64;
         Some(Self {
-            values: [
-                share(signs),
-                share(exponents),
-                mean,
-                sampling.mean_margin,
-                sampling.max_margin,
-                disagreement,
-            ],
+            values: [share(signs), share(exponents), mean, sampling.mean_margin, sampling.max_margin, disagreement],
             tokens: sampling.tokens,
         })
     }

@@ -47,7 +47,9 @@ impl Sprt {
     /// [`TestError`] unless `0 < honest_suspect < cheat_suspect < 1` and both error rates lie between 0 and ½.
     pub fn new(honest_suspect: u32, cheat_suspect: u32, false_fail: u32, false_pass: u32) -> Result<Self, TestError> {
         if honest_suspect == 0 || honest_suspect >= cheat_suspect || cheat_suspect >= MILLION {
-            return refuse(format!("{honest_suspect} and {cheat_suspect} ppm of suspect responses cannot be told apart"));
+            return refuse(format!(
+                "{honest_suspect} and {cheat_suspect} ppm of suspect responses cannot be told apart"
+            ));
         }
         if [false_fail, false_pass].iter().any(|&rate| rate == 0 || rate >= MILLION / 2) {
             return refuse("error rates must lie between 0 and a half");
@@ -80,7 +82,11 @@ impl Sprt {
             (self.fail_at, own.fail_at),
             (self.pass_at, own.pass_at),
         ];
-        if pairs.iter().all(|&(a, b)| near(a, b)) { Ok(()) } else { refuse("the test's weights do not follow from its rates") }
+        if pairs.iter().all(|&(a, b)| near(a, b)) {
+            Ok(())
+        } else {
+            refuse("the test's weights do not follow from its rates")
+        }
     }
 
     /// Decides on so many clean and suspect responses.
@@ -98,8 +104,12 @@ impl Sprt {
     }
 }
 
-/// The test for mild cheats: a bet against "honest" that grows with every response that is a little too far off. It never passes
-/// anybody; over many responses it fails whoever is worse than the worst honest machine.
+/// Bets of the drift test: one against cheats that are always a little off, one against those that rarely are, one to spare.
+pub const BETS: usize = 3;
+
+/// One bet of the test for mild cheats: against "honest", it grows with every response that is a little too far off. It never
+/// passes anybody; over many responses it fails whoever is worse than the worst honest machine. Several bets share the error
+/// rate, and whom any of them fails has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Drift {
@@ -155,7 +165,7 @@ impl Drift {
         if self.fail_at < bound(self.false_fail) - 1 || self.fail_at > 100_000 {
             return refuse("the drift test's bound does not follow from its error rate");
         }
-        if self.weights.iter().any(|weight| weight.abs() > 2 * LARGEST) {
+        if self.weights.iter().any(|weight| weight.unsigned_abs() > 2 * LARGEST.unsigned_abs()) {
             return refuse("the drift test's weights are out of range");
         }
         if self.weights.windows(2).any(|pair| pair[0] > pair[1]) {
@@ -170,6 +180,11 @@ impl Drift {
     /// Decides on so many responses of each grade.
     pub fn decide(&self, counts: &[u64; GRADES]) -> Decision {
         self.walk().decide(counts)
+    }
+
+    /// Whether any of several bets fails a contributor with so many responses of each grade.
+    pub fn any_fails(bets: &[Self], counts: &[u64; GRADES]) -> bool {
+        bets.iter().any(|bet| bet.decide(counts) == Decision::Fail)
     }
 
     /// How the test goes for a contributor whose responses have these grades; what is missing to 1 are hard faults.

@@ -111,11 +111,7 @@ impl Store {
     /// [`StateError`].
     pub async fn findings(&self, epochs: Range<u64>) -> Result<Vec<(u16, Finding)>, StateError> {
         let query = "SELECT netuid, finding FROM findings WHERE epoch >= ? AND epoch < ? ORDER BY epoch, job";
-        let rows = sqlx::query(query)
-            .bind(number(epochs.start))
-            .bind(number(epochs.end))
-            .fetch_all(&self.0)
-            .await?;
+        let rows = sqlx::query(query).bind(number(epochs.start)).bind(number(epochs.end)).fetch_all(&self.0).await?;
         rows.iter().map(|row| Ok((row.try_get("netuid")?, parse(row, "finding")?))).collect()
     }
 

@@ -33,8 +33,8 @@ fn the_recorded_calibration_follows_from_the_recorded_grades() {
     assert_eq!((counts(&machines), counts(&cheats)), (kept(&calibration.machines), kept(&calibration.cheats)));
     let model = hex::decode(&calibration.model).unwrap().try_into().unwrap();
     let origin = calibration.origin.clone();
-    let again =
-        conclude(&model, origin, calibration.scales, counts(&machines), counts(&cheats), ErrorRates::default()).unwrap();
+    let again = conclude(&model, origin, calibration.scales, counts(&machines), counts(&cheats), ErrorRates::default())
+        .unwrap();
     assert_eq!((again.tails, again.sprt, again.drift), (calibration.tails, calibration.sprt, calibration.drift));
 }
 
@@ -60,7 +60,8 @@ fn a_part_of_the_recorded_run_measured_anew_gives_the_same_grades() {
         assert_eq!(new.grades, old.grades[..part as usize], "{name}");
     };
     check(Contributor::Machine(Machine::Exact), recorded.sizes.counted().start, &recorded.machines);
-    let quick = [Cheat::SmallerModel, Cheat::Int8Weights, Cheat::Fp8Kv, Cheat::OtherSeed, Cheat::NullProof, Cheat::Rarely];
+    let quick =
+        [Cheat::SmallerModel, Cheat::Int8Weights, Cheat::Fp8Kv, Cheat::OtherSeed, Cheat::NullProof, Cheat::Rarely];
     let all: Vec<Cheat> = Cheat::ALL.iter().copied().filter(|cheat| !cheat.only_signs()).collect();
     for &cheat in if cfg!(feature = "deep") { all.as_slice() } else { &quick } {
         check(Contributor::Cheat(cheat), recorded.sizes.cheated().start, &recorded.cheats);

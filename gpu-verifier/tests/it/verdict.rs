@@ -20,7 +20,10 @@ fn one_hard_fault_fails_whatever_else_was_seen() {
 
 #[test]
 fn by_the_published_policy_two_suspect_responses_fail_three_clean_ones_pass_and_a_single_one_decides_nothing() {
-    assert_eq!([decide(0, 0, 0), decide(1, 0, 0), decide(0, 1, 0), decide(1, 1, 0), decide(2, 0, 0)], [Decision::Undecided; 5]);
+    assert_eq!(
+        [decide(0, 0, 0), decide(1, 0, 0), decide(0, 1, 0), decide(1, 1, 0), decide(2, 0, 0)],
+        [Decision::Undecided; 5]
+    );
     assert_eq!([decide(3, 0, 0), decide(50, 3, 0)], [Decision::Pass; 2]);
     assert_eq!([decide(0, 2, 0), decide(2, 5, 0)], [Decision::Fail; 2]);
     assert_eq!(Sprt::new(10_000, 900_000, 1_000, 10_000).unwrap(), Policy::default().sprt);
@@ -176,7 +179,8 @@ fn features(blocks: Vec<BlockReport>, mean_margin: f64) -> ResponseFeatures {
 #[test]
 fn blocks_are_pooled_by_their_points_and_one_without_any_agreement_counts_nothing_towards_the_mantissas() {
     let no_match = toploc::NO_MATCH;
-    let measures = Measures::of(&features(vec![block(100, 0, 3.0), block(60, 60, no_match), block(40, 20, 6.0)], 0.5)).unwrap();
+    let measures =
+        Measures::of(&features(vec![block(100, 0, 3.0), block(60, 60, no_match), block(40, 20, 6.0)], 0.5)).unwrap();
     assert_eq!(measures.values, [0.0, 0.4, 3.5, 0.5, 25.0, 0.02]);
     let none = Measures::of(&features(vec![block(128, 128, no_match)], 0.0)).unwrap();
     assert_eq!(none.values[..3], [0.0, 1.0, 127.0]);
