@@ -12,7 +12,7 @@ use crate::common::written;
 
 /// What `evidence --record` wrote.
 fn recorded() -> Evidence {
-    serde_json::from_str(include_str!("../golden/evidence.json")).unwrap()
+    serde_json::from_str(include_str!("../evidence.json")).unwrap()
 }
 
 #[test]
