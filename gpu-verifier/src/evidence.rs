@@ -16,7 +16,7 @@ use crate::engine::{Engine, Honest};
 use crate::model::{ModelError, ModelFiles};
 use crate::stats::interval;
 use crate::trial::{Trial, TrialError};
-use crate::verdict::{Decision, GRADES, LEVELS, Limits, Measures, Policy, Reason, ResponseVerdict};
+use crate::verdict::{Decision, Drift, GRADES, LEVELS, Limits, Measures, Policy, Reason, ResponseVerdict};
 
 /// Somebody whose responses are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -253,8 +253,8 @@ fn fails_after(grades: impl Iterator<Item = Option<usize>>, policy: &Policy) -> 
         let Some(grade) = grade else { return Some(seen) };
         counts[grade.min(LEVELS)] += 1;
         suspect += u32::from(grade >= crate::verdict::SUSPECT);
-        let drift = policy.drift.map_or(Decision::Undecided, |drift| drift.decide(&counts));
-        if drift == Decision::Fail || policy.sprt.decide(seen - suspect, suspect) == Decision::Fail {
+        let drifts = policy.drift.is_some_and(|bets| Drift::any_fails(&bets, &counts));
+        if drifts || policy.sprt.decide(seen - suspect, suspect) == Decision::Fail {
             return Some(seen);
         }
     }

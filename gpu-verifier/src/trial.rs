@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -22,6 +23,9 @@ use crate::verify::{Claim, ResponseFeatures, VerifyError, verify_responses};
 /// Text that passages are taken from if nothing else is given: paragraphs of this project's documentation.
 pub const PASSAGES: &str = include_str!("trial/passages.txt");
 
+/// Lengths and temperatures (thousandths) that are asked for. What probes ask may change; what a recorded trial asked must not.
+const LENGTHS: [u64; 8] = [16, 24, 32, 40, 48, 64, 80, 100];
+const TEMPERATURES: [u32; 7] = [0, 300, 700, 700, 800, 1000, 1000];
 /// Responses that are verified with one pass over the weights.
 const BATCH: usize = 8;
 /// Shortest and longest passage, tokens.
@@ -113,7 +117,10 @@ impl<'a> Trial<'a> {
         random.set_stream(index);
         let failed = |error: TextError| TrialError::Tokenizer(error.to_string());
         let prompt = opening(&mut random);
-        let mut probe = Probe::draw(&mut random, prompt, self.max_tokens, false);
+        let max_tokens = (*LENGTHS.choose(&mut random).unwrap_or(&16)).min(self.max_tokens).max(1);
+        let temperature_milli = TEMPERATURES.choose(&mut random).copied();
+        let seed = random.random();
+        let mut probe = Probe { prompt, max_tokens, temperature_milli, seed: Some(seed), chat: false, stream: false };
         let positions = self.verifier.config().max_positions;
         let prompt = if index.is_multiple_of(2) {
             probe.fit(self.text, positions).map_err(|error| TrialError::Tokenizer(error.to_string()))?
@@ -129,7 +136,7 @@ impl<'a> Trial<'a> {
         Ok(Request {
             prompt,
             max_tokens: probe.max_tokens as usize,
-            seed: probe.seed.unwrap_or_else(|| random.random()),
+            seed,
             temperature: probe.temperature_drawn() as f32 / 1000.0,
         })
     }

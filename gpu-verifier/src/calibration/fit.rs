@@ -8,7 +8,9 @@ use thiserror::Error;
 use super::{Calibration, Counts, Course, HORIZON, JOINT, Origin, SCHEMA, Scales, Series};
 use crate::sequential;
 use crate::stats::{MILLION, lower};
-use crate::verdict::{Drift, GRADES, LEVELS, MEASURES, Measure, Measures, SUSPECT, Scale, Sprt, TestError, worst};
+use crate::verdict::{
+    BETS, Drift, GRADES, LEVELS, MEASURES, Measure, Measures, SUSPECT, Scale, Sprt, TestError, worst,
+};
 
 /// Fewest responses of an honest machine that rates are counted on.
 pub const HONEST_LEAST: u64 = 50;
@@ -138,13 +140,16 @@ pub fn conclude(
     let tails = std::array::from_fn(|level| bounds.iter().map(|tails| tails[level]).max().unwrap_or(MILLION));
     let gross = cheats.iter().map(Counts::suspect_at_least).filter(|&rate| rate >= GROSS).min();
     let sprt = Sprt::new(honest, gross.unwrap_or(MILLION).min(CHEAT_SUSPECT), rates.false_fail / 2, rates.false_pass)?;
-    let drift = bet(&tails, &cheats, rates.false_fail / 2);
-    drift.check(&tails)?;
+    let drift = bets(&tails, &cheats, rates.false_fail / 2);
+    drift.iter().try_for_each(|bet| bet.check(&tails))?;
 
     let of_machine = |counts: Counts| {
         let suspect = counts.suspect_at_most();
         let share = f64::from(suspect) / f64::from(MILLION);
-        let (sprt, drift) = (sprt.course(share, 0.0, HORIZON), drift.course(&worst(&counts.tails(JOINT)), HORIZON));
+        let (sprt, worst) = (sprt.course(share, 0.0, HORIZON), worst(&counts.tails(JOINT)));
+        let courses = drift.map(|bet| bet.course(&worst, HORIZON));
+        let fail = courses.iter().map(|course| course.fail).sum();
+        let drift = sequential::Course { fail, ..courses[0] };
         Series { counts, suspect, sprt: sprt.into(), drift: drift.into() }
     };
     let of_cheat = |counts: Counts| {
@@ -152,7 +157,13 @@ pub fn conclude(
         let hard = lower(u64::from(counts.hard), counts.responses(), JOINT);
         let share = (f64::from(suspect) / f64::from(MILLION) - hard).max(0.0);
         let sprt = sprt.course(share, hard, HORIZON);
-        let drift = drift.course(&mildest(&counts, hard), HORIZON);
+        let rates = mildest(&counts, hard);
+        let [mut drift, others @ ..] = drift.map(|bet| bet.course(&rates, HORIZON));
+        for other in others {
+            if (other.fail, -other.expected) > (drift.fail, -drift.expected) {
+                drift = other;
+            }
+        }
         Series { counts, suspect, sprt: sprt.into(), drift: drift.into() }
     };
     Ok(Calibration {
@@ -168,25 +179,32 @@ pub fn conclude(
     })
 }
 
-/// Of the bets that are best against one of the cheats each, the one that tells most cheats from honest contributors within the
-/// horizon; among equals the one whose slowest grows fastest.
-fn bet(tails: &[u32; LEVELS], cheats: &[Counts], false_fail: u32) -> Drift {
+/// Bets that share an error rate. Each is the best one against one of the cheats; the first is the one that tells most of them
+/// from honest contributors within the horizon, the next the one that tells most of the rest, and so on; among equals the one
+/// whose slowest grows fastest.
+fn bets(tails: &[u32; LEVELS], cheats: &[Counts], false_fail: u32) -> [Drift; BETS] {
     /// A contributor of whom nothing is known but that it is worse.
     const WORSE: [f64; GRADES] = [0.4, 0.3, 0.15, 0.1, 0.05];
     /// Evidence that must be expected, in units of what is needed: a margin for chance.
     const MARGIN: f64 = 1.5;
-    let cheats: Vec<[f64; GRADES]> = cheats.iter().map(smoothed).collect();
-    let mut best = (Drift::new(tails, &WORSE, false_fail), 0, 0.0);
-    for against in &cheats {
-        let drift = Drift::new(tails, against, false_fail);
-        let least = MARGIN * f64::from(drift.fail_at) / sequential::NAT / f64::from(HORIZON);
-        let told: Vec<f64> = cheats.iter().map(|rates| drift.growth(rates)).filter(|&growth| growth >= least).collect();
-        let slowest = told.iter().copied().fold(f64::INFINITY, f64::min);
-        if told.len() > best.1 || (told.len() == best.1 && !told.is_empty() && slowest > best.2) {
-            best = (drift, told.len(), slowest);
+    let each = (false_fail / BETS as u32).max(1);
+    let mut left: Vec<[f64; GRADES]> = cheats.iter().map(smoothed).collect();
+    let candidates: Vec<Drift> = left.iter().map(|against| Drift::new(tails, against, each)).collect();
+    let tells = |bet: &Drift, rates: &[f64; GRADES]| {
+        bet.growth(rates) >= MARGIN * f64::from(bet.fail_at) / sequential::NAT / f64::from(HORIZON)
+    };
+    std::array::from_fn(|_| {
+        let mut best = (Drift::new(tails, &WORSE, each), 0, 0.0);
+        for bet in &candidates {
+            let told: Vec<f64> = left.iter().filter(|rates| tells(bet, rates)).map(|rates| bet.growth(rates)).collect();
+            let slowest = told.iter().copied().fold(f64::INFINITY, f64::min);
+            if told.len() > best.1 || (told.len() == best.1 && !told.is_empty() && slowest > best.2) {
+                best = (*bet, told.len(), slowest);
+            }
         }
-    }
-    best.0
+        left.retain(|rates| !tells(&best.0, rates));
+        best.0
+    })
 }
 
 /// Shares of each grade, hard faults among the highest, none of them quite 0.

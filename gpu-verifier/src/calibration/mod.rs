@@ -16,7 +16,7 @@ use thiserror::Error;
 pub use self::fit::{ErrorRates, FitError, HONEST_LEAST, conclude, fit};
 use crate::backend::Numerics;
 use crate::stats::{MILLION, lower_ppm, upper_ppm};
-use crate::verdict::{Drift, GRADES, LEVELS, Limits, MEASURES, Policy, SUSPECT, Scale, Sprt};
+use crate::verdict::{BETS, Drift, GRADES, LEVELS, Limits, MEASURES, Policy, SUSPECT, Scale, Sprt};
 
 /// Version of the file's format.
 pub const SCHEMA: u32 = 1;
@@ -154,7 +154,7 @@ pub struct Series {
     pub suspect: u32,
     /// The test within an epoch.
     pub sprt: Course,
-    /// The test over many epochs.
+    /// The test over many epochs: of a cheat, the bet that fails it most probably; of a machine, the sum over all bets.
     pub drift: Course,
 }
 
@@ -199,8 +199,8 @@ pub struct Calibration {
     pub tails: [u32; LEVELS],
     /// The test within an epoch.
     pub sprt: Sprt,
-    /// The test over many epochs.
-    pub drift: Drift,
+    /// The bets of the test over many epochs.
+    pub drift: [Drift; BETS],
     /// Honest machines; responses that limits were fitted to are not among those counted.
     pub machines: Vec<Series>,
     /// Cheats.
@@ -288,7 +288,10 @@ impl Calibration {
         }
         self.check_tails()?;
         self.sprt.check().map_err(|error| CalibrationError::Content(error.to_string()))?;
-        self.drift.check(&self.tails).map_err(|error| CalibrationError::Content(error.to_string()))
+        self.drift
+            .iter()
+            .try_for_each(|bet| bet.check(&self.tails))
+            .map_err(|error| CalibrationError::Content(error.to_string()))
     }
 
     /// What is promised of honest contributors must follow from what honest machines did.

@@ -48,7 +48,7 @@ pub(super) struct TrialArgs {
 
 impl TrialArgs {
     pub(super) fn gather(&self) -> anyhow::Result<Evidence> {
-        ensure!((100..=100_000).contains(&self.honest), "--honest must be between 100 and 100000");
+        ensure!((200..=100_000).contains(&self.honest), "--honest must be between 200 and 100000");
         ensure!(
             (10..=100_000).contains(&self.cheats),
             "the number of a cheat's responses must be between 10 and 100000"
@@ -100,7 +100,7 @@ impl Command {
         print_json(&json!({
             "written": self.out,
             "honest_suspect_at_most": ppm(calibration.sprt.honest_suspect),
-            "false_fail_at_most": ppm(calibration.sprt.false_fail + calibration.drift.false_fail),
+            "false_fail_at_most": ppm(calibration.sprt.false_fail + calibration.drift.iter().map(|bet| bet.false_fail).sum::<u32>()),
             "false_pass_at_most": ppm(calibration.sprt.false_pass),
             "machines": calibration.machines.iter().map(summary).collect::<Vec<_>>(),
             "cheats": calibration.cheats.iter().map(summary).collect::<Vec<_>>(),

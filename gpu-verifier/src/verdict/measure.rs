@@ -126,7 +126,10 @@ impl Scale {
     /// Levels whose limit a value exceeds.
     pub fn grade(&self, measure: Measure, value: f64, tokens: usize) -> usize {
         let excess = self.excess(measure, value, tokens);
-        // Whatever cannot be compared is no agreement.
-        self.limits.iter().filter(|limit| excess.is_nan() || excess > f64::from(**limit) / 1e3).count()
+        if excess.is_nan() {
+            // Whatever cannot be compared is no agreement.
+            return LEVELS;
+        }
+        self.limits.iter().filter(|limit| excess > f64::from(**limit) / 1e3).count()
     }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use toploc::Fault;
 
 pub use self::measure::{GRADES, LEVELS, MEASURES, Measure, Measures, SUSPECT, Scale};
-pub use self::test::{Drift, Sprt, TestError, worst};
+pub use self::test::{BETS, Drift, Sprt, TestError, worst};
 pub use crate::sequential::Decision;
 use crate::verify::{ResponseFeatures, Termination};
 
@@ -100,8 +100,8 @@ pub struct Policy {
     pub limits: Limits,
     /// The test that decides within an epoch.
     pub sprt: Sprt,
-    /// The test over many epochs, where a calibration provides one.
-    pub drift: Option<Drift>,
+    /// The bets of the test over many epochs, where a calibration provides them.
+    pub drift: Option<[Drift; BETS]>,
     /// SHA-256 of the calibration file; zero for the published limits. Grades are comparable only under the same one.
     pub calibration: [u8; 32],
 }

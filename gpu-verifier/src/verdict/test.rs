@@ -104,8 +104,12 @@ impl Sprt {
     }
 }
 
-/// The test for mild cheats: a bet against "honest" that grows with every response that is a little too far off. It never passes
-/// anybody; over many responses it fails whoever is worse than the worst honest machine.
+/// Bets of the drift test: one against cheats that are always a little off, one against those that rarely are, one to spare.
+pub const BETS: usize = 3;
+
+/// One bet of the test for mild cheats: against "honest", it grows with every response that is a little too far off. It never
+/// passes anybody; over many responses it fails whoever is worse than the worst honest machine. Several bets share the error
+/// rate, and whom any of them fails has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Drift {
@@ -161,7 +165,7 @@ impl Drift {
         if self.fail_at < bound(self.false_fail) - 1 || self.fail_at > 100_000 {
             return refuse("the drift test's bound does not follow from its error rate");
         }
-        if self.weights.iter().any(|weight| weight.abs() > 2 * LARGEST) {
+        if self.weights.iter().any(|weight| weight.unsigned_abs() > 2 * LARGEST.unsigned_abs()) {
             return refuse("the drift test's weights are out of range");
         }
         if self.weights.windows(2).any(|pair| pair[0] > pair[1]) {
@@ -176,6 +180,11 @@ impl Drift {
     /// Decides on so many responses of each grade.
     pub fn decide(&self, counts: &[u64; GRADES]) -> Decision {
         self.walk().decide(counts)
+    }
+
+    /// Whether any of several bets fails a contributor with so many responses of each grade.
+    pub fn any_fails(bets: &[Self], counts: &[u64; GRADES]) -> bool {
+        bets.iter().any(|bet| bet.decide(counts) == Decision::Fail)
     }
 
     /// How the test goes for a contributor whose responses have these grades; what is missing to 1 are hard faults.

@@ -6,7 +6,7 @@ use alloy_primitives::{Address, B256};
 use serde::{Deserialize, Serialize};
 use tandem_protocol::api::Verdict;
 
-use crate::verdict::{Aggregate, Decision, GRADES, LEVELS, Policy};
+use crate::verdict::{Aggregate, Decision, Drift, GRADES, LEVELS, Policy};
 
 /// What makes one correct contributor worth more than another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,7 +82,7 @@ pub fn row(findings: &[Finding], earlier: &[Finding], speed: Speed, policy: &Pol
 
 /// Whether the responses of one contributor, over many epochs, are worse than any honest machine's.
 fn drifts(findings: &[&Finding], earlier: &[Finding], policy: &Policy) -> bool {
-    let (Some(drift), Some(latest)) = (&policy.drift, findings.last()) else { return false };
+    let (Some(bets), Some(latest)) = (&policy.drift, findings.last()) else { return false };
     let mut counts = [0; GRADES];
     let judged = |finding: &&Finding| {
         (finding.uid, finding.hotkey, finding.calibration.0) == (latest.uid, latest.hotkey, policy.calibration)
@@ -90,7 +90,7 @@ fn drifts(findings: &[&Finding], earlier: &[Finding], policy: &Policy) -> bool {
     };
     let all = findings.iter().copied().chain(earlier);
     all.filter(judged).for_each(|finding| counts[usize::from(finding.grade).min(LEVELS)] += 1);
-    drift.decide(&counts) == Decision::Fail
+    Drift::any_fails(bets, &counts)
 }
 
 fn score(findings: &[&Finding], earlier: &[Finding], speed: Speed, policy: &Policy) -> u128 {
@@ -122,7 +122,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::verdict::Drift;
+    use crate::verdict::BETS;
 
     fn found(uid: u16, verdict: Verdict, speed_class: u32) -> Finding {
         Finding {
@@ -188,7 +188,7 @@ mod tests {
     fn who_is_a_little_off_for_many_epochs_weighs_nothing_and_no_successor_inherits_that() {
         let calibration = B256::repeat_byte(3);
         let drift = Drift::new(&[250_000, 60_000, 10_000, 5_000], &[0.2, 0.6, 0.2, 0.0, 0.0], 500);
-        let policy = Policy { drift: Some(drift), calibration: calibration.0, ..Policy::default() };
+        let policy = Policy { drift: Some([drift; BETS]), calibration: calibration.0, ..Policy::default() };
         let hotkey = Address::repeat_byte(1);
         let graded = |grade| Finding { grade, hotkey, calibration, ..found(5, Verdict::Pass, 10) };
         let weigh = |now: Finding, earlier: &[Finding]| !row(&[now], earlier, Speed::Declared, &policy).is_empty();

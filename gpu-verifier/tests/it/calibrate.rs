@@ -11,7 +11,7 @@ use tandem_verifier::evidence::{Bench, Evidence, Sizes, gather};
 use tandem_verifier::model::ModelFiles;
 use tandem_verifier::testmodel::Size;
 use tandem_verifier::trial::{PASSAGES, Trial};
-use tandem_verifier::verdict::{Decision, GRADES, Measures, SUSPECT};
+use tandem_verifier::verdict::{Drift, GRADES, Measures, SUSPECT};
 
 use crate::command_line::{path, run};
 use crate::common::{FULL, written};
@@ -44,9 +44,10 @@ fn example() -> Calibration {
 #[test]
 fn what_is_promised_follows_from_the_counts_and_a_cheat_that_cannot_be_told_is_called_so() {
     let found = example();
-    // One of 400 suspect: Clopper and Pearson's 1.1803 %.
-    assert_eq!((found.machines[1].suspect, found.sprt.honest_suspect), (11_804, 11_804));
-    assert_eq!((found.sprt.cheat_suspect, found.sprt.false_fail + found.drift.false_fail), (500_000, 1_000));
+    // One of 400 suspect: Clopper and Pearson's 1.18043 %.
+    assert_eq!((found.machines[1].suspect, found.sprt.honest_suspect), (11_805, 11_805));
+    let drift: u32 = found.drift.iter().map(|bet| bet.false_fail).sum();
+    assert_eq!((found.sprt.cheat_suspect, found.sprt.false_fail, drift), (500_000, 500, 498));
     let separations: Vec<Separation> = found.cheats.iter().map(|cheat| cheat.separation()).collect();
     assert_eq!(separations, [Separation::Sprt, Separation::Drift, Separation::Sprt, Separation::None]);
     for machine in &found.machines {
@@ -55,9 +56,9 @@ fn what_is_promised_follows_from_the_counts_and_a_cheat_that_cannot_be_told_is_c
     // A hard fault needs no second response.
     assert!(found.cheats[2].sprt.responses < 1_100, "{:?}", found.cheats[2]);
     let policy = found.policy();
-    let drift = policy.drift.unwrap();
-    assert_eq!(drift.decide(&[40 * 5, 30 * 5, 20 * 5, 10 * 5, 0]), Decision::Fail);
-    assert_eq!(drift.decide(&[33_000, 5_800, 1_100, 100, 0]), Decision::Undecided);
+    let bets = policy.drift.unwrap();
+    assert!(Drift::any_fails(&bets, &[40 * 5, 30 * 5, 20 * 5, 10 * 5, 0]));
+    assert!(!Drift::any_fails(&bets, &[33_000, 5_800, 1_100, 100, 0]));
     assert_eq!(Calibration::parse(found.to_json().as_bytes()).unwrap(), found);
 }
 
@@ -115,12 +116,13 @@ fn a_file_whose_promises_do_not_follow_from_its_counts_is_refused() {
     refused("/sprt/fail_at", json!(1), "do not follow from its rates");
     refused("/sprt/pass_at", json!(-1), "do not follow from its rates");
     refused("/sprt/clean", json!(i32::MIN), "do not follow from its rates");
-    refused("/drift/false_fail", json!(900_000), "error rate");
-    refused("/drift/fail_at", json!(100), "does not follow");
-    refused("/drift/fail_at", json!(i32::MAX), "does not follow");
-    refused("/drift/weights", json!([0, 10, 20, 30, 40]), "not fair");
-    refused("/drift/weights", json!([5, 4, 3, 2, 1]), "descend");
-    refused("/drift/weights", json!([i32::MIN, 0, 0, 0, i32::MAX]), "out of range");
+    refused("/drift/1/false_fail", json!(900_000), "error rate");
+    refused("/drift/1/fail_at", json!(100), "does not follow");
+    refused("/drift/1/fail_at", json!(i32::MAX), "does not follow");
+    refused("/drift/1/weights", json!([0, 10, 20, 30, 40]), "not fair");
+    refused("/drift/1/weights", json!([5, 4, 3, 2, 1]), "descend");
+    refused("/drift/1/weights", json!([i32::MIN, 0, 0, 0, i32::MAX]), "out of range");
+    refused("/drift", json!([]), "invalid length");
     refused("/cheats/1/suspect", json!(100_000), "less often than is claimed");
     let mut more = good.clone();
     more["extra"] = json!(1);
@@ -157,7 +159,8 @@ fn the_same_seed_gives_the_same_calibration_whatever_the_threads_and_it_tells_ma
         assert_eq!(cheat.separation(), Separation::Sprt, "{cheat:?}");
     }
     assert_eq!(found.cheats[2].grades, "x".repeat(16));
-    assert!(found.machines.iter().all(|machine| machine.counts().from_grade(SUSPECT) <= 2), "{:?}", found.machines);
+    // Thirty responses are few to fit limits to, and that shows in the rates that are promised.
+    assert!(found.machines[1].counts().from_grade(SUSPECT) <= 15, "{:?}", found.machines);
     let text = found.tables();
     assert!(text.contains("| smaller-model | 16 |") && text.contains("| null-proof | 16 | 100.0 % |"), "{text}");
 }
@@ -197,7 +200,7 @@ fn verify_takes_a_calibration_of_its_own_model_and_of_no_other() {
             "--cheat",
             "null-proof",
             "--honest",
-            "100",
+            "200",
             "--cheats",
             "10",
             "--max-tokens",
@@ -210,8 +213,8 @@ fn verify_takes_a_calibration_of_its_own_model_and_of_no_other() {
     assert_eq!(made.status.code(), Some(0), "{made:?}");
     let made: Value = serde_json::from_slice(&made.stdout).unwrap();
     assert_eq!(made["not_told_apart"], json!([]));
-    // None of a hundred: 2.95 %.
-    assert_eq!(made["honest_suspect_at_most"], json!(0.029_514));
+    // None of two hundred: 1.49 %.
+    assert_eq!(made["honest_suspect_at_most"], json!(0.014_868));
 
     let answer = run(&["generate", "--model", &full, "--prompt", "Hello", "--max-tokens", "40"], b"").stdout;
     let good = run(&["verify", "--model", &full, "--calibration", &file], &answer);

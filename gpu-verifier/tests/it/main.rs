@@ -9,6 +9,7 @@ mod command_line;
 mod common;
 #[cfg(feature = "network")]
 mod desk;
+mod evidence;
 mod files;
 mod golden;
 #[cfg(feature = "network")]
