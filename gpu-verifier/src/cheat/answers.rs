@@ -337,7 +337,7 @@ pub(super) fn rarely(honest: Arc<dyn Backend>, cheap: Arc<dyn Backend>) -> Cheat
     let config = honest.config().clone();
     let (honest, cheap) = (Honest(honest), Honest(cheap));
     Cheater::new(&config, move |request, watch| {
-        let engine = if another(request.seed) % super::RARELY == 0 { &cheap } else { &honest };
+        let engine = if another(request.seed).is_multiple_of(super::RARELY) { &cheap } else { &honest };
         engine.answer(request, watch)
     })
 }

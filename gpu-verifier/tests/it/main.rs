@@ -2,11 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap in a helper is a failed test")]
 
 mod arithmetic;
+mod attacks;
 mod cheats;
 mod command_line;
 mod common;
 mod files;
 mod golden;
+mod lm;
 #[cfg(feature = "network")]
 mod node;
 mod proofs_of_files;
