@@ -4,6 +4,7 @@
 mod arithmetic;
 mod calibrate;
 mod chat_files;
+mod attacks;
 mod cheats;
 mod command_line;
 mod common;
@@ -12,6 +13,7 @@ mod desk;
 mod evidence;
 mod files;
 mod golden;
+mod lm;
 #[cfg(feature = "network")]
 mod leases;
 #[cfg(feature = "network")]
