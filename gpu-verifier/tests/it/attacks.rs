@@ -27,10 +27,10 @@ enum Caught {
     /// More than one token in twenty is not what the seed draws, none of them far below it. Among honest machines it is fewer
     /// than one in fifty.
     ByManyTokens,
-    /// Hidden states differ by more than twice what they do between honest machines, yet the published limits leave room for
+    /// Hidden states differ by more than three times what they do between honest machines, yet the published limits leave room for
     /// it: a calibrated limit sees it, often in a single response.
     AboveNoise,
-    /// Hidden states differ by about as much as between honest machines. No single response tells.
+    /// Hidden states differ by less than that, for some no more than between honest machines. No single response tells.
     WithinNoise,
     /// The signature does not fit the request: a hard fault, whatever was computed.
     BySignature,
@@ -133,9 +133,9 @@ fn every_cheat_cheats_and_is_caught_by_what_is_said_of_it() {
                 let (agreeing, tokens) = samples().fold((0, 0), |(a, t), s| (a + s.agreeing, t + s.tokens));
                 agreeing * 20 < tokens * 19
             }
-            Caught::AboveNoise => difference(lies.iter().map(|lie| &lie.features)) > 2.0 * noise,
+            Caught::AboveNoise => difference(lies.iter().map(|lie| &lie.features)) > 3.0 * noise,
             Caught::WithinNoise => {
-                difference(lies.iter().map(|lie| &lie.features)) < 2.0 * noise && passing == RESPONSES
+                difference(lies.iter().map(|lie| &lie.features)) < 3.0 * noise && passing == RESPONSES
             }
             Caught::BySignature => true,
         };
