@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::jobs::Job;
 use crate::messages::{EpochReport, ResponseCommitment, RowList, SignatureBytes, Voucher, WeightsCommit};
+use crate::payment::PaymentDue;
 use crate::reveal::Reveal;
 use crate::signed::Signed;
 use crate::tree::Reward;
@@ -341,7 +342,8 @@ impl From<&VoucherJson> for Signed<Voucher> {
 }
 
 /// The `tandem` field of a completion request. Prices are the rate card's; the voucher must cover what the channel has
-/// consumed so far plus prompt and `max_tokens` of this request.
+/// consumed so far plus prompt and `max_tokens` of this request, or plus prompt and [`BATCH`](crate::payment::BATCH) tokens of a
+/// streamed one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CompletionPayment {
@@ -366,4 +368,34 @@ pub struct CompletionEvidence {
     /// Credits that the channel has consumed after this response, base units. May be below the voucher's amount.
     #[serde(with = "decimal")]
     pub consumed: u128,
+}
+
+/// The `tandem` field of a chunk of a streamed answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum StreamNote {
+    /// Token ids that the chunk brings; their text may follow in a later one.
+    Tokens(Vec<u32>),
+    /// More is to be paid; the answer goes on after a [`TopUp`].
+    Due(PaymentDue),
+    /// The last chunk: what the whole answer can be checked with.
+    Evidence(Box<CompletionEvidence>),
+}
+
+/// `POST /v1/vouchers`: a higher voucher for the answer under way on its channel; answered by a [`TopUpReceipt`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TopUp {
+    /// The voucher.
+    pub voucher: VoucherJson,
+}
+
+/// The voucher is on the contributor's disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TopUpReceipt {
+    /// The channel.
+    pub channel_id: U256,
+    /// Tokens of the answer under way that are covered now.
+    pub covered: u64,
 }

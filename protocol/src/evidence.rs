@@ -26,7 +26,8 @@ pub struct Asked<'a> {
     pub nonce: B256,
     /// Tokens of the prompt, if the client has the tokenizer.
     pub prompt: Option<&'a [u32]>,
-    /// Most tokens of an answer.
+    /// Most tokens of an answer that were asked for **and paid**: of a streamed answer that was not paid to its end, what the last
+    /// voucher covered ([`PaymentMeter::covered`](crate::payment::PaymentMeter::covered) before the answer is recorded).
     pub max_tokens: u64,
     /// The sampling seed, if the client chose one.
     pub seed: Option<u64>,

@@ -16,6 +16,11 @@
 //! 2. the contributor calls [`PaymentMeter::accept`], which takes exactly such vouchers, keeps the voucher, and answers;
 //! 3. both call [`PaymentMeter::record`] with the tokens that the answer really had.
 //!
+//! An answer that is streamed may be paid in parts. The first voucher covers prompt and [`BATCH`] tokens at least; while the answer
+//! runs, the client calls [`PaymentMeter::top_up`] for as many tokens of it as it wants to have covered in all, the
+//! contributor [`PaymentMeter::accept_top_up`], and draws no token beyond [`PaymentMeter::covered`]. The formula is the same:
+//! prompt tokens stay as they were signed, completion tokens grow.
+//!
 //! A channel serves one request at a time, one model and one version of its rate. At any moment a contributor can settle at
 //! most one request's unused tokens more than it served, and a client has at most one response unpaid.
 //!
@@ -113,6 +118,9 @@ impl Rate {
 pub const fn prompt_token_bound(prompt: &str) -> u64 {
     prompt.len() as u64 + 4
 }
+
+/// Tokens of a streamed answer that are paid at a time, at least. It is the number of tokens of one proof.
+pub const BATCH: u64 = 32;
 
 /// Why a voucher was not signed, not accepted, or a count not believed.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -261,14 +269,7 @@ impl PaymentMeter {
         };
         let amount = self.price(tokens)?;
         self.signed = tokens;
-        Ok(Voucher {
-            channelId: self.channel_id,
-            amount,
-            model: self.rate.model,
-            rateCardVersion: self.rate.version,
-            promptTokens: tokens.prompt,
-            completionTokens: tokens.completion,
-        })
+        Ok(self.voucher(tokens, amount))
     }
 
     /// Client: [`authorize`](Self::authorize), signed, as the `tandem` field of a request. `nonce` is the client's random name of
@@ -294,26 +295,59 @@ impl PaymentMeter {
     /// # Errors
     /// Every reason why the voucher does not pay for the request or would not settle; the meter is unchanged then.
     pub fn accept(&mut self, voucher: &Voucher, prompt_tokens: u64, max_tokens: u64) -> Result<(), PaymentError> {
-        if voucher.channelId != self.channel_id {
-            return Err(PaymentError::OtherChannel { found: voucher.channelId, expected: self.channel_id });
-        }
-        if voucher.model != self.rate.model || voucher.rateCardVersion != self.rate.version {
-            return Err(PaymentError::OtherRate { model: self.rate.model, version: self.rate.version });
-        }
-        let tokens = Tokens { prompt: voucher.promptTokens, completion: voucher.completionTokens };
+        let tokens = self.counters(voucher)?;
         if tokens.prompt <= self.signed.prompt || tokens.completion < self.signed.completion {
             return Err(PaymentError::NotGrowing { signed: self.signed });
         }
         let needed = self.needed(prompt_tokens, max_tokens)?;
-        if !needed.within(tokens) {
-            return Err(PaymentError::TooLittle { needed });
+        self.take(voucher, tokens, needed)
+    }
+
+    /// Both: completion tokens that the highest voucher covers beyond what was recorded: the longest that the answer under way
+    /// may become.
+    pub const fn covered(&self) -> u64 {
+        self.signed.completion.saturating_sub(self.consumed.completion)
+    }
+
+    /// Client: the voucher that covers `completion_tokens` of the answer under way in all, from its first token on; `None` if they
+    /// are covered. The meter remembers it as signed.
+    ///
+    /// # Errors
+    /// [`PaymentError::Exhausted`] or [`PaymentError::OutOfRange`]; the meter is unchanged then.
+    pub fn top_up(&mut self, completion_tokens: u64) -> Result<Option<Voucher>, PaymentError> {
+        let completion = self.needed(0, completion_tokens)?.completion;
+        if completion <= self.signed.completion {
+            return Ok(None);
         }
-        let expected = self.price(tokens)?;
-        if voucher.amount != expected {
-            return Err(PaymentError::WrongAmount { found: voucher.amount, expected });
-        }
+        let tokens = Tokens { completion, ..self.signed };
+        let amount = self.price(tokens)?;
         self.signed = tokens;
-        Ok(())
+        Ok(Some(self.voucher(tokens, amount)))
+    }
+
+    /// Contributor: takes a voucher that covers at least `completion_tokens` of the answer under way in all, and more than the one
+    /// before. The signature is the caller's to check.
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept); the meter is unchanged then.
+    pub fn accept_top_up(&mut self, voucher: &Voucher, completion_tokens: u64) -> Result<(), PaymentError> {
+        let tokens = self.counters(voucher)?;
+        if tokens.prompt < self.signed.prompt || tokens.completion <= self.signed.completion {
+            return Err(PaymentError::NotGrowing { signed: self.signed });
+        }
+        let needed = Tokens { completion: self.needed(0, completion_tokens)?.completion, ..self.signed };
+        self.take(voucher, tokens, needed)
+    }
+
+    /// Contributor: what the client has to sign for `completion_tokens` of the answer under way in all: the least counters
+    /// and their price. The price may exceed the channel.
+    ///
+    /// # Errors
+    /// [`PaymentError::OutOfRange`].
+    pub fn due(&self, completion_tokens: u64) -> Result<(Tokens, u128), PaymentError> {
+        let completion = self.needed(0, completion_tokens)?.completion.max(self.signed.completion);
+        let least = Tokens { completion, ..self.signed };
+        Ok((least, self.rate.cost(least).ok_or(PaymentError::OutOfRange)?))
     }
 
     /// Both: counts the tokens that a response really had.
@@ -337,6 +371,40 @@ impl PaymentMeter {
         Ok(())
     }
 
+    fn voucher(&self, tokens: Tokens, amount: u128) -> Voucher {
+        Voucher {
+            channelId: self.channel_id,
+            amount,
+            model: self.rate.model,
+            rateCardVersion: self.rate.version,
+            promptTokens: tokens.prompt,
+            completionTokens: tokens.completion,
+        }
+    }
+
+    /// The counters of a voucher that is for this channel and rate.
+    fn counters(&self, voucher: &Voucher) -> Result<Tokens, PaymentError> {
+        if voucher.channelId != self.channel_id {
+            return Err(PaymentError::OtherChannel { found: voucher.channelId, expected: self.channel_id });
+        }
+        if voucher.model != self.rate.model || voucher.rateCardVersion != self.rate.version {
+            return Err(PaymentError::OtherRate { model: self.rate.model, version: self.rate.version });
+        }
+        Ok(Tokens { prompt: voucher.promptTokens, completion: voucher.completionTokens })
+    }
+
+    fn take(&mut self, voucher: &Voucher, tokens: Tokens, needed: Tokens) -> Result<(), PaymentError> {
+        if !needed.within(tokens) {
+            return Err(PaymentError::TooLittle { needed });
+        }
+        let expected = self.price(tokens)?;
+        if voucher.amount != expected {
+            return Err(PaymentError::WrongAmount { found: voucher.amount, expected });
+        }
+        self.signed = tokens;
+        Ok(())
+    }
+
     fn needed(&self, prompt_tokens: u64, max_tokens: u64) -> Result<Tokens, PaymentError> {
         let request = Tokens { prompt: prompt_tokens, completion: max_tokens };
         self.consumed.plus(request).ok_or(PaymentError::OutOfRange)
@@ -352,8 +420,8 @@ impl PaymentMeter {
 }
 
 /// Whom to pay and how much: what a contributor says in the `tandem` field of `GET /v1/models` and beside the error of a refused
-/// payment. Nothing in it has to be believed: all but the last two can be read from the chain, and those are bounded by what
-/// the client signed.
+/// payment. Nothing in it has to be believed: all but the last three can be read from the chain, two of those are bounded by
+/// what the client signed, and the last by the length of its prompt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PaymentTerms {
@@ -375,101 +443,30 @@ pub struct PaymentTerms {
     /// The highest counters of a voucher that it accepted on the channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed: Option<Tokens>,
+    /// The least counters that a voucher for this very request must name, where one named fewer: how a client without the tokenizer
+    /// learns the length of its prompt. To be compared with the text before it is believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needed: Option<Tokens>,
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn rate(prompt_per_million: u128, completion_per_million: u128) -> Rate {
-        Rate { model: B256::repeat_byte(7), version: 3, prompt_per_million, completion_per_million }
-    }
-
-    #[test]
-    fn the_price_rounds_up_once_over_both_kinds() {
-        let rate = rate(1, 1);
-        assert_eq!(rate.cost(Tokens { prompt: 1, completion: 1 }), Some(1));
-        assert_eq!(rate.cost(Tokens { prompt: 1_000_000, completion: 1 }), Some(2));
-        assert_eq!(rate.cost(Tokens::default()), Some(0));
-        let dearest = Rate { prompt_per_million: u128::MAX, completion_per_million: u128::MAX, ..rate };
-        assert_eq!(dearest.cost(Tokens { prompt: u64::MAX, completion: u64::MAX }), None);
-    }
-
-    #[test]
-    fn a_spent_channel_signs_nothing_and_stays_as_it_is() {
-        let mut meter = PaymentMeter::new(U256::ONE, 99, rate(1_000_000, 1_000_000));
-        let before = meter.clone();
-        assert_eq!(meter.authorize(50, 50), Err(PaymentError::Exhausted { needed: 100, capacity: 99 }));
-        assert_eq!(meter, before);
-        assert!(meter.authorize(50, 49).is_ok());
-        assert!(matches!(meter.authorize(u64::MAX, 1), Err(PaymentError::Exhausted { .. })));
-    }
-
-    #[test]
-    fn a_count_beyond_what_was_signed_is_not_believed() {
-        let mut meter = PaymentMeter::new(U256::ONE, 1_000, rate(1_000_000, 1_000_000));
-        meter.authorize(10, 10).unwrap();
-        assert_eq!(meter.record(Tokens { prompt: 10, completion: 11 }), Err(PaymentError::NotCovered));
-        meter.catch_up(Tokens { prompt: 10, completion: 4 }).unwrap();
-        assert_eq!(meter.catch_up(Tokens { prompt: 9, completion: 4 }), Err(PaymentError::NotCovered));
-    }
-
-    proptest! {
-        /// [CR-5] What a client signs a contributor accepts, and any of it settles after any other: no replay, no decrease, never
-        /// above the rate card's price of the increase.
-        #[test]
-        fn a_clients_vouchers_are_accepted_and_settle_in_any_selection(
-            requests in prop::collection::vec((1u64..3_000, 0u64..3_000, 1u64..3_000, 0u64..=100, any::<bool>()), 1..40),
-            prompt_price in 0u128..10_000_000,
-            completion_price in 0u128..10_000_000,
-        ) {
-            let rate = rate(prompt_price, completion_price);
-            let mut client = PaymentMeter::new(U256::from(5), u128::MAX, rate);
-            let mut contributor = client.clone();
-            let mut settled = (Tokens::default(), 0u128);
-            let mut last: Option<Voucher> = None;
-            for (prompt, slack, max_tokens, used, settle) in requests {
-                let voucher = client.authorize(prompt + slack, max_tokens).unwrap();
-                if let Some(old) = &last {
-                    prop_assert!(contributor.clone().accept(old, 1, 1).is_err(), "a replay");
-                }
-                contributor.accept(&voucher, prompt, max_tokens).unwrap();
-                let used = Tokens { prompt, completion: max_tokens * used / 100 };
-                client.record(used).unwrap();
-                contributor.record(used).unwrap();
-                prop_assert_eq!(&client, &contributor);
-                prop_assert!(voucher.amount >= client.consumed_credits());
-                if settle {
-                    let increase = voucher.amount - settled.1;
-                    let added = Tokens {
-                        prompt: voucher.promptTokens - settled.0.prompt,
-                        completion: voucher.completionTokens - settled.0.completion,
-                    };
-                    prop_assert!(increase <= rate.cost(added).unwrap());
-                    settled = (Tokens { prompt: voucher.promptTokens, completion: voucher.completionTokens }, voucher.amount);
-                }
-                last = Some(voucher);
-            }
-        }
-
-        #[test]
-        fn a_tampered_voucher_is_refused_and_changes_nothing(
-            amount in any::<u128>(), prompt in any::<u64>(), completion in any::<u64>(),
-        ) {
-            let mut meter = PaymentMeter::new(U256::from(5), 1 << 80, rate(3_000_001, 7_000_003));
-            meter.authorize(100, 100).unwrap();
-            let voucher = Voucher {
-                channelId: U256::from(5), amount, model: meter.rate.model, rateCardVersion: 3,
-                promptTokens: prompt, completionTokens: completion,
-            };
-            let before = meter.clone();
-            if meter.accept(&voucher, 10, 10).is_err() {
-                prop_assert_eq!(before, meter);
-            } else {
-                prop_assert_eq!(Some(amount), meter.rate.cost(Tokens { prompt, completion }));
-            }
-        }
-    }
+/// What a stream says when the paid tokens of an answer come to an end: the least voucher that lets it go on. Nothing in it has to
+/// be believed: a client that counts the tokens it received computes the same with [`PaymentMeter::top_up`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PaymentDue {
+    /// The channel.
+    pub channel_id: U256,
+    /// Tokens of the answer drawn so far.
+    pub drawn: u64,
+    /// Tokens of the answer that are covered so far; no further one is drawn.
+    pub covered: u64,
+    /// Tokens of the answer, from its first one on, that the next voucher must cover at least.
+    pub completion_tokens: u64,
+    /// The least counters that it must name.
+    pub least: Tokens,
+    /// The price of these, base units.
+    #[serde(with = "crate::api::decimal")]
+    pub amount: u128,
+    /// How long the contributor waits once all covered tokens are drawn, milliseconds.
+    pub within_ms: u64,
 }

@@ -1,6 +1,7 @@
 //! What runs a model. One trait; the CPU implementation is the reference that every other must agree with.
 
 pub mod cpu;
+mod shared;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -9,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::model::{ModelConfig, ModelError, ModelFiles};
+
+pub use self::shared::Shared;
 
 /// Why a backend could not compute.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]

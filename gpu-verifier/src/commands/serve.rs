@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use tandem_protocol::messages::model_id;
+use tandem_verifier::backend::{Backend, Shared};
 use tandem_verifier::chain::{Chain, Network, RpcChain};
 use tandem_verifier::cheat::ConstantProof;
 use tandem_verifier::engine::{Engine, Honest};
@@ -62,9 +63,18 @@ pub(super) struct Command {
     /// Requests that may wait.
     #[arg(long, default_value_t = 16)]
     waiting: usize,
-    /// Seconds within which a request is answered or refused.
+    /// Seconds within which a request is answered or refused, and a streamed one has its first token.
     #[arg(long, default_value_t = 120, value_name = "SECONDS")]
     answer_within: u64,
+    /// Seconds that a streamed answer may take in all.
+    #[arg(long, default_value_t = 600, value_name = "SECONDS")]
+    stream_within: u64,
+    /// Seconds that a streamed answer waits for a top-up.
+    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    top_up_within: u64,
+    /// Connections at the same time.
+    #[arg(long, default_value_t = 256)]
+    connections: usize,
     /// No request is taken on a channel that expires within so many seconds.
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     expiry_margin: u64,
@@ -112,6 +122,9 @@ impl Command {
             running: self.running.max(1),
             waiting: self.waiting,
             answer: Duration::from_secs(self.answer_within),
+            stream: Duration::from_secs(self.stream_within),
+            top_up: Duration::from_secs(self.top_up_within),
+            connections: self.connections.max(1),
             ..Limits::default()
         };
         let node = Node::new(identity, network, engine, text, till.clone(), limits, metrics);
@@ -134,6 +147,8 @@ impl Command {
         match self.misbehave {
             None => {
                 let (files, backend) = self.model.open()?;
+                // Alone it would only be a detour.
+                let backend: Arc<dyn Backend> = if self.running > 1 { Arc::new(Shared::new(backend)) } else { backend };
                 Ok((Box::new(Honest(backend)), files.tokenizer()?))
             }
             Some(Misbehaviour::ConstantProof) => {

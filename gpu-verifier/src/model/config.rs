@@ -183,14 +183,7 @@ impl ModelConfig {
         if architecture != Architecture::Llama && raw.mlp_bias == Some(true) {
             return Err("mlp_bias true is not supported for this architecture".to_owned());
         }
-        let eos_token_ids = match raw.eos_token_id {
-            None => vec![],
-            Some(OneOrMany::One(id)) => vec![id],
-            Some(OneOrMany::Many(ids)) => ids,
-        };
-        if let Some(id) = eos_token_ids.iter().find(|&&id| id as usize >= vocab_size) {
-            return Err(format!("eos_token_id {id} is not below vocab_size {vocab_size}"));
-        }
+        let eos_token_ids = end_tokens(raw.eos_token_id, vocab_size)?;
         Ok(Self {
             architecture,
             vocab_size,
@@ -211,6 +204,27 @@ impl ModelConfig {
             tie_word_embeddings: raw.tie_word_embeddings.unwrap_or(false),
             eos_token_ids,
         })
+    }
+
+    /// Adds the tokens that end an answer by `generation_config.json`, if there is such a file: many models name some there alone.
+    ///
+    /// # Errors
+    /// [`ModelError::Config`] naming the field.
+    pub fn add_generation(&mut self, path: &Path) -> Result<(), ModelError> {
+        #[derive(Deserialize)]
+        struct Generation {
+            eos_token_id: Option<OneOrMany>,
+        }
+        if !path.try_exists().unwrap_or(true) {
+            return Ok(());
+        }
+        let wrong = |reason: String| ModelError::Config { path: path.to_owned(), reason };
+        let generation: Generation = read_json(path, FILE_LIMIT)?.map_err(wrong)?;
+        let more = end_tokens(generation.eos_token_id, self.vocab_size).map_err(wrong)?;
+        self.eos_token_ids.extend(more);
+        self.eos_token_ids.sort_unstable();
+        self.eos_token_ids.dedup();
+        Ok(())
     }
 
     /// Names and shapes of all tensors of such a model, as its files must hold them.
@@ -261,6 +275,18 @@ impl ModelConfig {
     /// Whether `token` ends an answer.
     pub fn is_eos(&self, token: u32) -> bool {
         self.eos_token_ids.contains(&token)
+    }
+}
+
+fn end_tokens(field: Option<OneOrMany>, vocab_size: usize) -> Result<Vec<u32>, String> {
+    let ids = match field {
+        None => vec![],
+        Some(OneOrMany::One(id)) => vec![id],
+        Some(OneOrMany::Many(ids)) => ids,
+    };
+    match ids.iter().find(|&&id| id as usize >= vocab_size) {
+        Some(id) => Err(format!("eos_token_id {id} is not below vocab_size {vocab_size}")),
+        None => Ok(ids),
     }
 }
 

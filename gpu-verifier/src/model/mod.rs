@@ -1,8 +1,11 @@
 //! A model's files: `config.json`, safetensors weights, `tokenizer.json`. They come from strangers; every error names
 //! the file, and the tensor or field in it, that is wrong.
 
+mod chat;
 mod config;
+mod pyjson;
 mod rope;
+mod speech;
 mod text;
 mod weights;
 
@@ -13,10 +16,16 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
+pub use chat::{ChatError, ChatTemplate, Message, Role};
 pub use config::{Architecture, ModelConfig};
 pub use rope::{Rope, RopeScaling, RopeTable};
+pub use speech::{MAX_STOP_BYTES, MAX_STOPS, Speech, Stops, stop_at};
 pub use text::Text;
 pub use weights::Weights;
+
+const GENERATION: &str = "generation_config.json";
+/// Files that change answers or prompts and need not be there.
+const OPTIONAL: [&str; 3] = [GENERATION, "tokenizer_config.json", "chat_template.jinja"];
 
 /// Why a model cannot be used.
 #[derive(Debug, Error)]
@@ -86,14 +95,16 @@ pub struct ModelFiles {
 }
 
 impl ModelFiles {
-    /// Opens the folder of a model as it lies on the hub.
+    /// Opens the folder of a model as it lies on the hub. Tokens that end an answer are those of `config.json` and those of
+    /// `generation_config.json`, if there is one.
     ///
     /// # Errors
     /// [`ModelError`] where `config.json` or the weights are missing, broken or unsupported. Tensors are checked when
     /// a backend takes them, the tokenizer when [`tokenizer`](Self::tokenizer) is called.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, ModelError> {
         let dir = dir.as_ref().to_owned();
-        let config = ModelConfig::read(&dir.join("config.json"))?;
+        let mut config = ModelConfig::read(&dir.join("config.json"))?;
+        config.add_generation(&dir.join(GENERATION))?;
         let weights = Weights::open(&dir)?;
         Ok(Self { dir, config, weights })
     }
@@ -134,21 +145,24 @@ impl ModelFiles {
         }
     }
 
-    /// Reads `tokenizer.json`.
+    /// Reads `tokenizer.json` and the chat template.
     ///
     /// # Errors
     /// [`ModelError`] when it is missing, broken, or has tokens that the model does not.
     pub fn tokenizer(&self) -> Result<Text, ModelError> {
-        Text::read(&self.dir.join("tokenizer.json"), self.config.vocab_size)
+        Text::read(&self.dir, self.config.vocab_size)
     }
 
-    /// SHA-256 over name, length and content of `config.json`, `tokenizer.json` and all weights files, in the order of
-    /// their names: what two parties compare to know that they run the same model.
+    /// SHA-256 over name, length and content of `config.json`, `tokenizer.json`, all weights files and, where they exist,
+    /// `generation_config.json`, `tokenizer_config.json` and `chat_template.jinja`, in the order of their names: what two parties
+    /// compare to know that they run the same model.
     ///
     /// # Errors
     /// [`ModelError::Read`].
     pub fn digest(&self) -> Result<[u8; 32], ModelError> {
         let mut paths = vec![self.dir.join("config.json"), self.dir.join("tokenizer.json")];
+        let optional = OPTIONAL.iter().map(|name| self.dir.join(name));
+        paths.extend(optional.filter(|path| path.try_exists().unwrap_or_default()));
         paths.extend(self.weights.files().map(Path::to_owned));
         paths.sort();
         let mut hash = Sha256::new();

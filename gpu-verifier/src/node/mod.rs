@@ -1,54 +1,82 @@
-//! The contributor's node: an OpenAI-compatible completion endpoint that is paid by voucher and proves what it computed.
+//! The contributor's node: OpenAI-compatible completions and chats that are paid by voucher and proved.
 //!
-//! A request passes, in this order: form ([`openai`]), a place in the queue, length, a place at the model, payment ([`till`]),
-//! the model ([`engine`](crate::engine)), the commitment. One without a voucher gets no further than its form. From payment on it runs in a task of its own, so that a client that hangs up pays for what was computed.
+//! A request passes, in this order: form ([`openai`]), a place in the queue, length, payment ([`till`]), a place at the model, the model
+//! ([`engine`](crate::engine)), the commitment. One without a voucher gets no further than its form. A streamed answer may be
+//! paid in parts: it never runs ahead of what is covered, waits a while for a top-up, and otherwise ends there, proved.
 //! The [`settler`] brings vouchers to the chain.
 
+mod answer;
+mod listener;
+mod metric;
 pub mod openai;
 mod server;
 pub mod settler;
+mod stream;
 pub mod till;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use alloy_primitives::B256;
 use alloy_signer_local::PrivateKeySigner;
 use axum::http::StatusCode;
-use metrics::{counter, gauge, histogram};
+use metrics::{counter, gauge};
 use metrics_exporter_prometheus::PrometheusHandle;
-use tandem_protocol::api::{CompletionEvidence, CompletionPayment};
-use tandem_protocol::messages::{ResponseCommitment, model_id, proofs_hash, tokens_hash};
-use tandem_protocol::payment::Tokens;
-use tandem_protocol::signed::Signed;
+use tandem_protocol::api::{CompletionPayment, TopUp, TopUpReceipt};
+use tandem_protocol::messages::model_id;
+use tandem_protocol::payment::{BATCH, PaymentError};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
-use self::openai::{ApiError, Choice, CompletionRequest, CompletionResponse, Usage};
-use self::till::{Admission, Payee, Till, TillError};
+use self::answer::Ticket;
+use self::openai::{ApiError, ModelRequest, Prompt};
+use self::till::{Cover, Payee, Till, TillError};
 use crate::chain::Network;
-use crate::engine::{Engine, EngineError, Next};
-use crate::generate::{Completion, Request};
-use crate::model::Text;
+use crate::engine::Engine;
+use crate::generate::Request;
+use crate::model::{ChatError, Text};
 
 pub use self::server::serve;
+
+/// No tokenizer here spends so many bytes on every token of a text.
+const BYTES_PER_TOKEN: usize = 64;
 
 /// Bounds of what strangers may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
+    /// Connections at the same time; more wait to be accepted.
+    pub connections: usize,
     /// Bytes of a request's body.
     pub body_bytes: usize,
+    /// Longest time for a request's head, and again for its body. Idle connections are closed after it too.
+    pub read: Duration,
+    /// Longest time that a client may take nothing of what is sent to it.
+    pub write: Duration,
     /// Requests that are computed at the same time.
     pub running: usize,
     /// Requests that may wait for a place.
     pub waiting: usize,
-    /// Longest wait for a place and an answer together.
+    /// Longest wait for a place and an answer together, or the first token of a streamed one.
     pub answer: Duration,
+    /// Longest time that a streamed answer takes, waits included.
+    pub stream: Duration,
+    /// Longest wait for a top-up.
+    pub top_up: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { body_bytes: 256 << 10, running: 1, waiting: 16, answer: Duration::from_secs(120) }
+        Self {
+            connections: 256,
+            body_bytes: 256 << 10,
+            read: Duration::from_secs(10),
+            write: Duration::from_secs(30),
+            running: 1,
+            waiting: 16,
+            answer: Duration::from_secs(120),
+            stream: Duration::from_secs(600),
+            top_up: Duration::from_secs(10),
+        }
     }
 }
 
@@ -77,7 +105,8 @@ pub struct Node {
     places: Arc<Semaphore>,
     queue: Arc<Semaphore>,
     metrics: PrometheusHandle,
-    ending: AtomicBool,
+    /// Cancelled when answers under way are to end.
+    ending: CancellationToken,
 }
 
 impl Node {
@@ -91,6 +120,10 @@ impl Node {
         limits: Limits,
         metrics: PrometheusHandle,
     ) -> Arc<Self> {
+        metric::start();
+        if let Err(reason) = text.chat() {
+            tracing::warn!(reason, "no chats: there is no chat template to use");
+        }
         Arc::new(Self {
             model: model_id(&identity.model),
             identity,
@@ -102,13 +135,12 @@ impl Node {
             places: Arc::new(Semaphore::new(limits.running)),
             queue: Arc::new(Semaphore::new(limits.running + limits.waiting)),
             metrics,
-            ending: AtomicBool::new(false),
+            ending: CancellationToken::new(),
         })
     }
 
-    /// Answers the body of a completion request.
-    async fn complete(self: Arc<Self>, body: &[u8]) -> Result<CompletionResponse, ApiError> {
-        let request = CompletionRequest::parse(body)?;
+    /// Takes a request: what follows is computing.
+    async fn admit(self: &Arc<Self>, request: ModelRequest) -> Result<Ticket, ApiError> {
         if request.model != self.identity.model {
             let message = format!("this node serves {:?}, not {:?}", self.identity.model, request.model);
             return Err(ApiError::new(StatusCode::NOT_FOUND, "model_not_found", message));
@@ -117,177 +149,104 @@ impl Node {
             return Err(self.refusal(TillError::Missing, None).await);
         };
         let deadline = Instant::now() + self.limits.answer;
-        let busy = || ApiError::busy(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "too many requests, try again");
-        let waiting = self.queue.clone().try_acquire_owned().map_err(|_| busy())?;
-        let (node, temperature_milli) = (self.clone(), request.temperature_milli);
-        let asked = tokio::task::spawn_blocking(move || node.tokenize(&request)).await.map_err(|error| {
+        let waiting = self.queue.clone().try_acquire_owned().map_err(|_| overloaded())?;
+        let node = self.clone();
+        let (request, prompt) = tokio::task::spawn_blocking(move || {
+            let prompt = node.tokenize(&request.prompt)?;
+            Ok::<_, ApiError>((request, prompt))
+        })
+        .await
+        .map_err(|error| {
             tracing::error!(%error, "the tokenizer failed");
-            internal()
+            ApiError::internal()
         })??;
-        let place = tokio::time::timeout_at(deadline.into(), self.places.clone().acquire_owned())
-            .await
-            .map_err(|_| busy())?
-            .map_err(|_| busy())?;
 
-        let work = tokio::spawn(async move {
-            let _held = (waiting, place);
-            self.paid(payment, asked, temperature_milli, deadline).await
-        });
-        work.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "a request's task failed");
-            Err(internal())
-        })
-    }
-
-    fn tokenize(&self, request: &CompletionRequest) -> Result<Request, ApiError> {
-        let max_positions = self.engine.config().max_positions;
-        let too_long = |message| ApiError::bad_request("context_length_exceeded", "prompt", message);
-        // Tokenizing is the first work that a stranger can cause; no tokenizer here spends 64 bytes on every token.
-        if request.prompt.len() > max_positions.saturating_mul(64) {
-            return Err(too_long(format!("the prompt is longer than {max_positions} tokens can be")));
-        }
-        let prompt = self
-            .text
-            .encode(&request.prompt)
-            .map_err(|error| ApiError::bad_request("invalid_value", "prompt", error.to_string()))?;
-        if prompt.is_empty() {
-            return Err(ApiError::bad_request("invalid_value", "prompt", "the prompt has no tokens"));
-        }
-        let tokens = (prompt.len() as u64).saturating_add(request.max_tokens);
-        if tokens > max_positions as u64 {
-            return Err(too_long(format!(
-                "the model knows {max_positions} positions; {} tokens of prompt and {} of completion were asked for",
-                prompt.len(),
-                request.max_tokens
-            )));
-        }
-        Ok(Request {
-            prompt,
-            max_tokens: request.max_tokens as usize,
-            seed: request.seed.unwrap_or_else(rand::random),
-            temperature: request.temperature(),
-        })
-    }
-
-    /// From payment to response; not cancelled when the client goes.
-    async fn paid(
-        self: Arc<Self>,
-        payment: CompletionPayment,
-        asked: Request,
-        temperature_milli: u32,
-        deadline: Instant,
-    ) -> Result<CompletionResponse, ApiError> {
-        let prompt_tokens = asked.prompt.len() as u64;
-        let mut admission = match self.till.admit(&payment, prompt_tokens, asked.max_tokens as u64).await {
+        let room = self.room(prompt.len(), request.max_tokens)?;
+        let most = request.max_tokens.unwrap_or(room);
+        let least = match (request.stream, request.max_tokens) {
+            (true, _) => most.min(BATCH),
+            (false, Some(max_tokens)) => max_tokens,
+            (false, None) => 1,
+        };
+        let cover = Cover { least, most };
+        let admission = match self.till.admit(&payment, prompt.len() as u64, cover).await {
             Ok(admission) => admission,
             Err(error) => return Err(self.refusal(error, Some(&payment)).await),
         };
-        let started = Instant::now();
-        let node = self.clone();
-        let answer = tokio::task::spawn_blocking(move || {
-            let mut watch = |_: Option<&[u32]>| {
-                let stop = node.ending.load(Ordering::Relaxed) || Instant::now() > deadline;
-                if stop { Next::Stop } else { Next::Continue }
-            };
-            let answer = node.engine.answer(&asked, &mut watch);
-            (asked, answer)
-        })
-        .await;
-        let (asked, completion) = match answer {
-            Ok((asked, Ok(completion))) => (asked, completion),
-            Ok((_, Err(error))) => return Err(self.unserved(admission, prompt_tokens, error).await),
-            Err(error) => {
-                tracing::error!(%error, "the model's thread failed");
-                self.give_up(admission).await;
-                return Err(internal());
-            }
+        counter!(metric::VOUCHERS, "kind" => "request").increment(1);
+        let longest = if request.stream { most } else { most.min(*admission.covered().borrow()) };
+        let asked = Request {
+            prompt,
+            max_tokens: usize::try_from(longest).unwrap_or(usize::MAX),
+            seed: request.seed.unwrap_or_else(rand::random),
+            temperature: request.temperature(),
         };
-        let used = Tokens { prompt: prompt_tokens, completion: completion.output.len() as u64 };
-        if let Err(error) = self.till.served(&mut admission, used).await {
-            // The voucher is safe; only the count of what was used may be lost, which hurts nobody but the client's next quote.
-            tracing::error!(%error, "cannot count a response");
-        }
-        histogram!("tandem_node_answer_seconds").record(started.elapsed().as_secs_f64());
-        counter!("tandem_node_prompt_tokens_total").increment(used.prompt);
-        counter!("tandem_node_completion_tokens_total").increment(used.completion);
-        self.respond(payment.nonce, asked, completion, temperature_milli, admission.consumed())
+        let ModelRequest { temperature_milli, stop, stream, .. } = request;
+        Ok(Ticket { asked, temperature_milli, stop, stream, nonce: payment.nonce, admission, waiting, deadline })
     }
 
-    fn respond(
-        &self,
-        nonce: B256,
-        asked: Request,
-        completion: Completion,
-        temperature_milli: u32,
-        consumed: u128,
-    ) -> Result<CompletionResponse, ApiError> {
-        let Completion { output, finish, proofs } = completion;
-        let commitment = ResponseCommitment {
-            hotkey: self.identity.hotkey.address(),
-            netuid: self.identity.payee.netuid,
-            uid: self.identity.payee.uid,
-            model: self.model,
-            nonce,
-            promptHash: tokens_hash(&asked.prompt),
-            outputHash: tokens_hash(&output),
-            proofsHash: proofs_hash(&proofs),
-            seed: asked.seed,
-            temperatureMilli: temperature_milli,
-            speedClass: self.identity.speed_class,
-        };
-        let commitment = self.engine.commit(commitment);
-        let failed = |what: &str, error: &dyn std::fmt::Display| {
-            tracing::error!(%error, "cannot {what} a response");
-            internal()
-        };
-        let commitment = Signed::new(commitment, &self.network.oracle_domain(), &self.identity.hotkey)
-            .map_err(|error| failed("sign", &error))?;
-        let text = self.text.decode(&output).map_err(|error| failed("decode", &error))?;
-        let (prompt_tokens, completion_tokens) = (asked.prompt.len() as u64, output.len() as u64);
-        Ok(CompletionResponse {
-            id: format!("cmpl-{:032x}", rand::random::<u128>()),
-            object: "text_completion".to_owned(),
-            created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
-            model: self.identity.model.clone(),
-            choices: vec![Choice { text, index: 0, logprobs: None, finish_reason: finish }],
-            usage: Usage { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens },
-            tandem: CompletionEvidence {
-                prompt_tokens: asked.prompt,
-                output_tokens: output,
-                proofs,
-                commitment,
-                consumed,
+    fn tokenize(&self, prompt: &Prompt) -> Result<Vec<u32>, ApiError> {
+        let config = self.engine.config();
+        let longest = config.max_positions.saturating_mul(BYTES_PER_TOKEN);
+        let refuse = |code, param: &str, message: String| Err(ApiError::bad_request(code, param, message));
+        let too_long = || format!("the prompt is longer than {} tokens can be", config.max_positions);
+        let (param, tokens) = match prompt {
+            // Tokenizing is the first work that a stranger can cause.
+            Prompt::Text(text) if text.len() > longest => {
+                return refuse("context_length_exceeded", "prompt", too_long());
+            }
+            Prompt::Text(text) => match self.text.encode(text) {
+                Ok(tokens) => ("prompt", tokens),
+                Err(error) => return refuse("invalid_value", "prompt", error.to_string()),
             },
-        })
+            Prompt::Tokens(tokens) => match tokens.iter().find(|&&token| token as usize >= config.vocab_size) {
+                Some(token) => {
+                    let message = format!("token {token} is not below the vocabulary's {}", config.vocab_size);
+                    return refuse("invalid_value", "prompt", message);
+                }
+                None => ("prompt", tokens.clone()),
+            },
+            Prompt::Chat(messages, options) => match self.text.encode_chat(messages, options, longest) {
+                Ok(tokens) => ("messages", tokens),
+                Err(ChatError::NoTemplate(reason)) => return refuse("no_chat_template", "messages", reason),
+                Err(ChatError::TooLong(_)) => return refuse("context_length_exceeded", "messages", too_long()),
+                Err(error @ ChatError::Refused(_)) => return refuse("invalid_value", "messages", error.to_string()),
+                Err(error @ ChatError::Failed(_)) => {
+                    tracing::warn!(%error, "cannot render a chat");
+                    return refuse("chat_template_failed", "messages", error.to_string());
+                }
+            },
+        };
+        if tokens.is_empty() {
+            return refuse("invalid_value", param, "the prompt has no tokens".to_owned());
+        }
+        Ok(tokens)
     }
 
-    async fn unserved(&self, mut admission: Admission, prompt: u64, error: EngineError) -> ApiError {
-        if let EngineError::Stopped { drawn: Some(drawn) } = error
-            && !self.ending.load(Ordering::Relaxed)
-        {
-            // What was computed is paid: otherwise requests that cannot be answered in time would occupy a node for nothing.
-            let used = Tokens { prompt, completion: drawn as u64 };
-            if let Err(error) = self.till.served(&mut admission, used).await {
-                tracing::error!(%error, "cannot count a late response");
-            }
-        } else {
-            self.give_up(admission).await;
+    /// Tokens that the model has room for after a prompt.
+    fn room(&self, prompt: usize, max_tokens: Option<u64>) -> Result<u64, ApiError> {
+        let positions = self.engine.config().max_positions;
+        let room = positions.saturating_sub(prompt) as u64;
+        let asked = max_tokens.unwrap_or(1);
+        if asked <= room {
+            return Ok(room);
         }
-        match error {
-            EngineError::Stopped { .. } => {
-                let why = if self.ending.load(Ordering::Relaxed) { "the node is ending" } else { "no answer in time" };
-                ApiError::busy(StatusCode::SERVICE_UNAVAILABLE, "no_answer_in_time", why)
-            }
-            EngineError::Generate(error) => {
-                tracing::error!(%error, "cannot answer");
-                internal()
-            }
-        }
+        let message = format!(
+            "the model knows {positions} positions; {prompt} tokens of prompt and {asked} of completion were asked for"
+        );
+        Err(ApiError::bad_request("context_length_exceeded", "prompt", message))
     }
 
-    async fn give_up(&self, admission: Admission) {
-        if let Err(error) = self.till.unserved(admission).await {
-            tracing::error!(%error, "cannot give up a voucher");
+    /// Takes a voucher for an answer under way.
+    async fn top_up(&self, body: &[u8]) -> Result<TopUpReceipt, ApiError> {
+        let TopUp { voucher } = serde_json::from_slice(body)
+            .map_err(|error| ApiError::bad_request("invalid_value", "voucher", error.to_string()))?;
+        match self.till.top_up(&voucher).await {
+            Ok(receipt) => {
+                counter!(metric::VOUCHERS, "kind" => "top_up").increment(1);
+                Ok(receipt)
+            }
+            Err(error) => Err(self.refusal(error, Some(&CompletionPayment { voucher, nonce: B256::ZERO })).await),
         }
     }
 
@@ -298,28 +257,41 @@ impl Node {
             let message = "payments cannot be checked at the moment";
             return ApiError::busy(StatusCode::SERVICE_UNAVAILABLE, "payment_unavailable", message);
         };
-        counter!("tandem_node_payments_refused_total", "code" => code).increment(1);
-        if let TillError::Busy(_) = error {
-            return ApiError::busy(StatusCode::TOO_MANY_REQUESTS, code, error.to_string());
+        counter!(metric::PAYMENTS_REFUSED, "code" => code).increment(1);
+        match error {
+            TillError::Busy(_) => return ApiError::busy(StatusCode::TOO_MANY_REQUESTS, code, error.to_string()),
+            TillError::NothingDue(_) => return ApiError::new(StatusCode::CONFLICT, code, error.to_string()),
+            _ => {}
         }
         match self.till.terms(payment.map(|payment| payment.voucher.channel_id)).await {
-            Ok(terms) => ApiError::payment(code, error.to_string(), terms),
+            Ok(mut terms) => {
+                if let TillError::Payment(PaymentError::TooLittle { needed }) = error {
+                    terms.needed = Some(needed);
+                }
+                ApiError::payment(code, error.to_string(), terms)
+            }
             Err(_) => ApiError::busy(StatusCode::SERVICE_UNAVAILABLE, "payment_unavailable", error.to_string()),
         }
     }
 
     /// Keeps time and price fresh until the process ends.
     async fn keep_fresh(&self) {
+        /// As credits have 18 decimals.
+        const CREDIT: f64 = 1e18;
         loop {
+            match self.till.owed_credits().await {
+                Ok(owed) => gauge!(metric::OWED).set(owed as f64 / CREDIT),
+                Err(error) => tracing::warn!(%error, "cannot count what is owed"),
+            }
             tokio::time::sleep(Duration::from_secs(2)).await;
             if let Err(error) = self.till.refresh().await {
                 tracing::warn!(%error, "cannot read the chain");
             }
-            gauge!("tandem_node_chain_age_seconds").set(self.till.age().as_secs_f64());
+            gauge!(metric::CHAIN_AGE).set(self.till.age().as_secs_f64());
         }
     }
 }
 
-fn internal() -> ApiError {
-    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "the node failed; its log says why")
+fn overloaded() -> ApiError {
+    ApiError::busy(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "too many requests, try again")
 }

@@ -10,6 +10,7 @@ use tandem_protocol::messages::Voucher;
 use tandem_protocol::signed::Signed;
 use tokio_util::sync::CancellationToken;
 
+use super::metric;
 use super::till::{Till, TillError};
 use crate::chain::Chain;
 
@@ -70,7 +71,7 @@ async fn settle_batch(
             failures.remove(id);
         }
     }
-    counter!("tandem_node_vouchers_settled_total").increment(settled as u64);
+    counter!(metric::VOUCHERS_SETTLED).increment(settled as u64);
     tracing::info!(%transaction, settled, of = vouchers.len(), "settled");
     Ok(())
 }

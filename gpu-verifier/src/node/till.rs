@@ -1,6 +1,7 @@
 //! Who pays: channels, meters and vouchers. A voucher is on the disk before the response that it pays for is computed.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
@@ -8,12 +9,12 @@ use alloy_primitives::{Address, U256};
 use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
 use sqlx::sqlite::SqlitePool;
-use tandem_protocol::api::CompletionPayment;
+use tandem_protocol::api::{CompletionPayment, TopUpReceipt, VoucherJson};
 use tandem_protocol::messages::Voucher;
-use tandem_protocol::payment::{PaymentError, PaymentMeter, PaymentTerms, Rate, Tokens};
+use tandem_protocol::payment::{BATCH, PaymentError, PaymentMeter, PaymentTerms, Rate, Tokens};
 use tandem_protocol::signed::{SignatureError, Signed};
 use thiserror::Error;
-use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::chain::{Batch, Chain, ChainError, Channel, Head, Network};
 use crate::service::StateError;
@@ -57,6 +58,9 @@ pub enum TillError {
     /// Another request of the channel is being answered.
     #[error("channel {0} has a request under way; a channel serves one at a time")]
     Busy(U256),
+    /// A top-up for a channel without an answer under way.
+    #[error("channel {0} has no answer under way; send the voucher with a request")]
+    NothingDue(U256),
     /// The rate card has no price for the model.
     #[error("the rate card has no rate for this model")]
     NoRate,
@@ -82,6 +86,7 @@ impl TillError {
             Self::Payment(PaymentError::NotGrowing { .. }) => Some("voucher_not_growing"),
             Self::Payment(_) => Some("voucher_insufficient"),
             Self::Busy(_) => Some("channel_busy"),
+            Self::NothingDue(_) => Some("no_answer_under_way"),
             Self::NoRate | Self::Chain(_) | Self::State(_) => None,
         }
     }
@@ -116,17 +121,55 @@ impl Account {
     }
 }
 
-/// A request that is paid; its channel is locked until this is dropped.
+/// An account in memory. Its lock is held for moments; the turn, for as long as an answer is under way.
+struct Slot {
+    account: Mutex<Account>,
+    turn: Arc<Semaphore>,
+    /// Longest that the answer under way may become, tokens.
+    longest: AtomicU64,
+    /// Tokens of the answer under way that are covered.
+    covered: watch::Sender<u64>,
+}
+
+impl Slot {
+    fn new(account: Account) -> Self {
+        let covered = watch::Sender::new(account.meter.covered());
+        let (turn, longest) = (Arc::new(Semaphore::new(1)), AtomicU64::new(0));
+        Self { account: Mutex::new(account), turn, longest, covered }
+    }
+}
+
+/// A request that is paid, at least in part; its channel takes no other until this is dropped.
 pub struct Admission {
-    account: OwnedMutexGuard<Account>,
+    slot: Arc<Slot>,
+    _turn: OwnedSemaphorePermit,
     before: Option<Signed<Voucher>>,
 }
 
 impl Admission {
-    /// Credits consumed on the channel so far, base units.
-    pub fn consumed(&self) -> u128 {
-        self.account.meter.consumed_credits()
+    /// Completion tokens that are covered, now and after each top-up.
+    pub fn covered(&self) -> watch::Receiver<u64> {
+        self.slot.covered.subscribe()
     }
+
+    /// Counters and price of a voucher that covers `completion_tokens` of the answer in all. Blocks the thread for a moment.
+    ///
+    /// # Errors
+    /// [`PaymentError::OutOfRange`].
+    pub fn due(&self, completion_tokens: u64) -> Result<(U256, Tokens, u128), PaymentError> {
+        let account = self.slot.account.blocking_lock();
+        let (least, amount) = account.meter.due(completion_tokens)?;
+        Ok((account.meter.channel_id(), least, amount))
+    }
+}
+
+/// How much of an answer is to be covered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cover {
+    /// Tokens that the first voucher must cover.
+    pub least: u64,
+    /// Longest that the answer may become.
+    pub most: u64,
 }
 
 /// Time and price, kept fresh by [`Till::refresh`].
@@ -146,7 +189,7 @@ pub struct Till {
     expiry_margin: u64,
     state: SqlitePool,
     fresh: RwLock<Fresh>,
-    accounts: Mutex<HashMap<U256, Arc<Mutex<Account>>>>,
+    accounts: Mutex<HashMap<U256, Arc<Slot>>>,
     lookups: Semaphore,
 }
 
@@ -207,7 +250,10 @@ impl Till {
             Some(id) => self.accounts.lock().await.get(&id).cloned(),
             None => None,
         };
-        let meter = known.and_then(|account| account.try_lock().ok().map(|account| account.meter.clone()));
+        let meter = match known {
+            Some(slot) => Some(slot.account.lock().await.meter.clone()),
+            None => None,
+        };
         Ok(PaymentTerms {
             chain_id: self.network.chain_id,
             settlement: self.network.settlement,
@@ -217,10 +263,11 @@ impl Till {
             rate: self.fresh().rate.ok_or(TillError::NoRate)?,
             consumed: meter.as_ref().map(PaymentMeter::consumed),
             signed: meter.as_ref().map(PaymentMeter::signed),
+            needed: None,
         })
     }
 
-    /// Takes the payment for a request of `prompt_tokens` and up to `max_tokens`. The voucher is on the disk when this returns.
+    /// Takes the payment for a request of `prompt_tokens`. The voucher is on the disk when this returns.
     ///
     /// # Errors
     /// [`TillError`]; nothing was taken then.
@@ -228,45 +275,95 @@ impl Till {
         &self,
         payment: &CompletionPayment,
         prompt_tokens: u64,
-        max_tokens: u64,
+        cover: Cover,
     ) -> Result<Admission, TillError> {
         let id = payment.voucher.channel_id;
-        let mut account = self.account(id).await?.try_lock_owned().map_err(|_| TillError::Busy(id))?;
+        let slot = self.account(id).await?;
+        let turn = slot.turn.clone().try_acquire_owned().map_err(|_| TillError::Busy(id))?;
+        let accept = |meter: &mut PaymentMeter, voucher: &Voucher| meter.accept(voucher, prompt_tokens, cover.least);
+        let before = self.take(&slot, &payment.voucher, accept).await?;
+        slot.longest.store(cover.most, Ordering::Relaxed);
+        Ok(Admission { slot, _turn: turn, before })
+    }
+
+    /// Takes a further voucher for the answer under way on its channel: one that covers another batch, or the answer to its end.
+    /// It is on the disk when this returns.
+    ///
+    /// # Errors
+    /// [`TillError`]; nothing was taken then, and the answer goes on with what it had.
+    pub async fn top_up(&self, voucher: &VoucherJson) -> Result<TopUpReceipt, TillError> {
+        let channel_id = voucher.channel_id;
+        let slot = self.accounts.lock().await.get(&channel_id).cloned();
+        let slot = slot.filter(|slot| slot.turn.available_permits() == 0).ok_or(TillError::NothingDue(channel_id))?;
+        let longest = slot.longest.load(Ordering::Relaxed);
+        let accept = |meter: &mut PaymentMeter, voucher: &Voucher| {
+            meter.accept_top_up(voucher, meter.covered().saturating_add(BATCH).min(longest))
+        };
+        self.take(&slot, voucher, accept).await?;
+        Ok(TopUpReceipt { channel_id, covered: *slot.covered.borrow() })
+    }
+
+    /// Checks a voucher, lets the meter accept it, and writes both down. Returns the voucher that it replaces.
+    async fn take(
+        &self,
+        slot: &Slot,
+        voucher: &VoucherJson,
+        accept: impl FnOnce(&mut PaymentMeter, &Voucher) -> Result<(), PaymentError>,
+    ) -> Result<Option<Signed<Voucher>>, TillError> {
+        let mut account = slot.account.lock().await;
         let Fresh { head, rate, seen } = self.fresh();
         let now = head.time.saturating_add(seen.elapsed().as_secs());
         if account.channel.expiry <= now.saturating_add(self.expiry_margin) {
-            return Err(TillError::Expired { channel: id, expiry: account.channel.expiry });
+            return Err(TillError::Expired { channel: voucher.channel_id, expiry: account.channel.expiry });
         }
         let rate = rate.ok_or(TillError::NoRate)?;
         if *account.meter.rate() != rate {
             return Err(PaymentError::OtherRate { model: rate.model, version: rate.version }.into());
         }
-        let voucher = Signed::<Voucher>::from(&payment.voucher);
+        let voucher = Signed::<Voucher>::from(voucher);
         voucher.verify(&self.network.settlement_domain(), account.channel.session_key).map_err(TillError::Signature)?;
         let mut next = account.clone();
-        next.meter.accept(&voucher.message, prompt_tokens, max_tokens)?;
+        accept(&mut next.meter, &voucher.message)?;
         let before = next.best.replace(voucher);
         self.put(&next).await?;
         *account = next;
-        Ok(Admission { account, before })
+        slot.covered.send_replace(account.meter.covered());
+        Ok(before)
     }
 
-    /// Counts a response.
+    /// Counts a response; returns the credits consumed on the channel so far, base units.
     ///
     /// # Errors
-    /// [`TillError`] when the state file failed; the voucher is kept in any case.
-    pub async fn served(&self, admission: &mut Admission, used: Tokens) -> Result<(), TillError> {
-        admission.account.meter.record(used)?;
-        self.put(&admission.account).await
+    /// [`TillError`] when more is counted than was paid, or the state file failed; the voucher is kept in any case.
+    pub async fn served(&self, admission: Admission, used: Tokens) -> Result<u128, TillError> {
+        let mut account = admission.slot.account.lock().await;
+        account.meter.record(used)?;
+        let consumed = account.meter.consumed_credits();
+        self.put(&account).await?;
+        Ok(consumed)
     }
 
-    /// Gives up a request that was not answered: its voucher will not be settled.
+    /// Gives up a request that was not answered: its vouchers will not be settled.
     ///
     /// # Errors
     /// [`TillError`] when the state file failed.
     pub async fn unserved(&self, mut admission: Admission) -> Result<(), TillError> {
-        admission.account.best = admission.before.take();
-        self.put(&admission.account).await
+        let mut account = admission.slot.account.lock().await;
+        account.best = admission.before.take();
+        self.put(&account).await
+    }
+
+    /// Credits in vouchers that are not settled, base units.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub async fn owed_credits(&self) -> Result<u128, StateError> {
+        let rows = sqlx::query("SELECT account FROM accounts WHERE owed = 1").fetch_all(&self.state).await?;
+        let mut sum = 0_u128;
+        for row in rows {
+            sum = sum.saturating_add(parse(row.try_get("account")?)?.owed());
+        }
+        Ok(sum)
     }
 
     /// Vouchers of this node, as the chain settles them.
@@ -293,9 +390,8 @@ impl Till {
     /// [`TillError`].
     pub async fn reconcile(&self, id: U256) -> Result<u128, TillError> {
         let channel = self.chain.channel(id).await?.ok_or(TillError::UnknownChannel(id))?;
-        // Waits for a response under way, so that its own write is not lost.
-        let account = self.account(id).await?;
-        let mut account = account.lock().await;
+        let slot = self.account(id).await?;
+        let mut account = slot.account.lock().await;
         account.channel = channel;
         self.put(&account).await?;
         Ok(account.channel.settled)
@@ -312,7 +408,7 @@ impl Till {
 
     /// The one account of a channel. Everything that changes an account is on the disk before its lock is released, so one
     /// that nobody holds can be forgotten and read again.
-    async fn account(&self, id: U256) -> Result<Arc<Mutex<Account>>, TillError> {
+    async fn account(&self, id: U256) -> Result<Arc<Slot>, TillError> {
         if let Some(account) = self.known(id, None).await? {
             return Ok(account);
         }
@@ -321,18 +417,18 @@ impl Till {
     }
 
     /// The account in memory, or in the file, or `new`.
-    async fn known(&self, id: U256, new: Option<Account>) -> Result<Option<Arc<Mutex<Account>>>, TillError> {
+    async fn known(&self, id: U256, new: Option<Account>) -> Result<Option<Arc<Slot>>, TillError> {
         let mut accounts = self.accounts.lock().await;
-        if let Some(account) = accounts.get(&id) {
-            return Ok(Some(account.clone()));
+        if let Some(slot) = accounts.get(&id) {
+            return Ok(Some(slot.clone()));
         }
         let Some(account) = self.stored(id).await?.or(new) else { return Ok(None) };
         if accounts.len() >= ACCOUNTS {
-            accounts.retain(|_, account| Arc::strong_count(account) > 1);
+            accounts.retain(|_, slot| Arc::strong_count(slot) > 1);
         }
-        let account = Arc::new(Mutex::new(account));
-        accounts.insert(id, account.clone());
-        Ok(Some(account))
+        let slot = Arc::new(Slot::new(account));
+        accounts.insert(id, slot.clone());
+        Ok(Some(slot))
     }
 
     async fn first_sight(&self, id: U256) -> Result<Account, TillError> {

@@ -59,7 +59,7 @@ pub struct Auditor {
 /// What a contributor sent, or why there is nothing to judge.
 enum Purchase {
     Answer { response: Box<CompletionResponse>, elapsed: Duration },
-    Refused { status: StatusCode, message: String, terms: Option<PaymentTerms> },
+    Refused { status: StatusCode, message: String, terms: Option<Box<PaymentTerms>> },
     Nothing(String),
 }
 
@@ -124,9 +124,10 @@ impl Auditor {
         };
         let nonce = B256::from(rand::random::<[u8; 32]>());
         let mut purchase = self.buy(&url, probe, request, nonce, &mut channel).await?;
-        if let Purchase::Refused { terms: Some(PaymentTerms { consumed: Some(consumed), .. }), .. } = &purchase
-            && channel.meter.consumed() != *consumed
-            && channel.meter.catch_up(*consumed).is_ok()
+        if let Purchase::Refused { terms: Some(terms), .. } = &purchase
+            && let Some(consumed) = terms.consumed
+            && channel.meter.consumed() != consumed
+            && channel.meter.catch_up(consumed).is_ok()
         {
             purchase = self.buy(&url, probe, request, nonce, &mut channel).await?;
         }
@@ -267,7 +268,7 @@ impl Auditor {
 #[serde(default)]
 struct Refusal {
     error: RefusalDetail,
-    tandem: Option<PaymentTerms>,
+    tandem: Option<Box<PaymentTerms>>,
 }
 
 #[derive(Default, Deserialize)]

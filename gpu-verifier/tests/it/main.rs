@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap in a helper is a failed test")]
 
 mod arithmetic;
+mod chat_files;
 mod cheats;
 mod command_line;
 mod common;
@@ -9,11 +10,21 @@ mod files;
 mod golden;
 #[cfg(feature = "network")]
 mod node;
+#[cfg(feature = "network")]
+mod node_hostile;
+#[cfg(feature = "network")]
+mod node_stream;
+#[cfg(all(feature = "network", feature = "deep"))]
+mod openai_client;
 mod proofs_of_files;
 mod published;
 mod reference;
 #[cfg(feature = "network")]
 mod rpc;
+mod sharing;
+mod speech;
+#[cfg(feature = "network")]
+mod sse;
 #[cfg(feature = "network")]
 mod town;
 #[cfg(feature = "network")]

@@ -22,8 +22,9 @@ use tandem_protocol::messages::model_id;
 use tandem_protocol::payment::{PaymentMeter, Rate, Tokens};
 use tandem_verifier::chain::{Batch, Chain, ChainError, Channel, Head, Network, Neuron, NewChannel};
 use tandem_verifier::cheat::ConstantProof;
-use tandem_verifier::engine::{Engine, Honest};
-use tandem_verifier::model::{ModelFiles, Text};
+use tandem_verifier::engine::{Engine, EngineError, Honest, Watcher};
+use tandem_verifier::generate::{Completion, Request};
+use tandem_verifier::model::{ModelConfig, ModelFiles, Text};
 use tandem_verifier::node::till::{self, Payee, Till};
 use tandem_verifier::node::{Identity, Limits, Node, serve};
 use tandem_verifier::service;
@@ -241,8 +242,26 @@ impl Chain for Resident {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Honest,
+    /// Honest, and in no hurry.
+    Slow,
     SmallModel,
     ConstantProof,
+}
+
+/// A model that takes five milliseconds for every token at least, so that a test can do something meanwhile.
+struct Slow(Honest);
+
+impl Engine for Slow {
+    fn config(&self) -> &ModelConfig {
+        self.0.config()
+    }
+
+    fn answer(&self, request: &Request, watch: &mut Watcher<'_>) -> Result<Completion, EngineError> {
+        self.0.answer(request, &mut |drawn| {
+            std::thread::sleep(Duration::from_millis(5));
+            watch(drawn)
+        })
+    }
 }
 
 /// A running node.
@@ -255,8 +274,27 @@ pub(crate) struct TownNode {
     server: JoinHandle<std::io::Result<()>>,
 }
 
+/// Turns by name, and whose turn it is.
+const CHAT_TEMPLATE: &str = "{{ bos_token }}{% for m in messages %}<|reserved_260|>{{ m.role }}\n{{ m.content | trim }}\n\
+                             {% endfor %}{% if add_generation_prompt %}<|reserved_260|>assistant\n{% endif %}";
+
+/// The tokenizer of all nodes here, with a chat template.
 pub(crate) fn text() -> Text {
-    ModelFiles::open(written(1, Size::Full).path()).unwrap().tokenizer().unwrap()
+    let dir = written(1, Size::Full);
+    let config = json!({ "bos_token": { "content": "<|begin|>" }, "chat_template": CHAT_TEMPLATE });
+    std::fs::write(dir.path().join("tokenizer_config.json"), config.to_string()).unwrap();
+    ModelFiles::open(dir.path()).unwrap().tokenizer().unwrap()
+}
+
+/// Impatient, so that tests need not be patient.
+pub(crate) fn limits() -> Limits {
+    Limits {
+        body_bytes: 32 << 10,
+        answer: Duration::from_secs(20),
+        read: Duration::from_secs(1),
+        top_up: Duration::from_millis(800),
+        ..Limits::default()
+    }
 }
 
 impl TownNode {
@@ -264,6 +302,12 @@ impl TownNode {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let uid = town.register(name, format!("http://{}", listener.local_addr().unwrap()));
         Self::run(town, name, uid, kind, listener, tempfile::tempdir().unwrap()).await
+    }
+
+    pub(crate) async fn start_with(town: &Arc<Town>, name: &str, kind: Kind, limits: Limits) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uid = town.register(name, format!("http://{}", listener.local_addr().unwrap()));
+        Self::run_with(town, name, uid, kind, listener, tempfile::tempdir().unwrap(), limits).await
     }
 
     pub(crate) async fn run(
@@ -274,9 +318,22 @@ impl TownNode {
         listener: TcpListener,
         state: TempDir,
     ) -> Self {
+        Self::run_with(town, name, uid, kind, listener, state, limits()).await
+    }
+
+    async fn run_with(
+        town: &Arc<Town>,
+        name: &str,
+        uid: u16,
+        kind: Kind,
+        listener: TcpListener,
+        state: TempDir,
+        limits: Limits,
+    ) -> Self {
         let till = till(town, name, uid, state.path()).await;
         let engine: Box<dyn Engine> = match kind {
             Kind::Honest => Box::new(Honest(FULL.clone())),
+            Kind::Slow => Box::new(Slow(Honest(FULL.clone()))),
             Kind::SmallModel => Box::new(Honest(SMALL.clone())),
             Kind::ConstantProof => Box::new(ConstantProof(FULL.config().clone())),
         };
@@ -286,7 +343,6 @@ impl TownNode {
             model: MODEL.to_owned(),
             speed_class: 1_000,
         };
-        let limits = Limits { body_bytes: 32 << 10, answer: Duration::from_secs(20), ..Limits::default() };
         let metrics = service::start_metrics();
         let node = Node::new(identity, town.network.clone(), engine, text(), till.clone(), limits, metrics);
         let (ending, url) = (CancellationToken::new(), format!("http://{}", listener.local_addr().unwrap()));
@@ -306,7 +362,15 @@ impl TownNode {
     }
 
     pub(crate) async fn post_raw(&self, body: String) -> (u16, Value) {
-        read(Client::new().post(format!("{}/v1/completions", self.url)).body(body).send().await.unwrap()).await
+        self.post_to("/v1/completions", body).await
+    }
+
+    pub(crate) async fn post_to(&self, path: &str, body: String) -> (u16, Value) {
+        read(self.send(path, body).await).await
+    }
+
+    pub(crate) async fn send(&self, path: &str, body: String) -> Response {
+        Client::new().post(format!("{}{path}", self.url)).body(body).send().await.unwrap()
     }
 
     pub(crate) async fn get(&self, path: &str) -> (u16, Value) {

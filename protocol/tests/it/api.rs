@@ -9,12 +9,14 @@ use serde_json::{Value, json};
 use tandem_protocol::api::{
     ApiError, Attestation, AuditCount, AuditOutcome, ClaimList, ClaimProof, CommitRequest, CompletionEvidence,
     CompletionPayment, JobExtension, JobFailure, JobReceipt, JobResult, KeeperStatus, Lease, LeaseExtended,
-    LeaseRequest, LeaseResponse, Proposal, ReceiptResponse, RevealList, Verdict, VoucherJson,
+    LeaseRequest, LeaseResponse, Proposal, ReceiptResponse, RevealList, StreamNote, TopUp, TopUpReceipt, Verdict,
+    VoucherJson,
 };
 use tandem_protocol::jobs::Job;
 use tandem_protocol::messages::{
     EpochReport, ResponseCommitment, RowList, SignatureBytes, SignedRequest, Voucher, WeightsCommit,
 };
+use tandem_protocol::payment::{PaymentDue, Tokens};
 use tandem_protocol::signed::Signed;
 use tandem_protocol::tree::{Reward, RewardKind};
 
@@ -133,6 +135,14 @@ fn what_services_send_is_read_strictly() {
     strict(&voucher());
     let payment = CompletionPayment { voucher: VoucherJson::from(&voucher()), nonce: word(1) };
     strict(&payment);
+    strict(&TopUp { voucher: payment.voucher.clone() });
+    strict(&TopUpReceipt { channel_id: U256::from(7), covered: 64 });
+    let least = Tokens { prompt: 5, completion: 6 };
+    let channel_id = U256::from(7);
+    let due =
+        PaymentDue { channel_id, drawn: 1, covered: 2, completion_tokens: 3, least, amount: u128::MAX, within_ms: 4 };
+    strict(&StreamNote::Due(due));
+    strict(&StreamNote::Tokens(vec![1, 2]));
     let commitment = signed(ResponseCommitment {
         hotkey: account(1),
         netuid: 2,

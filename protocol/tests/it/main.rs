@@ -8,6 +8,7 @@ mod clock;
 mod eip712;
 mod jobs;
 mod outcome;
+mod payment;
 mod payout;
 mod reveal;
 mod rewards;
