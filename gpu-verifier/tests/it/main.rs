@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap in a helper is a failed test")]
 
 mod arithmetic;
+mod attacks;
 mod calibrate;
 mod cheats;
 mod command_line;
@@ -9,6 +10,7 @@ mod common;
 mod evidence;
 mod files;
 mod golden;
+mod lm;
 #[cfg(feature = "network")]
 mod node;
 mod proofs_of_files;

@@ -2,8 +2,10 @@
 
     python3 -m venv target/lm && target/lm/bin/pip install -r gpu-verifier/tests/lm/requirements.txt
     target/lm/bin/python gpu-verifier/tests/lm/train.py tokenizer
-    target/lm/bin/python gpu-verifier/tests/lm/train.py base --threads 2
-    target/lm/bin/python gpu-verifier/tests/lm/train.py small --threads 1
+    target/lm/bin/python gpu-verifier/tests/lm/train.py base
+    target/lm/bin/python gpu-verifier/tests/lm/train.py base --phase 1
+    target/lm/bin/python gpu-verifier/tests/lm/train.py base --phase 2
+    target/lm/bin/python gpu-verifier/tests/lm/train.py small
 
 The corpus is that of COMMIT, whatever lies in the working tree, so that it can be made again. One file in twenty, chosen by
 the hash of its path, is held out. Seeds are fixed; the last bits of the weights still depend on the processor and on the
@@ -21,7 +23,7 @@ import subprocess
 import time
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -41,8 +43,9 @@ SHAPES = {
               "num_key_value_heads": 1, "head_dim": 32},
 }
 TRAINING = {
-    "base": {"steps": 1300, "batch": 4, "rate": 3e-3},
-    "small": {"steps": 1000, "batch": 4, "rate": 4e-3},
+    "base": [{"steps": 520, "batch": 4, "rate": 4e-3}, {"steps": 600, "batch": 4, "rate": 2.5e-3},
+             {"steps": 350, "batch": 4, "rate": 2e-3}],
+    "small": [{"steps": 1000, "batch": 4, "rate": 4e-3}],
 }
 TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + eos_token }}"
@@ -144,10 +147,12 @@ def evaluate(model, rows):
                    for i in range(0, len(rows), 8)) / len(rows)
 
 
-def train(which, threads):
-    torch.manual_seed(20)
+def train(which, phase, threads):
+    """A further phase goes on from the weights that the one before has left."""
+    plan = TRAINING[which][phase]
+    torch.manual_seed(20 + phase)
     torch.set_num_threads(threads)
-    shuffle = random.Random(20)
+    shuffle = random.Random(20 + phase)
     tokenizer = Tokenizer.from_file(str(HERE / which / "tokenizer.json"))
     files = corpus()
     learned = [p for name, text in files if not held_out(name)
@@ -162,9 +167,11 @@ def train(which, threads):
         tie_word_embeddings=True, bos_token_id=BEGIN, eos_token_id=END, pad_token_id=PAD, attention_bias=False,
         mlp_bias=False, hidden_act="silu", initializer_range=0.04, **SHAPES[which])
     model = LlamaForCausalLM(config)
+    if phase > 0:
+        weights = load_file(str(HERE / which / "model.safetensors"))
+        model.load_state_dict({name: value.float() for name, value in weights.items()}, strict=False)
     print(f"{sum(p.numel() for p in model.parameters())} parameters, held-out loss {evaluate(model, test):.3f}", flush=True)
 
-    plan = TRAINING[which]
     matrices = [p for p in model.parameters() if p.dim() > 1]
     others = [p for p in model.parameters() if p.dim() == 1]
     optimizer = torch.optim.AdamW(
@@ -216,14 +223,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["tokenizer", *SHAPES])
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--steps", type=int, help="stop earlier, to measure speed")
+    parser.add_argument("--phase", type=int, default=0)
     arguments = parser.parse_args()
     if arguments.what == "tokenizer":
         make_tokenizer()
         return
-    if arguments.steps:
-        TRAINING[arguments.what]["steps"] = arguments.steps
-    train(arguments.what, arguments.threads)
+    train(arguments.what, arguments.phase, arguments.threads)
 
 
 if __name__ == "__main__":
