@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap in a helper is a failed test")]
 
 mod arithmetic;
+mod attacks;
 mod calibrate;
 mod chat_files;
-mod attacks;
 mod cheats;
 mod command_line;
 mod common;
@@ -13,9 +13,9 @@ mod desk;
 mod evidence;
 mod files;
 mod golden;
-mod lm;
 #[cfg(feature = "network")]
 mod leases;
+mod lm;
 #[cfg(feature = "network")]
 mod node;
 #[cfg(feature = "network")]
