@@ -234,3 +234,33 @@ async fn a_restarted_node_knows_its_vouchers_and_takes_none_twice() {
     .unwrap();
     assert_eq!(town.credits_of("miner"), user.meter.rate().cost(user.meter.signed()).unwrap());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seed_that_the_client_did_not_choose_follows_from_its_nonce() {
+    let town = Town::new();
+    let node = TownNode::start(&town, "miner", Kind::Honest).await;
+    let mut user = User::open(&town, "user", node.uid, 5, 3_600).await;
+    let mut request = user.request(&town, "Hello there", 12);
+    request.as_object_mut().unwrap().remove("seed");
+    let (status, answer) = node.post(&request).await;
+    assert_eq!(status, 200, "{answer}");
+    let response: CompletionResponse = serde_json::from_value(answer).unwrap();
+    let nonce = B256::repeat_byte(9);
+    assert_eq!(response.tandem.commitment.message.seed, evidence::default_seed(nonce));
+    let asked = |seed| Asked {
+        hotkey: town.key("miner hotkey").address(),
+        netuid: NETUID,
+        uid: node.uid,
+        model: model_id(MODEL),
+        nonce,
+        prompt: None,
+        max_tokens: 12,
+        seed,
+        temperature_milli: 1000,
+    };
+    let check = |seed| evidence::check(&response.tandem, &asked(seed), &town.network.oracle_domain());
+    check(None).unwrap();
+    assert_eq!(check(Some(7)), Err(evidence::EvidenceFault::Mismatch("seed")), "as for any other seed");
+    assert_ne!(evidence::default_seed(nonce), evidence::default_seed(B256::repeat_byte(8)));
+    node.stop().await;
+}
