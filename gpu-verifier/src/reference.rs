@@ -98,7 +98,7 @@ struct Choice {
 
 #[derive(Deserialize)]
 struct Entry {
-    logprob: f32,
+    logprob: f64,
 }
 
 impl ReferenceServer {
@@ -210,8 +210,9 @@ impl ReferenceServer {
                     return Err(wrong("a token id is spelt oddly"));
                 }
                 // A probability; rounding may lift one that is nearly certain a little above.
-                let sane = entry.logprob.is_finite() && entry.logprob <= SLACK;
-                if sane { Ok((id, entry.logprob)) } else { Err(wrong("a log probability is above 0 or not finite")) }
+                let logprob = entry.logprob as f32;
+                let sane = logprob.is_finite() && logprob <= SLACK;
+                if sane { Ok((id, logprob)) } else { Err(wrong("a log probability is above 0 or not finite")) }
             };
             entries.into_iter().map(parse).collect()
         });
