@@ -1,0 +1,5 @@
+//! Matrix products and attention in the fixed order of exact mode.
+
+super::kernels! {
+    "exact":
+}

@@ -1,0 +1,5 @@
+//! Fast mode: bf16 between operations, tensor cores, sums in any order.
+
+super::kernels! {
+    "fast":
+}

@@ -1,0 +1,57 @@
+//! The kernels' sources, and the host's side of their arguments.
+
+pub mod exact;
+pub mod fast;
+pub mod proofs;
+pub mod rows;
+pub mod sampling;
+
+use bytemuck::NoUninit;
+
+/// What every source begins with.
+pub const PRELUDE: &str = include_str!("../../../kernels/prelude.h");
+
+/// One file of kernels.
+#[derive(Clone, Copy, Debug)]
+pub struct Source {
+    /// Its name, without an ending.
+    pub name: &'static str,
+    /// CUDA C, to be compiled after [`PRELUDE`].
+    pub text: &'static str,
+    /// The kernels in it.
+    pub kernels: &'static [&'static str],
+}
+
+/// All sources.
+pub const SOURCES: [Source; 5] = [rows::SOURCE, exact::SOURCE, fast::SOURCE, proofs::SOURCE, sampling::SOURCE];
+
+/// A kernel's arguments: the twin of the structure of the same name in its source. Addresses are `u64`.
+pub trait Arguments: NoUninit {
+    /// The kernel's name.
+    const KERNEL: &'static str;
+}
+
+/// Structures of arguments, and the [`Source`] whose kernels take them.
+macro_rules! kernels {
+    ($source:literal: $($(#[$doc:meta])* $name:ident = $kernel:literal { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {
+        /// The source.
+        pub const SOURCE: $crate::kernels::Source = $crate::kernels::Source {
+            name: $source,
+            text: include_str!(concat!("../../../kernels/", $source, ".cu")),
+            kernels: &[$($kernel),*],
+        };
+        $(
+            $(#[$doc])*
+            #[repr(C)]
+            #[derive(Clone, Copy, Debug, bytemuck::NoUninit)]
+            pub struct $name {
+                $($(#[$field_doc])* pub $field: $type,)*
+            }
+
+            impl $crate::kernels::Arguments for $name {
+                const KERNEL: &'static str = $kernel;
+            }
+        )*
+    };
+}
+use kernels;

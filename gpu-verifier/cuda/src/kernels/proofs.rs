@@ -1,0 +1,5 @@
+//! Proofs of hidden states: the largest elements of a block, and polynomials modulo 65497.
+
+super::kernels! {
+    "proofs":
+}

@@ -1,0 +1,4 @@
+//! The CUDA backend, on the emulated device.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod emulated;

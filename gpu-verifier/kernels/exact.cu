@@ -1,0 +1,1 @@
+// Matrix products and attention in the fixed order of exact mode.

@@ -1,0 +1,1 @@
+// Which token comes next, and how far a claimed one is from it.
