@@ -84,7 +84,7 @@ impl Emulator {
     ///
     /// # Errors
     /// [`DeviceError::Unavailable`] with the compiler's own words.
-    pub fn new(options: Options) -> Result<Arc<dyn Device>, DeviceError> {
+    pub fn open(options: Options) -> Result<Arc<dyn Device>, DeviceError> {
         static COMPILED: OnceLock<Result<Compiled, DeviceError>> = OnceLock::new();
         let library = COMPILED.get_or_init(compile).as_ref().map_err(Clone::clone)?;
         Ok(Arc::new(Self { library, options, allocations: Mutex::default() }))

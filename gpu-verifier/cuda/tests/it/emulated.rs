@@ -10,7 +10,7 @@ use tandem_cuda::kernels::rows::Embed;
 #[test]
 fn a_token_is_embedded_as_its_row_of_the_table() {
     for backwards in [false, true] {
-        let device = Emulator::new(Options { backwards, ..Options::default() }).unwrap();
+        let device = Emulator::open(Options { backwards, ..Options::default() }).unwrap();
         let table: Vec<u16> = (0..5 * 300).map(|i| bf16::from_f32(i as f32 / 7.0).to_bits()).collect();
         let tokens = [4_u32, 0, 4, 2];
         let rows = Buffer::from(&device, &table).unwrap();
@@ -30,7 +30,7 @@ fn a_token_is_embedded_as_its_row_of_the_table() {
 
 #[test]
 fn what_a_card_would_refuse_is_refused() {
-    let device: Arc<dyn Device> = Emulator::new(Options { memory: 1_000, ..Options::default() }).unwrap();
+    let device: Arc<dyn Device> = Emulator::open(Options { memory: 1_000, ..Options::default() }).unwrap();
     let held = Buffer::of::<u8>(&device, 600).unwrap();
     assert_eq!(Buffer::of::<u8>(&device, 401).unwrap_err(), DeviceError::OutOfMemory { asked: 401, free: 400 });
     assert!(device.upload(held.address() + 1, &[0; 600]).is_err());
