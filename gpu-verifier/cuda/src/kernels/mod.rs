@@ -20,6 +20,8 @@ pub struct Source {
     pub text: &'static str,
     /// The kernels in it.
     pub kernels: &'static [&'static str],
+    /// Bytes of each kernel's arguments.
+    pub bytes: &'static [usize],
 }
 
 /// All sources.
@@ -39,6 +41,7 @@ macro_rules! kernels {
             name: $source,
             text: include_str!(concat!("../../../kernels/", $source, ".cu")),
             kernels: &[$($kernel),*],
+            bytes: &[$(size_of::<$name>()),*],
         };
         $(
             $(#[$doc])*
