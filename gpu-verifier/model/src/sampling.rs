@@ -57,6 +57,16 @@ impl Sampler {
         }
     }
 
+    /// What the draws depend on.
+    pub const fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// How much noise is added; 0 is greedy.
+    pub const fn temperature(&self) -> f32 {
+        self.temperature
+    }
+
     /// The token at `position`, given the logits of all tokens.
     pub fn choose(&self, position: u32, logits: &[f32]) -> u32 {
         self.best(position, logits).0

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::audit::{self, Audit, Audited};
 use crate::model::{ModelConfig, ModelError, ModelFiles};
 
 pub use self::shared::Shared;
@@ -151,6 +152,16 @@ pub trait Backend: Send + Sync {
         let mut batch: Vec<Feed<'_>> =
             pairs.map(|(session, tokens)| Feed { session: session.as_mut(), tokens }).collect();
         self.feed(&mut batch)
+    }
+
+    /// Re-runs responses, in one packed prefill, and compares them with what they claim.
+    ///
+    /// # Errors
+    /// As [`prefill`](Self::prefill), for the sequence of any of them.
+    fn audit(&self, audits: &[Audit<'_>]) -> Result<Vec<Audited>, BackendError> {
+        let sequences: Vec<&[u32]> = audits.iter().map(|audit| audit.sequence).collect();
+        let states = self.prefill_batch(&sequences)?;
+        audits.iter().zip(&states).map(|(audit, states)| audit::with_states(self, audit, states)).collect()
     }
 
     /// Logits of rows of final hidden states (raw bf16 bits, whole rows): `vocab_size` values per row.
