@@ -31,14 +31,14 @@ pub trait Arguments: NoUninit {
     const KERNEL: &'static str;
 }
 
-/// Structures of arguments, and the [`Source`] whose kernels take them.
+/// Structures of arguments, and the [`Source`] whose kernels take them. Several kernels may take the same.
 macro_rules! kernels {
-    ($source:literal: $($(#[$doc:meta])* $name:ident = $kernel:literal { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {
+    ($source:literal: $($(#[$doc:meta])* $name:ident = $kernel:literal $(| $other:literal)* { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {
         /// The source.
         pub const SOURCE: $crate::kernels::Source = $crate::kernels::Source {
             name: $source,
             text: include_str!(concat!("../../../kernels/", $source, ".cu")),
-            kernels: &[$($kernel),*],
+            kernels: &[$($kernel, $($other,)*)*],
         };
         $(
             $(#[$doc])*

@@ -1,4 +1,6 @@
 //! The CUDA backend, on the emulated device.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod common;
 mod emulated;
+mod exact;
