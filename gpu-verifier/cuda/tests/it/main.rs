@@ -4,3 +4,5 @@
 mod common;
 mod emulated;
 mod exact;
+mod kernels;
+mod limits;
