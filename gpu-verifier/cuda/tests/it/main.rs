@@ -5,3 +5,5 @@ mod checks;
 mod common;
 mod emulated;
 mod exact;
+mod kernels;
+mod limits;
