@@ -4,4 +4,5 @@
 //! with the feature `emulator`, the host itself, so that everything but the card is tested where there is none.
 
 pub mod device;
+pub mod flash;
 pub mod kernels;

@@ -2,3 +2,6 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod emulated;
+mod fast_attention;
+mod fast_rows;
+mod numbers;
