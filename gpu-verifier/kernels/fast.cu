@@ -113,22 +113,12 @@ KERNEL(fast_norm, Norm, BLOCK) {
     else norm<1>(args);
 }
 
-// A sequence's part of a pass. Its cache holds, per layer, rows of all key-value heads by position.
-struct Span {
-    u64 keys;         // bf16, of the first layer
-    u64 values;       // bf16, of the first layer
-    u64 layer_bytes;  // from one layer to the next, for both
-    u32 first;        // its first row in the pack
-    u32 position;     // of that row in the sequence: so many are cached already
-};
-
-struct Row {
-    u32 span;
-    u32 position;
-};
-
-static __device__ __forceinline__ u16* of_layer(u64 first, const Span& span, u32 layer) {
-    return reinterpret_cast<u16*>(first + span.layer_bytes * layer);
+// Keys, and values, of a piece in a layer: bf16.
+static __device__ __forceinline__ u16* keys_of(const Piece& piece, u32 layer) {
+    return reinterpret_cast<u16*>(piece.cache + piece.layer_bytes * layer);
+}
+static __device__ __forceinline__ u16* values_of(const Piece& piece, u32 layer) {
+    return reinterpret_cast<u16*>(piece.cache + piece.layer_bytes * layer + piece.value_bytes);
 }
 
 struct Heads {
@@ -137,8 +127,9 @@ struct Heads {
     u64 query_norm;  // bf16, dim; or 0
     u64 key_norm;    // bf16, dim; or 0
     u64 angles;      // f32, rows x dim: cosines, then sines
-    u64 rows;        // Row, one per row
-    u64 spans;       // Span
+    u64 positions;   // u32, one per row
+    u64 owners;      // u32, one per row: the index of its piece
+    u64 pieces;      // Piece
     u32 heads;
     u32 kv_heads;
     u32 dim;
@@ -153,16 +144,16 @@ KERNEL(fast_heads, Heads, BLOCK) {
     u32 lane = threadIdx.x % WARP, dim = args.dim, half = dim / 2, all = args.heads + 2 * args.kv_heads;
     const float* cosines = reinterpret_cast<const float*>(args.angles) + row * dim;
     const float* sines = cosines + half;
-    const Row at = reinterpret_cast<const Row*>(args.rows)[row];
-    const Span span = reinterpret_cast<const Span*>(args.spans)[at.span];
+    const u32 position = reinterpret_cast<const u32*>(args.positions)[row];
+    const Piece piece = reinterpret_cast<const Piece*>(args.pieces)[reinterpret_cast<const u32*>(args.owners)[row]];
     for (u32 head = threadIdx.x / WARP; head < all; head += WARPS) {
         u16* from = reinterpret_cast<u16*>(args.product) + (row * all + head) * dim;
         const u16* bias = args.bias ? reinterpret_cast<const u16*>(args.bias) + u64(head) * dim : nullptr;
         bool query = head < args.heads, value = head >= args.heads + args.kv_heads;
         const u16* weight = reinterpret_cast<const u16*>(query ? args.query_norm : value ? 0 : args.key_norm);
         u32 of_kind = query ? head : (head - args.heads) % args.kv_heads;
-        u64 cached = (u64(at.position) * args.kv_heads + of_kind) * dim;
-        u16* to = query ? from : of_layer(value ? span.values : span.keys, span, args.layer) + cached;
+        u64 cached = (u64(position) * args.kv_heads + of_kind) * dim;
+        u16* to = query ? from : (value ? values_of(piece, args.layer) : keys_of(piece, args.layer)) + cached;
         float scale = 1.0f;
         if (weight) {
             float sum = 0.0f;
@@ -190,10 +181,11 @@ KERNEL(fast_heads, Heads, BLOCK) {
 struct Attend {
     u64 queries;  // bf16, rows x query_stride, a row's heads one after the other
     u64 out;      // bf16, rows x heads x dim
-    u64 spans;    // Span
-    u64 tiles;    // Tile
-    u64 rows;     // Row, one per row
-    u64 partial;  // f32, for tiles that see a part of their keys: see Tile
+    u64 positions;
+    u64 owners;
+    u64 pieces;
+    u64 patches;  // Patch
+    u64 partial;  // f32, for patches with a part of their queries' keys: see Patch
     u32 query_stride;
     u32 heads;
     u32 kv_heads;
@@ -204,19 +196,19 @@ struct Attend {
     u32 pad;
 };
 
-// Queries that one block of threads attends for. The heads that share a key-value head stand side by side: query m of
-// a sequence's key-value head is that of row m / group and head m mod group, so that they share what is loaded.
-struct Tile {
-    u32 span;
+// Queries and keys that one block of threads multiplies. The heads that share a key-value head stand side by side: query m of
+// a piece's key-value head is that of row m / group and head m mod group, so that they share what is loaded.
+struct Patch {
+    u32 piece;
     u32 first;    // its first query
     u32 count;    // queries
-    u32 from;     // positions of the keys that it sees
+    u32 from;     // positions of its keys
     u32 to;
     u32 partial;  // WHOLE, or which rows of `partial` take its sums: per query and key-value head, dim sums of values,
                   // the largest score, and the sum of weights
 };
 
-// Flash attention on tensor cores. A wide tile's warps have 16 TILES queries each and see all keys; a narrow tile's have
+// Flash attention on tensor cores. A wide patch's warps have 16 TILES queries each and see all keys; a narrow one's have
 // the same 16 queries and a quarter of the keys each.
 template <u32 DIM, u32 TILES, u32 KEYS, bool NARROW> static __device__ __forceinline__ void attend(const Attend& args) {
     // Rows of shared memory are an odd number of 16 bytes, so that eight of them fall on different banks.
@@ -228,8 +220,8 @@ template <u32 DIM, u32 TILES, u32 KEYS, bool NARROW> static __device__ __forcein
     u16* const keys = queries + QUERIES * STRIDE;
     u16* const values = keys + KEYS * STRIDE;
 
-    const Tile tile = reinterpret_cast<const Tile*>(args.tiles)[blockIdx.x];
-    const Span span = reinterpret_cast<const Span*>(args.spans)[tile.span];
+    const Patch patch = reinterpret_cast<const Patch*>(args.patches)[blockIdx.x];
+    const Piece piece = reinterpret_cast<const Piece*>(args.pieces)[patch.piece];
     const u32 kv_head = blockIdx.y, group = args.heads / args.kv_heads;
     const u32 warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
     const u32 own_queries = NARROW ? 0 : warp * 16 * TILES, own_keys = NARROW ? warp * OWN : 0;
@@ -237,30 +229,30 @@ template <u32 DIM, u32 TILES, u32 KEYS, bool NARROW> static __device__ __forcein
     auto load = [&](u16* to, const u16* cache, u32 base) {
         for (u32 i = threadIdx.x; i < KEYS * CHUNKS; i += ATTEND_THREADS) {
             u32 key = base + i / CHUNKS, chunk = i % CHUNKS * 8;
-            bool some = key < tile.to;
-            u64 from = (u64(some ? key : tile.from) * args.kv_heads + kv_head) * DIM + chunk;
+            bool some = key < patch.to;
+            u64 from = (u64(some ? key : patch.from) * args.kv_heads + kv_head) * DIM + chunk;
             copy_async(to + i / CHUNKS * STRIDE + chunk, cache + from, some);
         }
     };
-    const u16* key_cache = of_layer(span.keys, span, args.layer);
-    const u16* value_cache = of_layer(span.values, span, args.layer);
+    const u16* key_cache = keys_of(piece, args.layer);
+    const u16* value_cache = values_of(piece, args.layer);
     for (u32 i = threadIdx.x; i < QUERIES * CHUNKS; i += ATTEND_THREADS) {
         u32 local = i / CHUNKS, chunk = i % CHUNKS * 8;
-        bool some = local < tile.count;
-        u32 m = tile.first + (some ? local : 0);
-        u64 from = u64(span.first + m / group) * args.query_stride + (kv_head * group + m % group) * DIM + chunk;
+        bool some = local < patch.count;
+        u32 m = patch.first + (some ? local : 0);
+        u64 from = u64(piece.first_row + m / group) * args.query_stride + (kv_head * group + m % group) * DIM + chunk;
         copy_async(queries + local * STRIDE + chunk, reinterpret_cast<const u16*>(args.queries) + from, some);
     }
-    load(keys, key_cache, tile.from);
+    load(keys, key_cache, patch.from);
 
-    // What the query at a place of the tile sees of the tile's keys.
-    auto seen_end = [&](u32 local) { return min(span.position + (tile.first + local) / group + 1, tile.to); };
+    // What the query at a place of the patch sees of its keys.
+    auto seen_end = [&](u32 local) { return min(piece.first_position + (patch.first + local) / group + 1, patch.to); };
     auto seen_start = [&](u32 local) {
-        u32 end = span.position + (tile.first + local) / group + 1;
-        return max(end > args.window ? end - args.window : 0u, tile.from);
+        u32 end = piece.first_position + (patch.first + local) / group + 1;
+        return max(end > args.window ? end - args.window : 0u, patch.from);
     };
-    const u32 all_end = seen_end(0), all_start = seen_start(tile.count - 1);
-    const bool idle = own_queries >= tile.count;
+    const u32 all_end = seen_end(0), all_start = seen_start(patch.count - 1);
+    const bool idle = own_queries >= patch.count;
 
     float sums[TILES][DIM / 8][4] = {};
     float largest[TILES][2], totals[TILES][2];
@@ -270,7 +262,7 @@ template <u32 DIM, u32 TILES, u32 KEYS, bool NARROW> static __device__ __forcein
         totals[t][0] = totals[t][1] = 0.0f;
     }
 
-    for (u32 base = tile.from; base < tile.to; base += KEYS) {
+    for (u32 base = patch.from; base < patch.to; base += KEYS) {
         wait_for_copies();
         // The keys are there for all, and nobody reads the last values any more.
         __syncthreads();
@@ -299,7 +291,7 @@ template <u32 DIM, u32 TILES, u32 KEYS, bool NARROW> static __device__ __forcein
         wait_for_copies();
         // The values are there for all, and nobody reads these keys any more.
         __syncthreads();
-        if (base + KEYS < tile.to) load(keys, key_cache, base + KEYS);
+        if (base + KEYS < patch.to) load(keys, key_cache, base + KEYS);
         if (idle) continue;
 
         if (base + KEYS > all_end || base < all_start) {
@@ -307,7 +299,7 @@ template <u32 DIM, u32 TILES, u32 KEYS, bool NARROW> static __device__ __forcein
             for (u32 t = 0; t < TILES; ++t) {
 #pragma unroll
                 for (u32 h = 0; h < 2; ++h) {
-                    u32 local = min(own_queries + t * 16 + h * 8 + lane / 4, tile.count - 1);
+                    u32 local = min(own_queries + t * 16 + h * 8 + lane / 4, patch.count - 1);
                     u32 start = seen_start(local), end = seen_end(local), first = base + own_keys + lane % 4 * 2;
 #pragma unroll
                     for (u32 n = 0; n < OWN / 8; ++n) {
@@ -377,12 +369,12 @@ template <u32 DIM, u32 TILES, u32 KEYS, bool NARROW> static __device__ __forcein
 
     float* const partial = reinterpret_cast<float*>(args.partial);
     auto place = [&](u32 local) {
-        u32 m = tile.first + local;
-        u64 row = span.first + m / group, head = kv_head * group + m % group;
+        u32 m = patch.first + local;
+        u64 row = piece.first_row + m / group, head = kv_head * group + m % group;
         return reinterpret_cast<u16*>(args.out) + (row * args.heads + head) * DIM;
     };
     auto part = [&](u32 local) {
-        return partial + ((u64(tile.partial) + local) * args.kv_heads + kv_head) * (DIM + 2);
+        return partial + ((u64(patch.partial) + local) * args.kv_heads + kv_head) * (DIM + 2);
     };
     if (!NARROW) {
 #pragma unroll
@@ -391,8 +383,8 @@ template <u32 DIM, u32 TILES, u32 KEYS, bool NARROW> static __device__ __forcein
             for (u32 h = 0; h < 2; ++h) {
                 float total = quad_sum(totals[t][h]);
                 u32 local = own_queries + t * 16 + h * 8 + lane / 4;
-                if (local >= tile.count) continue;
-                if (tile.partial == WHOLE) {
+                if (local >= patch.count) continue;
+                if (patch.partial == WHOLE) {
                     u16* out = place(local);
 #pragma unroll
                     for (u32 n = 0; n < DIM / 8; ++n)
@@ -427,7 +419,7 @@ template <u32 DIM, u32 TILES, u32 KEYS, bool NARROW> static __device__ __forcein
         if (lane % 4 == 0) weights[at] = largest[0][h] * args.scale, weight_sums[at] = total;
     }
     __syncthreads();
-    if (threadIdx.x < tile.count) {
+    if (threadIdx.x < patch.count) {
         u32 local = threadIdx.x;
         float most = MINUS_INFINITY, total = 0.0f;
         for (u32 w = 0; w < ATTEND_WARPS; ++w) most = fmaxf(most, weights[w * 16 + local]);
@@ -438,19 +430,19 @@ template <u32 DIM, u32 TILES, u32 KEYS, bool NARROW> static __device__ __forcein
             total += weight * weight_sums[w * 16 + local];
         }
         weight_sums[local] = total;
-        if (tile.partial != WHOLE) part(local)[DIM] = most, part(local)[DIM + 1] = total;
+        if (patch.partial != WHOLE) part(local)[DIM] = most, part(local)[DIM + 1] = total;
     }
     __syncthreads();
-    for (u32 i = threadIdx.x; i < tile.count * DIM; i += ATTEND_THREADS) {
+    for (u32 i = threadIdx.x; i < patch.count * DIM; i += ATTEND_THREADS) {
         u32 local = i / DIM, d = i % DIM;
         float sum = 0.0f;
         for (u32 w = 0; w < ATTEND_WARPS; ++w) sum = fmaf(weights[w * 16 + local], parts[w * 16 * DIM + i], sum);
-        if (tile.partial == WHOLE) place(local)[d] = narrow(sum / weight_sums[local]);
+        if (patch.partial == WHOLE) place(local)[d] = narrow(sum / weight_sums[local]);
         else part(local)[d] = sum;
     }
 }
 
-// Grid: tiles x key-value heads. The host side knows the shapes: see cuda/src/kernels/fast.rs.
+// Grid: patches x key-value heads. The host side knows the shapes: see cuda/src/flash.rs.
 #define ATTEND(dim, tiles, keys)                                                                        \
     KERNEL(fast_attend_wide_##dim, Attend, ATTEND_THREADS) { attend<dim, tiles, keys, false>(args); }   \
     KERNEL(fast_attend_narrow_##dim, Attend, ATTEND_THREADS) { attend<dim, 1, 64, true>(args); }
@@ -467,11 +459,10 @@ KERNEL(fast_attend_plain, Attend, ATTEND_THREADS) {
     const u64 row = blockIdx.x;
     const u32 head = blockIdx.y, dim = args.dim, kv_head = head / (args.heads / args.kv_heads);
     const u32 warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
-    const Row at = reinterpret_cast<const Row*>(args.rows)[row];
-    const Span span = reinterpret_cast<const Span*>(args.spans)[at.span];
+    const Piece piece = reinterpret_cast<const Piece*>(args.pieces)[reinterpret_cast<const u32*>(args.owners)[row]];
     const u16* from = reinterpret_cast<const u16*>(args.queries) + row * args.query_stride + head * dim;
-    const u16* keys = of_layer(span.keys, span, args.layer);
-    const u16* values = of_layer(span.values, span, args.layer);
+    const u16* keys = keys_of(piece, args.layer);
+    const u16* values = values_of(piece, args.layer);
     float* const query = floats;
     float* const parts = floats + dim;
     float* const weights = parts + ATTEND_WARPS * dim;
@@ -479,7 +470,7 @@ KERNEL(fast_attend_plain, Attend, ATTEND_THREADS) {
     for (u32 d = threadIdx.x; d < dim; d += ATTEND_THREADS) query[d] = widen(from[d]);
     for (u32 d = lane; d < dim; d += WARP) own[d] = 0.0f;
     __syncthreads();
-    const u32 end = at.position + 1, start = end > args.window ? end - args.window : 0;
+    const u32 end = reinterpret_cast<const u32*>(args.positions)[row] + 1, start = end > args.window ? end - args.window : 0;
     float largest = MINUS_INFINITY, total = 0.0f;
     for (u32 key = start + warp; key < end; key += ATTEND_WARPS) {
         const u64 offset = (u64(key) * args.kv_heads + kv_head) * dim;
@@ -508,7 +499,7 @@ KERNEL(fast_attend_plain, Attend, ATTEND_THREADS) {
 struct Combine {
     u64 partial;  // f32: see Tile
     u64 out;      // bf16, rows x heads x dim
-    u64 spans;    // Span
+    u64 pieces;   // Piece
     u64 merges;   // Merge
     u32 heads;
     u32 kv_heads;
@@ -518,7 +509,7 @@ struct Combine {
 
 // Queries whose keys were seen in parts.
 struct Merge {
-    u32 span;
+    u32 piece;
     u32 first;    // the first query
     u32 count;    // queries
     u32 partial;  // rows of the first part
@@ -526,10 +517,10 @@ struct Merge {
     u32 pad;
 };
 
-// Brings the parts of split tiles together. Grid: merges x key-value heads. Warp: a query at a time.
+// Brings the parts of split patches together. Grid: merges x key-value heads. Warp: a query at a time.
 KERNEL(fast_combine, Combine, ATTEND_THREADS) {
     const Merge merge = reinterpret_cast<const Merge*>(args.merges)[blockIdx.x];
-    const Span span = reinterpret_cast<const Span*>(args.spans)[merge.span];
+    const Piece piece = reinterpret_cast<const Piece*>(args.pieces)[merge.piece];
     const u32 kv_head = blockIdx.y, group = args.heads / args.kv_heads, dim = args.dim, lane = threadIdx.x % WARP;
     for (u32 local = threadIdx.x / WARP; local < merge.count; local += ATTEND_WARPS) {
         auto part = [&](u32 p) {
@@ -542,7 +533,7 @@ KERNEL(fast_combine, Combine, ATTEND_THREADS) {
         for (u32 p = lane; p < merge.parts; p += WARP) total += power_of_two(part(p)[dim] - most) * part(p)[dim + 1];
         total = warp_sum(total);
         u32 m = merge.first + local;
-        u64 row = span.first + m / group, head = kv_head * group + m % group;
+        u64 row = piece.first_row + m / group, head = kv_head * group + m % group;
         u16* out = reinterpret_cast<u16*>(args.out) + (row * args.heads + head) * dim;
         for (u32 d = lane; d < dim; d += WARP) {
             float sum = 0.0f;
@@ -570,7 +561,7 @@ template <u32 N> static __device__ __forceinline__ void swiglu(const Swiglu& arg
     for (u32 j = 0; j < N; ++j) {
         float g = widen(gate.at[j]), u = widen(up.at[j]);
         if (bias) g += widen(bias[i].at[j]), u += widen(bias[count + i].at[j]);
-        out.at[j] = narrow(g / (1.0f + expf(-g)) * u);
+        out.at[j] = narrow(g / (1.0f + exponential(-g)) * u);
     }
     reinterpret_cast<Halves*>(args.out)[u64(blockIdx.x) * count + i] = out;
 }

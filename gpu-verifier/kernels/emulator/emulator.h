@@ -54,6 +54,7 @@ template <typename T> T of_lane(unsigned lane) {
     extern "C" const unsigned name##_most_threads = threads;                                 \
     extern "C" void name(const void* args) { name##_body(*static_cast<const Arguments*>(args)); } \
     static void name##_body(const Arguments& args)
+#define UNROLL _Pragma("GCC unroll 64")
 #define DYNAMIC_SHARED(type, name) type* const name = reinterpret_cast<type*>(emulator::dynamic_shared)
 
 static inline void __syncthreads() { emulator::block_barrier(); }

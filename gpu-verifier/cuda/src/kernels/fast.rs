@@ -35,10 +35,12 @@ super::kernels! {
         key_norm: u64,
         /// f32, `rows × dim`: a row's cosines, then its sines.
         angles: u64,
-        /// [`Row`], one per row.
-        rows: u64,
-        /// [`Span`].
-        spans: u64,
+        /// u32, one per row.
+        positions: u64,
+        /// u32, one per row: the index of its piece.
+        owners: u64,
+        /// [`Piece`](crate::pack::Piece)s, whose keys and values are bf16.
+        pieces: u64,
         /// Query heads.
         heads: u32,
         /// Key-value heads.
@@ -65,13 +67,15 @@ super::kernels! {
         queries: u64,
         /// bf16, `rows × heads × dim`.
         out: u64,
-        /// [`Span`].
-        spans: u64,
-        /// [`Tile`].
-        tiles: u64,
-        /// [`Row`], one per row.
-        rows: u64,
-        /// f32, for tiles that see a part of their keys.
+        /// u32, one per row.
+        positions: u64,
+        /// u32, one per row: the index of its piece.
+        owners: u64,
+        /// [`Piece`](crate::pack::Piece)s, whose keys and values are bf16.
+        pieces: u64,
+        /// [`Patch`]es.
+        patches: u64,
+        /// f32, for patches with a part of their queries' keys.
         partial: u64,
         /// Elements from one row of queries to the next.
         query_stride: u32,
@@ -90,15 +94,15 @@ super::kernels! {
         /// Nothing.
         pad: u32,
     }
-    /// Brings the parts of split tiles together. Grid: merges × key-value heads; block: [`ATTEND_THREADS`].
+    /// Brings the parts of split patches together. Grid: merges × key-value heads; block: [`ATTEND_THREADS`].
     Combine = "fast_combine" {
         /// f32.
         partial: u64,
         /// bf16, `rows × heads × dim`.
         out: u64,
-        /// [`Span`].
-        spans: u64,
-        /// [`Merge`].
+        /// [`Piece`](crate::pack::Piece)s.
+        pieces: u64,
+        /// [`Merge`]s.
         merges: u64,
         /// Query heads.
         heads: u32,
@@ -130,7 +134,7 @@ pub const BLOCK: u32 = 256;
 /// Threads of a block that attends.
 pub const ATTEND_THREADS: u32 = 128;
 
-/// [`Tile::partial`] of a tile that sees all its keys.
+/// [`Patch::partial`] of a patch with all keys of its queries.
 pub const WHOLE: u32 = u32::MAX;
 
 /// Blocks across a row in [`Swiglu`].
@@ -139,48 +143,22 @@ pub const fn swiglu_pieces(width: u32) -> u32 {
     (width / values).div_ceil(BLOCK)
 }
 
-/// A sequence's part of a pass. Its caches hold, per layer, rows of all key-value heads by position.
+/// Queries and keys that one block of threads multiplies. Query `m` of a piece's key-value head is that of row `m / group` and,
+/// of the heads that share the key-value head, number `m mod group`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, NoUninit)]
-pub struct Span {
-    /// bf16, of the first layer.
-    pub keys: u64,
-    /// bf16, of the first layer.
-    pub values: u64,
-    /// Bytes from one layer to the next, in both; 0 where layers share a place.
-    pub layer_bytes: u64,
-    /// Its first row in the pack.
-    pub first: u32,
-    /// That row's position in the sequence: so many are cached before the pass.
-    pub position: u32,
-}
-
-/// A row of the pack.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, NoUninit)]
-pub struct Row {
-    /// Index of its [`Span`].
-    pub span: u32,
-    /// Its position in the sequence.
-    pub position: u32,
-}
-
-/// Queries that one block of threads attends for. Query `m` of a span's key-value head is that of row `m / group` and, of
-/// the heads that share the key-value head, number `m mod group`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, NoUninit)]
-pub struct Tile {
-    /// Index of the [`Span`].
-    pub span: u32,
+pub struct Patch {
+    /// Index of the [`Piece`](crate::pack::Piece).
+    pub piece: u32,
     /// First query.
     pub first: u32,
     /// Number of queries.
     pub count: u32,
-    /// Position of the first key that the tile sees.
+    /// Position of the first key.
     pub from: u32,
     /// Position after the last.
     pub to: u32,
-    /// First row of the partial sums that the tile leaves, or [`WHOLE`].
+    /// First row of the partial sums that it leaves, or [`WHOLE`].
     pub partial: u32,
 }
 
@@ -188,8 +166,8 @@ pub struct Tile {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, NoUninit)]
 pub struct Merge {
-    /// Index of the [`Span`].
-    pub span: u32,
+    /// Index of the [`Piece`](crate::pack::Piece).
+    pub piece: u32,
     /// First query.
     pub first: u32,
     /// Number of queries.

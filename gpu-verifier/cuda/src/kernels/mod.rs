@@ -31,15 +31,14 @@ pub trait Arguments: NoUninit {
     const KERNEL: &'static str;
 }
 
-/// Structures of arguments, and the [`Source`] whose kernels take them. Where several kernels take the same structure, the
-/// first is the one that [`launch`](crate::device::launch) runs.
+/// Structures of arguments, and the [`Source`] whose kernels take them. Several kernels may take the same.
 macro_rules! kernels {
-    ($source:literal: $($(#[$doc:meta])* $name:ident = $kernel:literal $(| $variant:literal)* { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {
+    ($source:literal: $($(#[$doc:meta])* $name:ident = $kernel:literal $(| $other:literal)* { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {
         /// The source.
         pub const SOURCE: $crate::kernels::Source = $crate::kernels::Source {
             name: $source,
             text: include_str!(concat!("../../../kernels/", $source, ".cu")),
-            kernels: &[$($kernel, $($variant,)*)*],
+            kernels: &[$($kernel, $($other,)*)*],
         };
         $(
             $(#[$doc])*

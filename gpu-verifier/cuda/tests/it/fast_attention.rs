@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use tandem_cuda::device::{Buffer, Device};
-use tandem_cuda::flash::{Attention, Heads, Part, Schedule};
-use tandem_cuda::kernels::fast::{Span, WHOLE};
+use tandem_cuda::flash::{Call, Heads, Schedule, attend};
+use tandem_cuda::kernels::fast::WHOLE;
+use tandem_cuda::pack::{Piece, Tiles};
 
 use crate::numbers::{HALF_STEP, Random, device, wide};
 
@@ -43,27 +44,62 @@ impl Case {
     fn run(&self, device: &Arc<dyn Device>, lengths: Lengths<'_>, window: u32) -> Vec<u16> {
         let queries = Buffer::from(device, &self.queries).unwrap();
         let width = (self.heads.kv * self.heads.dim) as usize;
-        let cache = |rows: &Vec<u16>| {
-            let layer = rows.len() + 3 * width;
-            let cache = Buffer::of::<u16>(device, layer * LAYERS).unwrap();
-            device.upload(cache.address() + (LAYER as usize * layer * 2) as u64, bytemuck::cast_slice(rows)).unwrap();
-            cache
-        };
-        let keys: Vec<Buffer> = self.keys.iter().map(cache).collect();
-        let values: Vec<Buffer> = self.values.iter().map(cache).collect();
-        let mut first = 0;
-        let part = |((&(position, rows), keys), values): ((&(u32, u32), &Buffer), &Buffer)| {
-            first += rows;
-            let (layer_bytes, first) = (keys.bytes() / LAYERS as u64, first - rows);
-            Part { span: Span { keys: keys.address(), values: values.address(), layer_bytes, first, position }, rows }
-        };
-        let parts: Vec<Part> = lengths.iter().zip(&keys).zip(&values).map(part).collect();
+        let caches: Vec<Buffer> = self
+            .keys
+            .iter()
+            .zip(&self.values)
+            .map(|(keys, values)| {
+                let part = keys.len() + 3 * width;
+                let cache = Buffer::of::<u16>(device, 2 * part * LAYERS).unwrap();
+                for (i, rows) in [keys, values].into_iter().enumerate() {
+                    let at = cache.address() + ((2 * LAYER as usize + i) * part * 2) as u64;
+                    device.upload(at, bytemuck::cast_slice(rows)).unwrap();
+                }
+                cache
+            })
+            .collect();
+        let mut pieces = pieces(lengths);
+        for (piece, cache) in pieces.iter_mut().zip(&caches) {
+            let part = cache.bytes() / (2 * LAYERS as u64);
+            (piece.cache, piece.layer_bytes, piece.value_bytes) = (cache.address(), 2 * part, part);
+        }
         let rows: u32 = lengths.iter().map(|length| length.1).sum();
+        let of_rows = |value: &dyn Fn(u32, u32) -> u32| -> Buffer {
+            let all = (0..).zip(lengths).flat_map(|(index, &(position, rows))| {
+                (0..rows).map(move |i| value(index, position + i)).collect::<Vec<_>>()
+            });
+            Buffer::from(device, &all.collect::<Vec<u32>>()).unwrap()
+        };
+        let [positions, owners] = [of_rows(&|_, position| position), of_rows(&|owner, _| owner)];
+        let schedule = Schedule::of(&pieces, self.heads, window);
+        assert!(schedule.partial_rows <= self.heads.most_partial_rows(rows));
+        let patches = [Buffer::from(device, &schedule.wide), Buffer::from(device, &schedule.narrow)];
+        let [wide, narrow] = patches.map(Result::unwrap);
+        let merges = Buffer::from(device, &schedule.merges).unwrap();
+        let sums = schedule.partial_rows * self.heads.kv * (self.heads.dim + 2);
+        let partial = Buffer::of::<f32>(device, sums as usize).unwrap();
+        let pieces = Buffer::from(device, &pieces).unwrap();
         let size = (rows * self.heads.query * self.heads.dim) as usize;
         let out = Buffer::of::<u16>(device, size).unwrap();
-        let attention = Attention::new(device, &parts, self.heads, &[7, window]).unwrap();
-        let from = (queries.address(), stride(self.heads));
-        attention.run(device.as_ref(), LAYER, window, from, out.address()).unwrap();
+        let tiles = |buffer: &Buffer, count: usize| Tiles { address: buffer.address(), count: count as u32 };
+        let call = Call {
+            rows,
+            positions: positions.address(),
+            owners: owners.address(),
+            pieces: pieces.address(),
+            patches: [
+                tiles(&wide, schedule.wide.len()),
+                tiles(&narrow, schedule.narrow.len()),
+                tiles(&merges, schedule.merges.len()),
+            ],
+            partial: partial.address(),
+            queries: queries.address(),
+            stride: stride(self.heads),
+            out: out.address(),
+            layer: LAYER,
+            window,
+        };
+        attend(device.as_ref(), self.heads, &call).unwrap();
         out.read(0, size).unwrap()
     }
 
@@ -121,7 +157,7 @@ const fn heads(query: u32, kv: u32, dim: u32) -> Heads {
 const WIDTHS: [u32; 8] = [32, 64, 80, 96, 128, 256, 48, 10];
 
 #[test]
-fn every_width_attends_in_wide_and_narrow_tiles() {
+fn every_width_attends_in_wide_and_narrow_patches() {
     for dim in WIDTHS {
         // Wide, narrow, nothing, and narrow with a prefix.
         let lengths: Lengths<'_> = &[(0, 70), (0, 3), (5, 0), (66, 1)];
@@ -132,7 +168,7 @@ fn every_width_attends_in_wide_and_narrow_tiles() {
 }
 
 #[test]
-fn lengths_around_the_edges_of_tiles_attend_alike() {
+fn lengths_around_the_edges_of_patches_attend_alike() {
     for (query, kv) in [(1, 1), (4, 1), (7, 1)] {
         for length in [1, 15, 16, 17, 18, 19, 32, 33, 63, 64, 65, 128, 129] {
             let lengths: Lengths<'_> = &[(0, length)];
@@ -160,8 +196,7 @@ fn long_caches_are_seen_in_parts_that_make_a_whole() {
     ];
     for (dim, group, lengths) in cases {
         let case = Case::random(heads(group, 1, dim), lengths, [1.0; 3]);
-        let parts: Vec<Part> = parts(lengths);
-        assert!(!Schedule::of(&parts, case.heads, u32::MAX, 128).merges.is_empty());
+        assert!(!Schedule::of(&pieces(lengths), case.heads, u32::MAX).merges.is_empty());
         case.holds(lengths, u32::MAX);
         case.holds(lengths, 520);
     }
@@ -192,12 +227,20 @@ fn the_largest_score_may_come_last() {
     }
 }
 
-fn parts(lengths: Lengths<'_>) -> Vec<Part> {
-    let span = |position| Span { keys: 0, values: 0, layer_bytes: 0, first: 0, position };
-    lengths.iter().map(|&(position, rows)| Part { span: span(position), rows }).collect()
+/// Pieces without a cache.
+fn pieces(lengths: Lengths<'_>) -> Vec<Piece> {
+    let mut first_row = 0;
+    lengths
+        .iter()
+        .map(|&(first_position, rows)| {
+            first_row += rows;
+            let first_row = first_row - rows;
+            Piece { cache: 0, layer_bytes: 0, value_bytes: 0, first_row, rows, first_position, pad: 0 }
+        })
+        .collect()
 }
 
-/// Every query sees each of its keys in one tile and one only, and tiles that are split are brought together.
+/// Every query sees each of its keys in one patch and one only, and patches that are split are brought together.
 #[test]
 fn schedules_cover_every_query_and_key_once() {
     let mut random = Random(1);
@@ -212,36 +255,38 @@ fn schedules_cover_every_query_and_key_once() {
         let group = [1, 4, 7][random.below(3) as usize];
         let heads = heads(group * 2, 2, 64);
         let window = [1, 100, 1_000, u32::MAX][random.below(4) as usize];
-        let schedule = Schedule::of(&parts(&lengths), heads, window, 128);
+        let schedule = Schedule::of(&pieces(&lengths), heads, window);
         let mut rows = vec![0; schedule.partial_rows as usize];
-        for (span, &(position, new)) in lengths.iter().enumerate() {
+        for (piece, &(position, new)) in lengths.iter().enumerate() {
             for query in 0..new * group {
                 let end = position + query / group + 1;
                 let mut expected = end.saturating_sub(window);
-                let mut tiles: Vec<_> = schedule
+                let mut patches: Vec<_> = schedule
                     .wide
                     .iter()
                     .chain(&schedule.narrow)
-                    .filter(|tile| tile.span == span as u32 && (tile.first..tile.first + tile.count).contains(&query))
+                    .filter(|patch| {
+                        patch.piece == piece as u32 && (patch.first..patch.first + patch.count).contains(&query)
+                    })
                     .collect();
-                tiles.sort_by_key(|tile| tile.from);
-                assert!(tiles[0].from <= expected);
-                for pair in tiles.windows(2) {
+                patches.sort_by_key(|patch| patch.from);
+                assert!(patches[0].from <= expected);
+                for pair in patches.windows(2) {
                     assert_eq!(pair[0].to, pair[1].from);
                 }
-                expected = expected.max(tiles[0].from);
-                assert!(expected < end && tiles.last().unwrap().to >= end);
+                expected = expected.max(patches[0].from);
+                assert!(expected < end && patches.last().unwrap().to >= end);
                 let merge = schedule.merges.iter().find(|merge| {
-                    merge.span == span as u32 && (merge.first..merge.first + merge.count).contains(&query)
+                    merge.piece == piece as u32 && (merge.first..merge.first + merge.count).contains(&query)
                 });
                 match merge {
-                    None => assert!(tiles.len() == 1 && tiles[0].partial == WHOLE),
+                    None => assert!(patches.len() == 1 && patches[0].partial == WHOLE),
                     Some(merge) => {
-                        assert_eq!(tiles.len(), merge.parts as usize);
-                        for (part, tile) in (0..).zip(&tiles) {
-                            assert_eq!(tile.partial, merge.partial + part * merge.count);
-                            assert_eq!((tile.first, tile.count), (merge.first, merge.count));
-                            rows[(tile.partial + query - tile.first) as usize] += 1;
+                        assert_eq!(patches.len(), merge.parts as usize);
+                        for (part, patch) in (0..).zip(&patches) {
+                            assert_eq!(patch.partial, merge.partial + part * merge.count);
+                            assert_eq!((patch.first, patch.count), (merge.first, merge.count));
+                            rows[(patch.partial + query - patch.first) as usize] += 1;
                         }
                     }
                 }

@@ -2,7 +2,8 @@
 
 use half::bf16;
 use tandem_cuda::device::{Buffer, Shape, launch};
-use tandem_cuda::kernels::fast::{BLOCK, Heads, Norm, Row, Span, Swiglu, swiglu_pieces};
+use tandem_cuda::kernels::fast::{BLOCK, Heads, Norm, Swiglu, swiglu_pieces};
+use tandem_cuda::pack::Piece;
 
 use crate::numbers::{Random, device, rounds_to, wide};
 
@@ -117,27 +118,26 @@ fn heads_are_biased_normed_turned_and_cached_at_their_positions() {
             let x = Buffer::from(&device, &product).unwrap();
             let [by, qn, kn] = [&bias, &query_norm, &key_norm].map(|halves| Buffer::from(&device, halves).unwrap());
             let turns = Buffer::from(&device, &angles).unwrap();
-            let size = layers * capacity as usize * kv_heads * dim;
-            let caches: Vec<[Buffer; 2]> = parts
-                .iter()
-                .map(|_| [(); 2].map(|()| Buffer::from(&device, &vec![0x7fc0_u16; size]).unwrap()))
-                .collect();
-            let mut first = 0;
-            let spans: Vec<Span> = parts
+            let size = layers * 2 * capacity as usize * kv_heads * dim;
+            let caches: Vec<Buffer> =
+                parts.iter().map(|_| Buffer::from(&device, &vec![0x7fc0_u16; size]).unwrap()).collect();
+            let mut first_row = 0;
+            let pieces: Vec<Piece> = parts
                 .iter()
                 .zip(&caches)
-                .map(|(&(rows, position), [keys, values])| {
+                .map(|(&(rows, first_position), cache)| {
                     let layer_bytes = (size / layers * 2) as u64;
-                    first += rows;
-                    let (keys, values) = (keys.address(), values.address());
-                    Span { keys, values, layer_bytes, first: first - rows, position }
+                    let value_bytes = layer_bytes / 2;
+                    first_row += rows;
+                    let (cache, first_row) = (cache.address(), first_row - rows);
+                    Piece { cache, layer_bytes, value_bytes, first_row, rows, first_position, pad: 0 }
                 })
                 .collect();
-            let each: Vec<Row> = (0..)
-                .zip(parts)
-                .flat_map(|(span, (rows, at))| (0..rows).map(move |i| Row { span, position: at + i }))
-                .collect();
-            let [spans, each] = [Buffer::from(&device, &spans).unwrap(), Buffer::from(&device, &each).unwrap()];
+            let positions: Vec<u32> = parts.iter().flat_map(|&(rows, at)| at..at + rows).collect();
+            let owners: Vec<u32> =
+                (0..).zip(parts).flat_map(|(piece, (rows, _))| (0..rows).map(move |_| piece)).collect();
+            let pieces = Buffer::from(&device, &pieces).unwrap();
+            let [positions, owners] = [positions, owners].map(|all| Buffer::from(&device, &all).unwrap());
             let given = |some: bool, buffer: &Buffer| if some { buffer.address() } else { 0 };
             let arguments = Heads {
                 product: x.address(),
@@ -145,8 +145,9 @@ fn heads_are_biased_normed_turned_and_cached_at_their_positions() {
                 query_norm: given(normed, &qn),
                 key_norm: given(normed, &kn),
                 angles: turns.address(),
-                rows: each.address(),
-                spans: spans.address(),
+                positions: positions.address(),
+                owners: owners.address(),
+                pieces: pieces.address(),
                 heads: heads as u32,
                 kv_heads: kv_heads as u32,
                 dim: dim as u32,
@@ -155,15 +156,14 @@ fn heads_are_biased_normed_turned_and_cached_at_their_positions() {
                 pad: 0,
             };
             launch(device.as_ref(), Shape::line(rows, BLOCK), &arguments).unwrap();
-            let caches: Vec<[Vec<u16>; 2]> =
-                caches.iter().map(|both| [0, 1].map(|i| both[i].read(0, size).unwrap())).collect();
+            let caches: Vec<Vec<u16>> = caches.iter().map(|cache| cache.read(0, size).unwrap()).collect();
             runs.push((x.read::<u16>(0, product.len()).unwrap(), caches));
         }
         assert_eq!(runs[0], runs[1]);
         let (queries, caches) = &runs[0];
         let mut written = 0;
         let mut row = 0;
-        for (&(rows, position), both) in parts.iter().zip(caches) {
+        for (&(rows, position), cache) in parts.iter().zip(caches) {
             for i in 0..rows {
                 for head in 0..all {
                     let at = (row * all + head) * dim;
@@ -189,9 +189,10 @@ fn heads_are_biased_normed_turned_and_cached_at_their_positions() {
                         &queries[at..][..dim]
                     } else {
                         let of_kind = (head - heads) % kv_heads;
-                        let place = (layer * capacity + position + i) as usize * kv_heads + of_kind;
+                        let part = 2 * layer + u32::from(value);
+                        let place = (part * capacity + position + i) as usize * kv_heads + of_kind;
                         written += 1;
-                        &both[usize::from(value)][place * dim..][..dim]
+                        &cache[place * dim..][..dim]
                     };
                     for (&y, x) in out.iter().zip(x) {
                         // Terms of a turn may cancel.
@@ -203,7 +204,7 @@ fn heads_are_biased_normed_turned_and_cached_at_their_positions() {
             }
         }
         let touched = |cache: &Vec<u16>| cache.chunks(dim).filter(|head| head.iter().any(|&x| x != 0x7fc0)).count();
-        assert_eq!(caches.iter().flatten().map(touched).sum::<usize>(), written);
+        assert_eq!(caches.iter().map(touched).sum::<usize>(), written);
         assert!(queries.iter().all(|&x| bf16::from_bits(x).is_finite()));
     }
 }

@@ -1,7 +1,9 @@
 //! The CUDA backend, on the emulated device.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod common;
 mod emulated;
+mod exact;
 mod fast_attention;
 mod fast_rows;
 mod numbers;

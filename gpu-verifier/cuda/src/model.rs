@@ -1,0 +1,144 @@
+//! A model's weights on the device: bf16 as they are in its files, little-endian as every device that this runs on.
+
+use std::sync::Arc;
+
+use tandem_model::model::{ModelConfig, ModelFiles};
+
+use crate::backend::LoadError;
+use crate::device::{Buffer, Device};
+
+/// A model on a device.
+#[derive(Debug)]
+pub(crate) struct Model {
+    pub(crate) config: ModelConfig,
+    embedding: Buffer,
+    pub(crate) layers: Vec<Layer>,
+    /// Weight of the last norm.
+    pub(crate) norm: Buffer,
+    /// The output matrix, where it is not the embedding.
+    head: Option<Buffer>,
+    /// f32, per pair of a head's dimensions.
+    pub(crate) frequencies: Buffer,
+    pub(crate) magnitude: f32,
+}
+
+/// A layer's weights.
+#[derive(Debug)]
+pub(crate) struct Layer {
+    pub(crate) attention_norm: Buffer,
+    /// Queries, then keys, then values: one product gives all three.
+    pub(crate) qkv: Matrix,
+    /// Weights of the norms of queries and keys, in families that have them.
+    pub(crate) head_norms: Option<[Buffer; 2]>,
+    pub(crate) output: Matrix,
+    pub(crate) feed_forward_norm: Buffer,
+    /// Gates, then what they let through.
+    pub(crate) gate_up: Matrix,
+    pub(crate) down: Matrix,
+    /// Positions seen, the own included.
+    pub(crate) window: u32,
+}
+
+/// A matrix `outputs × inputs`, and perhaps a bias per output.
+#[derive(Debug)]
+pub(crate) struct Matrix {
+    pub(crate) weights: Buffer,
+    pub(crate) bias: Option<Buffer>,
+    pub(crate) outputs: u32,
+    pub(crate) inputs: u32,
+}
+
+impl Model {
+    /// Uploads all weights of `files`.
+    pub(crate) fn load(device: &Arc<dyn Device>, files: &ModelFiles) -> Result<Self, LoadError> {
+        // Before anything of a size that a configuration claims is allocated.
+        files.check_tensors()?;
+        let config = files.config().clone();
+        let loader = Loader { device, files };
+        let (vocab, hidden) = (config.vocab_size, config.hidden_size);
+        let rope = config.rope.table(config.head_dim);
+        let head =
+            (!config.tie_word_embeddings).then(|| loader.place("lm_head.weight", &[vocab, hidden])).transpose()?;
+        Ok(Self {
+            embedding: loader.place("model.embed_tokens.weight", &[vocab, hidden])?,
+            layers: (0..config.layers).map(|index| loader.layer(&config, index)).collect::<Result<_, _>>()?,
+            norm: loader.place("model.norm.weight", &[hidden])?,
+            head,
+            frequencies: Buffer::from(device, &rope.frequencies)?,
+            magnitude: rope.magnitude,
+            config,
+        })
+    }
+
+    /// The embedding matrix, `vocabulary × hidden`.
+    pub(crate) fn embedding(&self) -> &Buffer {
+        &self.embedding
+    }
+
+    /// The output matrix, `vocabulary × hidden`.
+    pub(crate) fn head(&self) -> &Buffer {
+        self.head.as_ref().unwrap_or(&self.embedding)
+    }
+
+    /// Elements of a row of keys, or of values.
+    pub(crate) fn kv_width(&self) -> usize {
+        self.config.kv_heads * self.config.head_dim
+    }
+}
+
+struct Loader<'a> {
+    device: &'a Arc<dyn Device>,
+    files: &'a ModelFiles,
+}
+
+impl Loader<'_> {
+    fn place(&self, name: &str, shape: &[usize]) -> Result<Buffer, LoadError> {
+        self.join(&[(name.to_owned(), shape.to_vec())])
+    }
+
+    /// Tensors one behind the other.
+    fn join(&self, parts: &[(String, Vec<usize>)]) -> Result<Buffer, LoadError> {
+        let length = parts.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+        let buffer = Buffer::of::<u16>(self.device, length)?;
+        let mut at = buffer.address();
+        for (name, shape) in parts {
+            let bytes = self.files.weights().bf16(name, shape)?;
+            self.device.upload(at, bytes)?;
+            at += bytes.len() as u64;
+        }
+        Ok(buffer)
+    }
+
+    fn layer(&self, config: &ModelConfig, index: usize) -> Result<Layer, LoadError> {
+        let (hidden, ff, dim) = (config.hidden_size, config.intermediate_size, config.head_dim);
+        let (q, kv) = (config.heads * dim, config.kv_heads * dim);
+        let name = |part: &str, kind: &str| format!("model.layers.{index}.{part}.{kind}");
+        let norm = |part: &str, width: usize| self.place(&name(part, "weight"), &[width]);
+        let matrix = |parts: &[(&str, usize)], inputs: usize, bias: bool| -> Result<Matrix, LoadError> {
+            let weights: Vec<_> = parts.iter().map(|&(part, n)| (name(part, "weight"), vec![n, inputs])).collect();
+            let biases: Vec<_> = parts.iter().map(|&(part, n)| (name(part, "bias"), vec![n])).collect();
+            Ok(Matrix {
+                weights: self.join(&weights)?,
+                bias: bias.then(|| self.join(&biases)).transpose()?,
+                outputs: parts.iter().map(|&(_, n)| n as u32).sum(),
+                inputs: inputs as u32,
+            })
+        };
+        let head_norms = match config.qk_norm {
+            true => Some([norm("self_attn.q_norm", dim)?, norm("self_attn.k_norm", dim)?]),
+            false => None,
+        };
+        let qkv = [("self_attn.q_proj", q), ("self_attn.k_proj", kv), ("self_attn.v_proj", kv)];
+        let window = config.windows.get(index).copied().flatten();
+        Ok(Layer {
+            attention_norm: norm("input_layernorm", hidden)?,
+            qkv: matrix(&qkv, hidden, config.qkv_bias)?,
+            head_norms,
+            output: matrix(&[("self_attn.o_proj", hidden)], q, config.output_bias)?,
+            feed_forward_norm: norm("post_attention_layernorm", hidden)?,
+            gate_up: matrix(&[("mlp.gate_proj", ff), ("mlp.up_proj", ff)], hidden, config.mlp_bias)?,
+            down: matrix(&[("mlp.down_proj", hidden)], ff, config.mlp_bias)?,
+            window: window.and_then(|window| u32::try_from(window).ok()).unwrap_or(u32::MAX),
+        })
+    }
+}
