@@ -4,6 +4,7 @@
 mod common;
 mod emulated;
 mod exact;
+mod fast;
 mod fast_attention;
 mod fast_rows;
 mod numbers;
