@@ -55,6 +55,7 @@ template <typename T> T of_lane(unsigned lane) {
     extern "C" void name(const void* args) { name##_body(*static_cast<const Arguments*>(args)); } \
     static void name##_body(const Arguments& args)
 #define UNROLL _Pragma("GCC unroll 64")
+#define RESIDENT(threads, blocks) threads
 #define DYNAMIC_SHARED(type, name) type* const name = reinterpret_cast<type*>(emulator::dynamic_shared)
 
 static inline void __syncthreads() { emulator::block_barrier(); }

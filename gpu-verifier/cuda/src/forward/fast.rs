@@ -26,6 +26,8 @@ pub(crate) struct Fast {
     product: Buffer,
     /// f32, sums of attention that is split over keys.
     partial: Buffer,
+    /// Those of [`windows`], in whose order a chunk has its patches.
+    windows: Vec<u32>,
 }
 
 fn heads(model: &Model) -> flash::Heads {
@@ -95,7 +97,7 @@ impl Fast {
             pad: 0,
         };
         context.launch(Shape::line(chunk.rows, BLOCK), &arguments)?;
-        let window = windows(model).iter().position(|&window| window == layer.window).unwrap_or_default();
+        let window = self.windows.iter().position(|&window| window == layer.window).unwrap_or_default();
         let patches = chunk.tiles.get(3 * window..).and_then(|lists| lists.first_chunk::<3>());
         let call = Call {
             rows: chunk.rows,
@@ -150,6 +152,7 @@ impl Mode for Fast {
             gate_up: context.room::<u16>(chunk, 2 * config.intermediate_size)?,
             product: context.room::<u16>(chunk, config.intermediate_size)?,
             partial: context.room::<f32>(partial, config.kv_heads * (config.head_dim + 2))?,
+            windows: windows(&context.model),
         })
     }
 

@@ -8,7 +8,8 @@ use tandem_cuda::flash::{Call, Heads, Schedule, attend};
 use tandem_cuda::kernels::fast::WHOLE;
 use tandem_cuda::pack::{Piece, Tiles};
 
-use crate::numbers::{HALF_STEP, Random, device, wide};
+use crate::common::{Random, both_orders};
+use crate::numbers::{HALF_STEP, wide};
 
 const LAYERS: usize = 2;
 const LAYER: u32 = 1;
@@ -138,7 +139,7 @@ impl Case {
 
     /// Runs and checks; the order of threads changes nothing.
     fn holds(&self, lengths: Lengths<'_>, window: u32) {
-        let [forwards, backwards] = [false, true].map(|order| self.run(&device(order), lengths, window));
+        let [forwards, backwards] = both_orders().map(|device| self.run(&device, lengths, window));
         assert_eq!(forwards, backwards);
         self.check(lengths, window, &forwards);
     }
@@ -248,13 +249,13 @@ fn schedules_cover_every_query_and_key_once() {
         let count = random.below(4) + 1;
         let lengths: Vec<(u32, u32)> = (0..count)
             .map(|_| {
-                let prefix = [1, 3_000][random.below(2) as usize];
+                let prefix = [1, 3_000][random.below(2)];
                 (random.below(prefix) as u32, random.below(200) as u32)
             })
             .collect();
-        let group = [1, 4, 7][random.below(3) as usize];
+        let group = [1, 4, 7][random.below(3)];
         let heads = heads(group * 2, 2, 64);
-        let window = [1, 100, 1_000, u32::MAX][random.below(4) as usize];
+        let window = [1, 100, 1_000, u32::MAX][random.below(4)];
         let schedule = Schedule::of(&pieces(&lengths), heads, window);
         let mut rows = vec![0; schedule.partial_rows as usize];
         for (piece, &(position, new)) in lengths.iter().enumerate() {

@@ -5,7 +5,8 @@ use tandem_cuda::device::{Buffer, Shape, launch};
 use tandem_cuda::kernels::fast::{BLOCK, Heads, Norm, Swiglu, swiglu_pieces};
 use tandem_cuda::pack::Piece;
 
-use crate::numbers::{Random, device, rounds_to, wide};
+use crate::common::{Random, both_orders};
+use crate::numbers::{rounds_to, wide};
 
 /// Largest difference that single precision may make before a result is rounded to bf16, in half steps of bf16.
 const SLACK: f64 = 0.02;
@@ -19,8 +20,7 @@ fn a_row_is_divided_by_its_root_mean_square_and_the_bias_stays_in_the_stream() {
         let mut states = random.floats(rows * width, size);
         let (weight, bias) = (random.halves(width, 1.0), random.halves(width, size / 2.0));
         let mut runs = Vec::new();
-        for backwards in [false, true] {
-            let device = device(backwards);
+        for device in both_orders() {
             let [on, by] = [&weight, &bias].map(|halves| Buffer::from(&device, halves).unwrap());
             let x = Buffer::from(&device, &states).unwrap();
             let out = Buffer::of::<u16>(&device, rows * width).unwrap();
@@ -61,8 +61,7 @@ fn gates_open_for_ups_as_in_double_precision() {
         let product = random.halves(rows * 2 * width, size);
         let bias = random.halves(2 * width, 1.0);
         let mut runs = Vec::new();
-        for backwards in [false, true] {
-            let device = device(backwards);
+        for device in both_orders() {
             let [x, by] = [&product, &bias].map(|halves| Buffer::from(&device, halves).unwrap());
             let out = Buffer::of::<u16>(&device, rows * width).unwrap();
             let arguments = Swiglu {
@@ -113,8 +112,7 @@ fn heads_are_biased_normed_turned_and_cached_at_their_positions() {
             })
             .collect();
         let mut runs = Vec::new();
-        for backwards in [false, true] {
-            let device = device(backwards);
+        for device in both_orders() {
             let x = Buffer::from(&device, &product).unwrap();
             let [by, qn, kn] = [&bias, &query_norm, &key_norm].map(|halves| Buffer::from(&device, halves).unwrap());
             let turns = Buffer::from(&device, &angles).unwrap();

@@ -7,4 +7,6 @@ mod exact;
 mod fast;
 mod fast_attention;
 mod fast_rows;
+mod kernels;
+mod limits;
 mod numbers;
