@@ -8,7 +8,7 @@ use tandem_model::model::{ModelConfig, ModelError, ModelFiles};
 use thiserror::Error;
 
 use crate::device::{Buffer, Device, DeviceError};
-use crate::forward::{Context, Exact, Mode, Space};
+use crate::forward::{Context, Exact, Fast, Mode, Space};
 use crate::model::Model;
 use crate::pack::{Pack, Place, Segment};
 use crate::session::{Cache, CacheShape, CudaSession, Sequence};
@@ -58,13 +58,9 @@ macro_rules! by_mode {
     ($engine:expr, $function:ident($($argument:expr),*)) => {
         match $engine.numerics {
             Numerics::Exact => $engine.$function::<Exact>($($argument),*),
-            Numerics::Fast => Err(unavailable().into()),
+            Numerics::Fast => $engine.$function::<Fast>($($argument),*),
         }
     };
-}
-
-fn unavailable() -> DeviceError {
-    DeviceError::Unavailable("fast mode is not part of this build".to_owned())
 }
 
 impl CudaBackend {
@@ -86,9 +82,6 @@ impl CudaBackend {
         numerics: Numerics,
         options: Options,
     ) -> Result<Self, LoadError> {
-        if numerics == Numerics::Fast {
-            return Err(unavailable().into());
-        }
         let Options { pass, chunk, logits } = options;
         let options = Options { pass: pass.max(1), chunk: chunk.max(1), logits: logits.max(1) };
         let model = Model::load(&device, files)?;
