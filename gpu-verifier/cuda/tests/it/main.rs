@@ -10,4 +10,5 @@ mod fast_attention;
 mod fast_rows;
 mod kernels;
 mod limits;
+mod measure;
 mod numbers;
