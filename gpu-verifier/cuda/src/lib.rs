@@ -5,10 +5,15 @@
 //! [`CudaBackend`] puts the weights there and drives the layers, in the arithmetic of either
 //! [`Numerics`](tandem_model::backend::Numerics).
 
+mod audit;
 mod backend;
+pub mod checks;
+pub mod compile;
 pub mod device;
+pub mod flash;
 mod forward;
 pub mod kernels;
+pub mod measure;
 mod model;
 pub mod pack;
 mod session;

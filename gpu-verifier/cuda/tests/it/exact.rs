@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use tandem_model::backend::{Backend, Feed, HiddenStates};
 use tandem_model::testmodel::Size;
 
-use crate::common::{both_orders, config, cpu, exact, goldens, prompt, seeded, written};
+use crate::common::{config, cpu, devices, exact, goldens, one_order, prompt, seeded, written};
 
 /// What the CPU's tests freeze, too.
 const FROZEN: &str = include_str!("../../../tests/golden/exact.txt");
@@ -24,7 +24,7 @@ fn hidden_states_of_every_family_are_the_frozen_ones() {
     assert_eq!(goldens.len(), 14);
     for (name, golden) in goldens {
         let (_dir, files) = golden.write();
-        for device in both_orders() {
+        for device in devices() {
             let states = exact(&device, &files).prefill(&golden.tokens).unwrap();
             assert_eq!(digest(&states), frozen(&name), "{name}");
         }
@@ -35,7 +35,7 @@ fn hidden_states_of_every_family_are_the_frozen_ones() {
 fn hidden_states_of_the_seeded_models_are_the_frozen_ones() {
     for (name, size) in [("seeded_full", Size::Full), ("seeded_small", Size::Small)] {
         let (_dir, files) = seeded(size);
-        for device in both_orders() {
+        for device in devices() {
             let states = exact(&device, &files).prefill(&prompt(1, 150)).unwrap();
             assert_eq!(digest(&states), frozen(name), "{name}");
         }
@@ -50,7 +50,7 @@ fn agrees(name: &str, config: &Value, length: usize) {
     let expected = cpu.prefill(&tokens).unwrap();
     let logits = cpu.logits(expected.bits()).unwrap();
     assert!(logits.iter().all(|logit| logit.is_finite()), "{name}");
-    for device in both_orders() {
+    for device in devices() {
         let backend = exact(&device, &files);
         assert!(backend.prefill(&tokens).unwrap() == expected, "{name}");
         assert!(backend.logits(expected.bits()).unwrap() == logits, "{name}");
@@ -116,56 +116,60 @@ fn long_sequences_change_no_bit() {
     let (_dir, files) = written(3, &config("Qwen3ForCausalLM", fields));
     let tokens = prompt(9, 530);
     let expected = cpu(&files).prefill(&tokens).unwrap();
-    let [one, other] = both_orders();
-    assert!(exact(&one, &files).prefill(&tokens).unwrap() == expected);
-    let backend = exact(&other, &files);
-    let mut session = backend.start().unwrap();
-    let mut bits = Vec::new();
-    for part in [&tokens[..527], &tokens[527..528], &tokens[528..]] {
-        bits.extend_from_slice(session.feed(part).unwrap().bits());
+    for device in one_order(false) {
+        assert!(exact(&device, &files).prefill(&tokens).unwrap() == expected);
     }
-    assert!(bits == expected.bits());
+    for device in one_order(true) {
+        let backend = exact(&device, &files);
+        let mut session = backend.start().unwrap();
+        let mut bits = Vec::new();
+        for part in [&tokens[..527], &tokens[527..528], &tokens[528..]] {
+            bits.extend_from_slice(session.feed(part).unwrap().bits());
+        }
+        assert!(bits == expected.bits());
+    }
 }
 
 /// Sequences of every length, prompts beside answers under way, in one call or in many: the same bits as each alone.
 #[test]
 fn what_else_is_in_the_batch_changes_no_bit() {
     const LENGTHS: [usize; 7] = [1, 40, 0, 3, 110, 67, 1];
-    let [one, other] = both_orders();
-    for (name, device) in [("llama", &one), ("qwen2_window", &other), ("qwen3_biases_and_layer_types", &one)] {
+    for (name, backwards) in [("llama", false), ("qwen2_window", true), ("qwen3_biases_and_layer_types", false)] {
         let (_dir, files) = goldens()[name].write();
         let sequences: Vec<Vec<u32>> = LENGTHS.into_iter().zip(1..).map(|(n, seed)| prompt(seed, n)).collect();
         let sequences: Vec<&[u32]> = sequences.iter().map(Vec::as_slice).collect();
         let cpu = cpu(&files);
         let expected: Vec<HiddenStates> = sequences.iter().map(|s| cpu.prefill(s).unwrap()).collect();
-        let backend = exact(device, &files);
-        assert!(backend.prefill_batch(&sequences).unwrap() == expected, "{name}");
+        for device in one_order(backwards) {
+            let backend = exact(&device, &files);
+            assert!(backend.prefill_batch(&sequences).unwrap() == expected, "{name}");
 
-        // A third of each first, then the rest of some beside single tokens of others.
-        let mut sessions: Vec<_> = sequences.iter().map(|_| backend.start().unwrap()).collect();
-        let mut bits: Vec<Vec<u16>> = vec![vec![]; sequences.len()];
-        for round in 0.. {
-            let mut batch = Vec::new();
-            let mut owners = Vec::new();
-            for (owner, (session, tokens)) in sessions.iter_mut().zip(&sequences).enumerate() {
-                let at = session.position();
-                let count = match (round, (owner + round) % 3) {
-                    (0, _) => tokens.len() / 3,
-                    (_, 0) => tokens.len() - at,
-                    _ => 1.min(tokens.len() - at),
-                };
-                batch.push(Feed { session: session.as_mut(), tokens: &tokens[at..at + count] });
-                owners.push((owner, count));
+            // A third of each first, then the rest of some beside single tokens of others.
+            let mut sessions: Vec<_> = sequences.iter().map(|_| backend.start().unwrap()).collect();
+            let mut bits: Vec<Vec<u16>> = vec![vec![]; sequences.len()];
+            for round in 0.. {
+                let mut batch = Vec::new();
+                let mut owners = Vec::new();
+                for (owner, (session, tokens)) in sessions.iter_mut().zip(&sequences).enumerate() {
+                    let at = session.position();
+                    let count = match (round, (owner + round) % 3) {
+                        (0, _) => tokens.len() / 3,
+                        (_, 0) => tokens.len() - at,
+                        _ => 1.min(tokens.len() - at),
+                    };
+                    batch.push(Feed { session: session.as_mut(), tokens: &tokens[at..at + count] });
+                    owners.push((owner, count));
+                }
+                if round > 0 && owners.iter().all(|(_, count)| *count == 0) {
+                    break;
+                }
+                for ((owner, count), states) in owners.into_iter().zip(backend.feed(&mut batch).unwrap()) {
+                    assert_eq!(states.rows(), count);
+                    bits[owner].extend_from_slice(states.bits());
+                }
             }
-            if round > 0 && owners.iter().all(|(_, count)| *count == 0) {
-                break;
-            }
-            for ((owner, count), states) in owners.into_iter().zip(backend.feed(&mut batch).unwrap()) {
-                assert_eq!(states.rows(), count);
-                bits[owner].extend_from_slice(states.bits());
-            }
+            assert!(bits.iter().zip(&expected).all(|(own, expected)| own == expected.bits()), "{name}");
         }
-        assert!(bits.iter().zip(&expected).all(|(own, expected)| own == expected.bits()), "{name}");
     }
 }
 
@@ -202,7 +206,7 @@ fn two_thousand_positions_change_no_bit() {
     let (_dir, files) = seeded(Size::Full);
     let tokens = prompt(4, 2_048);
     let expected = cpu(&files).prefill(&tokens).unwrap();
-    for device in both_orders() {
+    for device in devices() {
         let backend = exact(&device, &files);
         assert!(backend.prefill(&tokens).unwrap() == expected);
         let mut session = backend.start().unwrap();
