@@ -144,7 +144,8 @@ KERNEL(linear_few, Linear, 256) {
         __syncthreads();
         if (k + depth_step < depth) fetch(k + depth_step);
         if (busy) {
-            for (u32 step = 0; step < depth_step; step += 8) {
+            u32 steps = min(depth_step, depth - k);
+            for (u32 step = 0; step < steps; step += 8) {
                 Words w = *reinterpret_cast<const Words*>(&ws[lane][step]);
                 UNROLL for (u32 i = 0; i < 4; ++i) {
                     sum = fmaf(xs[own][step + 2 * i], low_half(w.at[i]), sum);

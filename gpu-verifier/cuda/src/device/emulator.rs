@@ -20,8 +20,8 @@ const EMULATOR: [(&str, &str); 3] = [
     ("emulator.cpp", include_str!("../../../kernels/emulator/emulator.cpp")),
 ];
 
-/// Nothing may be contracted: what is fused says so.
-const FLAGS: [&str; 8] = [
+/// Nothing may be contracted: what is fused says so. A vector that is not where a card could read it stops the process.
+const FLAGS: [&str; 10] = [
     "-std=c++17",
     "-O2",
     "-ffp-contract=off",
@@ -30,6 +30,8 @@ const FLAGS: [&str; 8] = [
     "-shared",
     "-U_FORTIFY_SOURCE",
     "-Werror=return-type",
+    "-fsanitize=alignment",
+    "-fsanitize-undefined-trap-on-error",
 ];
 
 /// What a real allocation is aligned to.

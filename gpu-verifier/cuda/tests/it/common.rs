@@ -31,6 +31,12 @@ pub(crate) fn devices() -> Vec<Arc<dyn Device>> {
     both_orders().into_iter().chain(card).collect()
 }
 
+/// One emulated device, and with the feature `gpu` the card: where work is shared out to keep the quick run quick.
+pub(crate) fn one_order(backwards: bool) -> Vec<Arc<dyn Device>> {
+    let card = cfg!(feature = "gpu").then(card);
+    std::iter::once(emulated(backwards)).chain(card).collect()
+}
+
 /// The emulated ones, which have the same bits in every mode.
 pub(crate) fn both_orders() -> [Arc<dyn Device>; 2] {
     [false, true].map(emulated)

@@ -260,13 +260,37 @@ fn attention_over_extreme_values_has_the_same_bits() {
     }
 }
 
+/// Every weight by itself: the position with the largest score has a value of zero, and the other's is one.
+#[test]
+fn a_weight_of_attention_is_the_exponential_of_the_cpu_down_to_where_it_vanishes() {
+    let shape = Heads { heads: 1, kv_heads: 1, dim: 2, window: usize::MAX };
+    let scale = rsqrt(2.0);
+    let around = (-40..40).map(|step| f32::from_bits((-87.3 / scale).to_bits().wrapping_add_signed(step)));
+    let keys: Vec<f32> = around.chain((0..600).map(|step| step as f32 * -0.25)).collect();
+    let sequence =
+        |key: &f32| Sequence { first: 1, rows: 1, keys: vec![*key, 0.0, 0.0, 0.0], values: vec![1.0, 0.0, 0.0, 0.0] };
+    let sequences: Vec<_> = keys.iter().map(sequence).collect();
+    let qkv: Vec<f32> = keys.iter().flat_map(|_| [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]).collect();
+    let weights = shape.expected(&sequences, &qkv);
+    assert!(weights.chunks_exact(2).any(|out| out[0] == 0.0) && weights.iter().any(|out| (1e-38..2e-38).contains(out)));
+    for device in devices() {
+        shape.check(&device, &sequences, &qkv);
+    }
+}
+
 #[test]
 fn a_norm_adds_in_ascending_order_and_rounds_as_the_cpu_does() {
     let mut random = Random(5);
     for device in devices() {
-        for (width, size) in
-            [(1, 1.0), (2, 1e-30), (255, 3.0), (1_024, 1e18), (1_025, 0.0), (2_049, 1e19), (3_000, f32::NAN)]
-        {
+        for (width, size) in [
+            (1, 1.0),
+            (2, 1e-30),
+            (255, 3.0),
+            (1_024, 1e18),
+            (1_025, 0.0),
+            (2_049, 1e19),
+            (3_000, f32::from_bits(0x7fff_ffff)),
+        ] {
             let rows = 3;
             let x: Vec<f32> = random.units(rows * width).into_iter().map(|x| x * size).collect();
             let weight = narrow(&random.units(width));
