@@ -3,5 +3,12 @@
 
 mod checks;
 mod common;
+mod compile;
+#[cfg(not(feature = "gpu"))]
+mod driver;
 mod emulated;
 mod exact;
+#[cfg(not(feature = "gpu"))]
+mod fake;
+#[cfg(feature = "gpu")]
+mod gpu;
