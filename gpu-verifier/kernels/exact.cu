@@ -53,7 +53,7 @@ static __device__ __forceinline__ void put(const Linear& args, u32 row, u32 colu
 
 // Many rows. Block: 128 rows by 128 columns, a thread has 8 by 8 of them. While one step of the depth is multiplied, the
 // next is on its way. Grid: columns, rows.
-KERNEL(linear, Linear, 256) {
+KERNEL(linear, Linear, RESIDENT(256, 2)) {
     const u32 side = 128, half = side / 2, depth_step = 16, line = side + 4;
     __align__(16) __shared__ float shared_x[2][depth_step][line];
     __align__(16) __shared__ float shared_w[2][depth_step][line];
@@ -183,11 +183,15 @@ static __device__ __forceinline__ void attend_rows(const Attend& args) {
     __align__(16) __shared__ float shared_factors[factors > staged ? factors : staged];
     __align__(16) __shared__ float shared_weights[KEYS * row_line];
     __shared__ float shared_largest[ROWS];
+    __shared__ u64 shared_origins[ROWS];
+    __shared__ u32 shared_ends[ROWS];
     float* const queries = shared_factors;
     float* const keys = shared_factors + depth_step * row_line;
     float* const values = shared_factors;
     float* const weights = shared_weights;
     float* const largest = shared_largest;
+    u64* const origins = shared_origins;
+    u32* const ends = shared_ends;
 
     u32 thread = threadIdx.x, dim = args.dim, kv_head = blockIdx.y, first_dim = blockIdx.z * dims;
     Tile tile = reinterpret_cast<const Tile*>(args.tiles)[blockIdx.x];
@@ -199,10 +203,16 @@ static __device__ __forceinline__ void attend_rows(const Attend& args) {
     const float* k_cache = reinterpret_cast<const float*>(cache) + kv_head * dim;
     const float* v_cache = reinterpret_cast<const float*>(cache + piece.value_bytes) + kv_head * dim;
     u32 position_stride = args.kv_heads * dim;
-    // One behind the last position that a row sees, and the first one.
-    auto end_of = [&](u32 row) { return piece.first_position + (tile.first + min(row, count - 1)) / group + 1; };
+    // Of each row its queries, and one behind the last position that it sees; rows that are not there repeat the last one.
+    auto end_of = [&](u32 pair) { return piece.first_position + pair / group + 1; };
     auto low_of = [&](u32 end) { return end > args.window ? end - args.window : 0; };
-    u32 first_end = end_of(0), end = end_of(count - 1), start = low_of(first_end), last_low = low_of(end);
+    if (thread < ROWS) {
+        u32 pair = tile.first + min(thread, count - 1);
+        origins[thread] = u64(pair / group) * stride + pair % group * dim;
+        ends[thread] = end_of(pair);
+    }
+    u32 first_end = end_of(tile.first), end = end_of(tile.first + count - 1);
+    u32 start = low_of(first_end), last_low = low_of(end);
 
     u32 row = thread / (KEYS / K) * R, key = thread % (KEYS / K) * K;
     float z[R][K];
@@ -213,10 +223,8 @@ static __device__ __forceinline__ void attend_rows(const Attend& args) {
         for (u32 d = 0; d < dim; d += depth_step) {
             __syncthreads();
             for (u32 i = thread; i < ROWS * depth_step; i += threads) {
-                u32 to = i / depth_step, k = i % depth_step, pair = tile.first + to;
-                queries[k * row_line + to] = to >= count || d + k >= dim
-                    ? NOTHING
-                    : q[u64(pair / group) * stride + pair % group * dim + d + k];
+                u32 to = i / depth_step, k = i % depth_step;
+                queries[k * row_line + to] = d + k < dim ? q[origins[to] + d + k] : NOTHING;
             }
             for (u32 i = thread; i < KEYS * depth_step; i += threads) {
                 u32 to = i / depth_step, k = i % depth_step;
@@ -244,7 +252,7 @@ static __device__ __forceinline__ void attend_rows(const Attend& args) {
     for (u32 at = start; at < end; at += KEYS) {
         scores(at);
         UNROLL for (u32 r = 0; r < R; ++r) {
-            u32 own_end = end_of(row + r), own_low = low_of(own_end);
+            u32 own_end = ends[row + r], own_low = low_of(own_end);
             UNROLL for (u32 i = 0; i < K; ++i) {
                 if (at + key + i >= own_low && at + key + i < own_end) best[r] = fmaxf(best[r], z[r][i]);
             }
@@ -260,8 +268,8 @@ static __device__ __forceinline__ void attend_rows(const Attend& args) {
 
     u32 sum_row = thread / (dims / PD) * PR, sum_dim = thread % (dims / PD);
     float sums[PR][PD] = {}, totals[PR] = {};
-    u32 ends[PR], lows[PR];
-    UNROLL for (u32 r = 0; r < PR; ++r) ends[r] = end_of(sum_row + r), lows[r] = low_of(ends[r]);
+    u32 sum_ends[PR], sum_lows[PR];
+    UNROLL for (u32 r = 0; r < PR; ++r) sum_ends[r] = ends[sum_row + r], sum_lows[r] = low_of(sum_ends[r]);
     for (u32 at = start; at < end; at += KEYS) {
         scores(at);
         UNROLL for (u32 r = 0; r < R; ++r) {
@@ -284,7 +292,7 @@ static __device__ __forceinline__ void attend_rows(const Attend& args) {
                 UNROLL for (u32 r = 0; r < PR; ++r) e[r] = weights[(part + j) * row_line + sum_row + r];
                 UNROLL for (u32 i = 0; i < PD; ++i) v[i] = values[j * dims + i * (dims / PD) + sum_dim];
                 UNROLL for (u32 r = 0; r < PR; ++r) {
-                    if (!all && (from + j < lows[r] || from + j >= ends[r])) continue;
+                    if (!all && (from + j < sum_lows[r] || from + j >= sum_ends[r])) continue;
                     totals[r] = totals[r] + e[r];
                     UNROLL for (u32 i = 0; i < PD; ++i) sums[r][i] = fmaf(e[r], v[i], sums[r][i]);
                 }
@@ -303,7 +311,7 @@ static __device__ __forceinline__ void attend_rows(const Attend& args) {
 }
 
 // Tiles of 64 pairs, for prompts. Grid: tiles, key-value heads, parts of 128 dimensions.
-KERNEL(attend, Attend, 256) { attend_rows<64, 64, 4, 4, 4, 8>(args); }
+KERNEL(attend, Attend, RESIDENT(256, 2)) { attend_rows<64, 64, 4, 4, 4, 8>(args); }
 
 // Tiles of 8 pairs, for decoding.
-KERNEL(attend_few, Attend, 256) { attend_rows<8, 256, 8, 1, 4, 1>(args); }
+KERNEL(attend_few, Attend, RESIDENT(256, 2)) { attend_rows<8, 256, 8, 1, 4, 1>(args); }

@@ -14,6 +14,8 @@ typedef int i32;
 #ifndef EMULATED
 #define KERNEL(name, Arguments, threads) extern "C" __global__ void __launch_bounds__(threads) name(const Arguments args)
 #define UNROLL _Pragma("unroll")
+// Threads of a block, and how many blocks are to share a multiprocessor.
+#define RESIDENT(threads, blocks) threads, blocks
 #define DYNAMIC_SHARED(type, name) extern __shared__ __align__(16) unsigned char name##_bytes[]; type* const name = reinterpret_cast<type*>(name##_bytes)
 #endif
 

@@ -126,3 +126,23 @@ KERNEL(draw_tokens, DrawTokens, DRAW_THREADS) {
         reinterpret_cast<Drawn*>(args.drawn)[row] = drawn;
     }
 }
+
+struct FillNoise {
+    u64 out;    // bf16
+    u64 count;
+    u64 seed;
+    float mean;
+    float deviation;
+};
+
+// Values around `mean`, about normally distributed: the sum of four uniform 16-bit numbers, of deviation 37837. Weights for
+// measurements, where only their size matters. Grid: count / 256.
+KERNEL(fill_noise, FillNoise, 256) {
+    u64 at = u64(blockIdx.x) * blockDim.x + threadIdx.x;
+    if (at >= args.count) return;
+    u32 words[4] = {u32(at), u32(at >> 32), 0, 0x6e6f6973u};
+    philox(u32(args.seed), u32(args.seed >> 32), words);
+    u32 sum = (words[0] & 0xffffu) + (words[1] & 0xffffu) + (words[2] & 0xffffu) + (words[3] & 0xffffu);
+    float value = (float(sum) - 131070.0f) * (1.0f / 37837.0f);
+    reinterpret_cast<u16*>(args.out)[at] = narrow(fmaf(value, args.deviation, args.mean));
+}

@@ -64,7 +64,8 @@ pub(crate) fn check(stages: &mut Stages) -> Result<()> {
 }
 
 fn measure(stages: &mut Stages, ptx: Option<&Path>) -> Result<Table> {
-    let tools = install::python_packages(stages, "kernels", "gpu-verifier/kernels/requirements.txt")?.join("nvidia/cu13");
+    let tools =
+        install::python_packages(stages, "kernels", "gpu-verifier/kernels/requirements.txt")?.join("nvidia/cu13");
     let folder = match ptx {
         Some(folder) => folder.to_owned(),
         None => target_directory()?.join("kernels"),
@@ -101,7 +102,8 @@ fn ptx_files(folder: &Path) -> Result<Vec<PathBuf>> {
 /// Assembles one file and adds what its kernels need.
 fn assemble(tools: &Path, file: &Path, table: &mut Table) -> Result<()> {
     let name = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-    let arch: u32 = name.rsplit('_').next().and_then(|arch| arch.parse().ok()).context("a file without architecture")?;
+    let arch: u32 =
+        name.rsplit('_').next().and_then(|arch| arch.parse().ok()).context("a file without architecture")?;
     let mut ptxas = Command::new(tools.join("bin/ptxas"));
     ptxas.args(["--verbose", "--gpu-name", &format!("sm_{arch}"), "--output-file", "/dev/null"]).arg(file);
     let output = ptxas.output().context("cannot start ptxas")?;
@@ -160,7 +162,9 @@ fn snapshot_path() -> PathBuf {
 fn compare(table: &Table) -> Result<()> {
     let (wanted, is) = (fs::read_to_string(snapshot_path()).unwrap_or_default(), json(table));
     let only = |a: &str, b: &str| -> String {
-        a.lines().filter(|line| !b.lines().any(|other| other == *line)).fold(String::new(), |all, line| all + "\n" + line)
+        a.lines()
+            .filter(|line| !b.lines().any(|other| other == *line))
+            .fold(String::new(), |all, line| all + "\n" + line)
     };
     ensure!(
         wanted == is,

@@ -8,7 +8,7 @@ use tandem_model::model::{ModelConfig, ModelError, ModelFiles};
 use thiserror::Error;
 
 use crate::device::{Buffer, Device, DeviceError};
-use crate::forward::{Context, Exact, Mode, Space};
+use crate::forward::{Context, Exact, Fast, Mode, Space};
 use crate::model::Model;
 use crate::pack::{Pack, Place, Segment};
 use crate::session::{Cache, CacheShape, CudaSession, Sequence};
@@ -58,13 +58,9 @@ macro_rules! by_mode {
     ($engine:expr, $function:ident($($argument:expr),*)) => {
         match $engine.numerics {
             Numerics::Exact => $engine.$function::<Exact>($($argument),*),
-            Numerics::Fast => Err(unavailable().into()),
+            Numerics::Fast => $engine.$function::<Fast>($($argument),*),
         }
     };
-}
-
-fn unavailable() -> DeviceError {
-    DeviceError::Unavailable("fast mode is not part of this build".to_owned())
 }
 
 impl CudaBackend {
@@ -86,9 +82,6 @@ impl CudaBackend {
         numerics: Numerics,
         options: Options,
     ) -> Result<Self, LoadError> {
-        if numerics == Numerics::Fast {
-            return Err(unavailable().into());
-        }
         let Options { pass, chunk, logits } = options;
         let options = Options { pass: pass.max(1), chunk: chunk.max(1), logits: logits.max(1) };
         let model = Model::load(&device, files)?;
@@ -202,7 +195,7 @@ impl Engine {
                 Segment { place, first: sequence.position, tokens }
             });
             let passes = self.passes(segments.collect());
-            let packs = passes.iter().map(|pass| self.pack::<M>(pass.segments())).collect::<Result<Vec<_>, _>>()?;
+            let packs = passes.iter().map(|pass| self.pack::<M>(&pass.segments)).collect::<Result<Vec<_>, _>>()?;
             for ((sequence, _), grown) in jobs.iter_mut().zip(grown) {
                 if let Some(cache) = grown {
                     sequence.cache = cache;
@@ -243,55 +236,54 @@ impl Engine {
         passes
     }
 
-    /// Final hidden states of whole sequences, as many of them at a time as a pass takes.
+    /// Final hidden states of whole sequences.
     fn prefill<M: Mode>(&self, sequences: &[&[u32]]) -> Result<Vec<HiddenStates>, BackendError> {
+        let hidden = self.context.model.config.hidden_size;
+        let mut results = Vec::with_capacity(sequences.len());
+        self.each_group::<M>(sequences, &mut |group, states| {
+            let rows: usize = group.iter().map(|tokens| tokens.len()).sum();
+            let mut bits = states.read::<u16>(0, rows * hidden)?.into_iter();
+            for tokens in group {
+                results.push(HiddenStates::new(hidden, bits.by_ref().take(tokens.len() * hidden).collect())?);
+            }
+            Ok(())
+        })?;
+        Ok(results)
+    }
+
+    /// Takes whole sequences through the layers, as many of them at a time as a pass has room for, and calls `take` with them
+    /// and their final hidden states, bf16, on the device: asked for, not waited for.
+    fn each_group<M: Mode>(
+        &self,
+        sequences: &[&[u32]],
+        take: &mut dyn FnMut(&[&[u32]], &Buffer) -> Result<(), BackendError>,
+    ) -> Result<(), BackendError> {
         for tokens in sequences {
             self.check(0, tokens)?;
         }
-        let hidden = self.context.model.config.hidden_size;
-        let mut groups: Vec<(usize, &[&[u32]])> = Vec::new();
-        let mut rest = sequences;
-        while !rest.is_empty() {
-            let mut rows = 0;
-            let fits = rest.iter().take_while(|tokens| {
-                rows += tokens.len();
-                rows <= self.options.pass
-            });
-            let (group, others) = rest.split_at(fits.count().max(1));
-            groups.push((group.iter().map(|tokens| tokens.len()).sum(), group));
-            rest = others;
-        }
-        let most = groups.iter().map(|(rows, _)| *rows).max().unwrap_or_default();
-        let mut results = Vec::with_capacity(sequences.len());
-        if most == 0 {
-            results.extend(sequences.iter().map(|_| HiddenStates::new(hidden, Vec::new())));
-            return results.into_iter().collect();
-        }
+        let groups = groups(sequences, self.options.pass);
+        let rows = |group: &[&[u32]]| group.iter().map(|tokens| tokens.len()).sum::<usize>();
+        let most = groups.iter().map(|group| rows(group)).max().unwrap_or_default();
         let shape = self.cache_shape::<M>();
         let space = Space::<M>::allocate(&self.context, most, self.options.chunk)?;
         // Each sequence's keys and values begin at a multiple of what vectors of any width are aligned to.
-        let aligned = |rows: usize| shape.bytes(rows).next_multiple_of(ALIGNMENT);
-        let bytes = |group: &[&[u32]]| group.iter().map(|tokens| 2 * aligned(tokens.len())).sum::<u64>();
-        let largest = groups.iter().map(|(_, group)| bytes(group)).max().unwrap_or_default();
+        let aligned = |tokens: &[u32]| shape.bytes(tokens.len()).next_multiple_of(ALIGNMENT);
+        let bytes = |group: &[&[u32]]| group.iter().map(|tokens| 2 * aligned(tokens)).sum::<u64>();
+        let largest = groups.iter().map(|group| bytes(group)).max().unwrap_or_default();
         let cache = Buffer::of::<u8>(&self.context.device, largest as usize)?;
-        for (rows, group) in groups {
+        for group in groups {
             let mut at = cache.address();
             let segments = group.iter().map(|tokens| {
-                let value_bytes = aligned(tokens.len());
+                let value_bytes = aligned(tokens);
                 let place = Place { cache: at, layer_bytes: 0, value_bytes };
                 at += 2 * value_bytes;
                 Segment { place, first: 0, tokens }
             });
             let pack = self.pack::<M>(&segments.collect::<Vec<_>>())?;
             space.run(&self.context, &pack)?;
-            let mut states = space.states.read::<u16>(0, rows * hidden)?.into_iter();
-            results.extend(
-                group
-                    .iter()
-                    .map(|tokens| HiddenStates::new(hidden, states.by_ref().take(tokens.len() * hidden).collect())),
-            );
+            take(group, &space.states)?;
         }
-        results.into_iter().collect()
+        Ok(())
     }
 
     fn logits<M: Mode>(&self, rows: &[u16]) -> Result<Vec<f32>, BackendError> {
@@ -311,6 +303,22 @@ impl Engine {
     }
 }
 
+/// Consecutive sequences, as many at a time as have `most` tokens together, and at least one.
+fn groups<'a, 'b>(mut sequences: &'a [&'b [u32]], most: usize) -> Vec<&'a [&'b [u32]]> {
+    let mut groups = Vec::new();
+    while !sequences.is_empty() {
+        let mut rows = 0;
+        let fits = sequences.iter().take_while(|tokens| {
+            rows += tokens.len();
+            rows <= most
+        });
+        let (group, others) = sequences.split_at(fits.count().max(1));
+        groups.push(group);
+        sequences = others;
+    }
+    groups
+}
+
 /// What each part of a cache is aligned to.
 const ALIGNMENT: u64 = 256;
 
@@ -321,12 +329,8 @@ struct Pass<'a> {
     segments: Vec<Segment<'a>>,
 }
 
-impl<'a> Pass<'a> {
+impl Pass<'_> {
     fn rows(&self) -> usize {
         self.segments.iter().map(|segment| segment.tokens.len()).sum()
-    }
-
-    fn segments(&self) -> &[Segment<'a>] {
-        &self.segments
     }
 }

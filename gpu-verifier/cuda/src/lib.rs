@@ -9,6 +9,7 @@ mod backend;
 pub mod checks;
 pub mod compile;
 pub mod device;
+pub mod flash;
 mod forward;
 pub mod kernels;
 mod model;

@@ -60,15 +60,30 @@ pub struct Tile {
     pub first: u32,
 }
 
+/// Tiles of a numeric mode, of whatever type its kernels take.
+#[derive(Clone, Debug)]
+pub(crate) struct List {
+    bytes: Vec<u8>,
+    count: u32,
+}
+
+impl List {
+    pub(crate) fn of<T: NoUninit>(tiles: &[T]) -> Self {
+        Self { bytes: bytemuck::cast_slice(tiles).to_vec(), count: tiles.len() as u32 }
+    }
+}
+
 /// Tiles on the device.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Tiles {
-    pub(crate) address: u64,
-    pub(crate) count: u32,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tiles {
+    /// Where they begin.
+    pub address: u64,
+    /// How many there are.
+    pub count: u32,
 }
 
 /// Rows that go through one layer together. All addresses are of this chunk's own.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Chunk {
     /// First row in the pass.
     pub(crate) first: u32,
@@ -81,12 +96,12 @@ pub(crate) struct Chunk {
     pub(crate) owners: u64,
     /// [`Piece`]s.
     pub(crate) pieces: u64,
-    /// The two lists that a numeric mode cut.
-    pub(crate) tiles: [Tiles; 2],
+    /// The lists that a numeric mode cut.
+    pub(crate) tiles: Vec<Tiles>,
 }
 
-/// How a numeric mode cuts the pieces of a chunk into two lists of tiles.
-pub(crate) type Cut<'a> = &'a dyn Fn(&[Piece]) -> [Vec<Tile>; 2];
+/// How a numeric mode cuts the pieces of a chunk into lists of tiles.
+pub(crate) type Cut<'a> = &'a dyn Fn(&[Piece]) -> Vec<List>;
 
 /// A pass, described on the device.
 #[derive(Debug)]
@@ -129,22 +144,15 @@ impl Pack {
                 positions: bytes.add(&chunk.positions),
                 owners: bytes.add(&chunk.owners),
                 pieces: bytes.add(&chunk.pieces),
-                tiles: tiles.map(|tiles| Tiles { address: bytes.add(&tiles), count: tiles.len() as u32 }),
+                tiles: tiles.iter().map(|t| Tiles { address: bytes.add(&t.bytes), count: t.count }).collect(),
             });
             first += chunk.tokens.len() as u32;
         }
         let buffer = Buffer::from(device, &bytes.0)?;
         for chunk in &mut chunks {
-            let [a, b] = &mut chunk.tiles;
-            let offsets = [
-                &mut chunk.tokens,
-                &mut chunk.positions,
-                &mut chunk.owners,
-                &mut chunk.pieces,
-                &mut a.address,
-                &mut b.address,
-            ];
-            offsets.into_iter().for_each(|offset| *offset += buffer.address());
+            let offsets = [&mut chunk.tokens, &mut chunk.positions, &mut chunk.owners, &mut chunk.pieces];
+            let tiles = chunk.tiles.iter_mut().map(|tiles| &mut tiles.address);
+            offsets.into_iter().chain(tiles).for_each(|offset| *offset += buffer.address());
         }
         Ok(Self { chunks, _buffer: buffer })
     }

@@ -17,6 +17,13 @@ namespace {
 constexpr std::size_t STACK = 256 * 1024;
 enum class State { Ready, AtBlockBarrier, AtWarpBarrier, Done };
 
+// 16 bytes on their way to shared memory.
+struct Copy {
+    void* to;
+    const void* from;
+    bool some;
+};
+
 struct Fiber {
     ucontext_t first;
     jmp_buf resume;
@@ -24,6 +31,7 @@ struct Fiber {
     State state = State::Done;
     Dim3 index;
     unsigned char* stack = nullptr;
+    std::vector<Copy> copies;
     ~Fiber() { if (stack) munmap(stack, STACK); }
 };
 
@@ -93,7 +101,11 @@ const char* run_block(std::size_t count, bool backwards) {
             released = true;
         }
         if (released) continue;
-        if (done == count) return nullptr;
+        if (done == count) {
+            for (std::size_t i = 0; i < count; ++i)
+                if (!machine.fibers[i]->copies.empty()) return "a thread ended before its copies";
+            return nullptr;
+        }
         if (at_block != count) return "not all threads of a block reached a barrier";
         for (std::size_t i = 0; i < count; ++i) machine.fibers[i]->state = State::Ready;
     }
@@ -102,9 +114,27 @@ const char* run_block(std::size_t count, bool backwards) {
 
 unsigned lane() { return unsigned(machine.running % 32); }
 void block_barrier() { yield(State::AtBlockBarrier); }
+void fault(const char* reason) {
+    std::fprintf(stderr, "emulator: %s\n", reason);
+    std::abort();
+}
 void warp_barrier(unsigned mask) {
-    if (mask != 0xffffffffu) std::fprintf(stderr, "emulator: collectives of part of a warp are not known\n"), std::abort();
+    if (mask != 0xffffffffu) fault("collectives of part of a warp are not known");
     yield(State::AtWarpBarrier);
+}
+void copy_later(void* to, const void* from, bool some) {
+    if (reinterpret_cast<std::uintptr_t>(to) % 16 || reinterpret_cast<std::uintptr_t>(from) % 16)
+        fault("a copy is not aligned to 16 bytes");
+    std::memset(to, 0xff, 16);
+    machine.fibers[machine.running]->copies.push_back({to, from, some});
+}
+void finish_copies() {
+    auto& copies = machine.fibers[machine.running]->copies;
+    for (const Copy& copy : copies) {
+        if (copy.some) std::memcpy(copy.to, copy.from, 16);
+        else std::memset(copy.to, 0, 16);
+    }
+    copies.clear();
 }
 unsigned char* warp_slot(unsigned lane) { return &machine.slots[(machine.running / 32 * 32 + lane) * 64]; }
 }  // namespace emulator

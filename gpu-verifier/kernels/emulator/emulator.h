@@ -24,6 +24,8 @@ unsigned lane();
 void block_barrier();
 // Waits for all lanes of the warp.
 void warp_barrier(unsigned mask);
+// Ends the process: what the kernel does is wrong on any card.
+[[noreturn]] void fault(const char* reason);
 // 64 bytes of each lane of the warp, for collectives.
 unsigned char* warp_slot(unsigned lane);
 template <typename T, typename F> T exchange(unsigned mask, T value, F read) {
@@ -53,6 +55,7 @@ template <typename T> T of_lane(unsigned lane) {
     extern "C" void name(const void* args) { name##_body(*static_cast<const Arguments*>(args)); } \
     static void name##_body(const Arguments& args)
 #define UNROLL _Pragma("GCC unroll 64")
+#define RESIDENT(threads, blocks) threads
 #define DYNAMIC_SHARED(type, name) type* const name = reinterpret_cast<type*>(emulator::dynamic_shared)
 
 static inline void __syncthreads() { emulator::block_barrier(); }
@@ -95,3 +98,4 @@ static inline float __int_as_float(int x) { return __uint_as_float(unsigned(x));
 static inline long long __double_as_longlong(double x) { long long u; std::memcpy(&u, &x, 8); return u; }
 template <typename T> static inline T min(T a, T b) { return b < a ? b : a; }
 template <typename T> static inline T max(T a, T b) { return a < b ? b : a; }
+#include "tensor.h"

@@ -14,8 +14,9 @@ use libloading::Library;
 use super::{Device, DeviceError, Element, Memory, Product, Shape};
 use crate::kernels::{PRELUDE, SOURCES, Source};
 
-const EMULATOR: [(&str, &str); 2] = [
+const EMULATOR: [(&str, &str); 3] = [
     ("emulator.h", include_str!("../../../kernels/emulator/emulator.h")),
+    ("tensor.h", include_str!("../../../kernels/emulator/tensor.h")),
     ("emulator.cpp", include_str!("../../../kernels/emulator/emulator.cpp")),
 ];
 

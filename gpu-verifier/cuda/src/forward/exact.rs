@@ -8,7 +8,7 @@ use crate::device::{Buffer, DeviceError, Shape};
 use crate::kernels::exact::{Attend, Linear};
 use crate::kernels::rows::{Embed, RmsNorm, SiluProduct, Turn, Widen};
 use crate::model::{Matrix, Model};
-use crate::pack::{Chunk, Piece, Tile, tiles};
+use crate::pack::{Chunk, List, Piece, tiles};
 
 /// Threads of a block.
 const THREADS: u32 = 256;
@@ -81,7 +81,7 @@ impl Exact {
             pad: 0,
         };
         context.launch(Shape::line(chunk.rows, THREADS), &turn)?;
-        for (kernel, tiles) in ["attend", "attend_few"].into_iter().zip(chunk.tiles) {
+        for (kernel, tiles) in ["attend", "attend_few"].into_iter().zip(&chunk.tiles) {
             let attend = Attend {
                 qkv: self.qkv.address(),
                 pieces: chunk.pieces,
@@ -107,13 +107,13 @@ impl Exact {
 impl Mode for Exact {
     const ELEMENT: u64 = 4;
 
-    fn cut(model: &Model, pieces: &[Piece]) -> [Vec<Tile>; 2] {
+    fn cut(model: &Model, pieces: &[Piece]) -> Vec<List> {
         let group = (model.config.heads / model.config.kv_heads) as u32;
         let few = |piece: &Piece| piece.rows * group <= TILES[1];
         let pieces = || pieces.iter().copied().enumerate();
-        [
-            tiles(pieces().filter(|(_, piece)| !few(piece)), TILES[0], group),
-            tiles(pieces().filter(|(_, piece)| few(piece)), TILES[1], group),
+        vec![
+            List::of(&tiles(pieces().filter(|(_, piece)| !few(piece)), TILES[0], group)),
+            List::of(&tiles(pieces().filter(|(_, piece)| few(piece)), TILES[1], group)),
         ]
     }
 

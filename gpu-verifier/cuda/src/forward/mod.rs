@@ -1,6 +1,7 @@
 //! The layers, in the arithmetic of a numeric mode.
 
 mod exact;
+mod fast;
 
 use std::sync::Arc;
 
@@ -8,9 +9,10 @@ use crate::device::{Buffer, Device, DeviceError, Shape, launch};
 use crate::kernels::Arguments;
 use crate::kernels::rows::Angles;
 use crate::model::Model;
-use crate::pack::{Chunk, Pack, Piece, Tile};
+use crate::pack::{Chunk, List, Pack, Piece};
 
 pub(crate) use exact::Exact;
+pub(crate) use fast::Fast;
 
 /// A model, and the device that it is on.
 #[derive(Debug)]
@@ -37,7 +39,7 @@ pub(crate) trait Mode: Sized {
     const ELEMENT: u64;
 
     /// How attention's work is cut.
-    fn cut(model: &Model, pieces: &[Piece]) -> [Vec<Tile>; 2];
+    fn cut(model: &Model, pieces: &[Piece]) -> Vec<List>;
 
     /// Allocates for passes of up to `rows` rows, in chunks of up to `chunk`.
     fn allocate(context: &Context, rows: usize, chunk: usize) -> Result<Self, DeviceError>;

@@ -45,4 +45,17 @@ super::kernels! {
         /// Rows.
         rows: u32,
     }
+    /// Noise for weights whose values do not matter. Grid: values / 256.
+    FillNoise = "fill_noise" {
+        /// bf16.
+        out: u64,
+        /// Values.
+        count: u64,
+        /// What they depend on.
+        seed: u64,
+        /// Their mean.
+        mean: f32,
+        /// Their deviation.
+        deviation: f32,
+    }
 }

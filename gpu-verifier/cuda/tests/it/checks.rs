@@ -6,15 +6,15 @@ use tandem_cuda::device::Buffer;
 use tandem_model::sampling::Sampler;
 use toploc::{Activations, Params, Proof};
 
-use crate::common::{Noise, devices};
+use crate::common::{Random, devices};
 
 /// Rows of one width, of one of several kinds, with proofs of which some are changed.
-fn case(noise: &mut Noise, kind: usize, rows: usize, hidden: usize, params: Params) -> (Vec<u16>, Vec<Proof>) {
-    let value = |noise: &mut Noise| match kind {
+fn case(noise: &mut Random, kind: usize, rows: usize, hidden: usize, params: Params) -> (Vec<u16>, Vec<Proof>) {
+    let value = |noise: &mut Random| match kind {
         // Few values: ties everywhere.
         0 => bf16::from_f32(1.0 + noise.below(3) as f32).to_bits() | ((noise.below(2) as u16) << 15),
         // All magnitudes that a finite number can have.
-        1 => ((noise.next() as u16) % 0x7f80) | ((noise.below(2) as u16) << 15),
+        1 => ((noise.bits() as u16) % 0x7f80) | ((noise.below(2) as u16) << 15),
         // A few outliers, as real models have them.
         2 => bf16::from_f32(noise.normal() * if noise.below(64) == 0 { 50.0 } else { 1.0 }).to_bits(),
         // One value only.
@@ -27,7 +27,7 @@ fn case(noise: &mut Noise, kind: usize, rows: usize, hidden: usize, params: Para
         let mut bytes = proof.to_bytes();
         match noise.below(4) {
             0 => {
-                let at = 2 + 2 * noise.below(params.topk as u64) as usize;
+                let at = 2 + 2 * noise.below(params.topk);
                 bytes[at] ^= 1;
             }
             1 if rows * hidden > 65_497 => bytes[..2].copy_from_slice(&40_000_u16.to_be_bytes()),
@@ -40,7 +40,7 @@ fn case(noise: &mut Noise, kind: usize, rows: usize, hidden: usize, params: Para
 
 #[test]
 fn proofs_are_judged_on_the_device_as_on_the_cpu_whatever_ties_and_forgeries_there_are() {
-    let mut noise = Noise(1);
+    let mut noise = Random(1);
     for params in [Params { topk: 128, block_rows: 32 }, Params { topk: 8, block_rows: 3 }] {
         let shapes = [(1, 5), (2, 64), (33, 40), (70, 96), (32, 2_100)];
         let cases: Vec<_> = shapes
@@ -73,7 +73,7 @@ fn proofs_are_judged_on_the_device_as_on_the_cpu_whatever_ties_and_forgeries_the
 #[test]
 fn broken_states_and_wrong_numbers_of_proofs_are_told_on_the_device_as_on_the_cpu() {
     let params = Params { topk: 8, block_rows: 4 };
-    let mut noise = Noise(2);
+    let mut noise = Random(2);
     let (mut bits, proofs) = case(&mut noise, 4, 10, 16, params);
     bits[4 * 16 + 3] = 0x7f80;
     for device in devices() {
@@ -91,15 +91,15 @@ fn broken_states_and_wrong_numbers_of_proofs_are_told_on_the_device_as_on_the_cp
 
 #[test]
 fn tokens_are_drawn_on_the_device_as_on_the_cpu_with_the_same_margins() {
-    let mut noise = Noise(3);
+    let mut noise = Random(3);
     for vocabulary in [1, 3, 288, 1_027, 5_000] {
         let samplers: Vec<Sampler> =
-            [0.0, 0.5, 1.0, 2.0].into_iter().map(|t| Sampler::new(noise.next(), t).unwrap()).collect();
+            [0.0, 0.5, 1.0, 2.0].into_iter().map(|t| Sampler::new(noise.bits(), t).unwrap()).collect();
         let rows = 12;
         let mut logits: Vec<f32> = (0..rows * vocabulary).map(|_| noise.normal() * 3.0).collect();
         for index in 0..rows {
             let row = &mut logits[index * vocabulary..][..vocabulary];
-            let at = noise.below(vocabulary as u64) as usize;
+            let at = noise.below(vocabulary);
             match index {
                 8 => row.fill(1.5),
                 9 => row.fill(f32::NEG_INFINITY),
@@ -111,8 +111,8 @@ fn tokens_are_drawn_on_the_device_as_on_the_cpu_with_the_same_margins() {
         let claims: Vec<Claimed<'_>> = (0..rows)
             .map(|row| Claimed {
                 sampler: &samplers[row % 4],
-                position: noise.next() as u32,
-                token: Some(noise.below(vocabulary as u64 + 2) as u32),
+                position: noise.bits() as u32,
+                token: Some(noise.below(vocabulary + 2) as u32),
             })
             .collect();
         for device in devices() {

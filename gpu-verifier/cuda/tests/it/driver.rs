@@ -11,7 +11,7 @@ use tandem_cuda::kernels::SOURCES;
 use tandem_cuda::kernels::rows::Embed;
 use tandem_model::backend::Backend as _;
 
-use crate::common::{Noise, cpu, exact, goldens, prompt};
+use crate::common::{Random, cpu, exact, goldens, prompt};
 use crate::fake::Fake;
 
 #[test]
@@ -20,7 +20,7 @@ fn a_model_gives_the_cpus_bits_through_the_driver() {
     let all = goldens();
     for golden in all.values().take(3) {
         let (_dir, files) = golden.write();
-        let (there, here) = (exact(Arc::clone(&device), &files), cpu(&files));
+        let (there, here) = (exact(&device, &files), cpu(&files));
         let lists = [prompt(1, 50), prompt(2, 7), golden.tokens.clone()];
         let lists: Vec<&[u32]> = lists.iter().map(Vec::as_slice).collect();
         let vocab = here.config().vocab_size as u32;
@@ -32,9 +32,9 @@ fn a_model_gives_the_cpus_bits_through_the_driver() {
 
 #[test]
 fn what_is_sent_arrives_though_the_sender_changes_it_at_once() {
-    let (fake, mut noise) = (Fake::load(), Noise(1));
+    let (fake, mut noise) = (Fake::load(), Random(1));
     let device = fake.open();
-    let pieces: Vec<usize> = (0..400).map(|_| 1 + noise.below(4_000) as usize).chain([20 << 20, 3, 90 << 20, 8 << 20]).collect();
+    let pieces: Vec<usize> = (0..400).map(|_| 1 + noise.below(4_000)).chain([20 << 20, 3, 90 << 20, 8 << 20]).collect();
     let mut bytes = vec![0_u8; 90 << 20];
     let buffers: Vec<Buffer> = pieces
         .iter()
@@ -71,11 +71,12 @@ fn the_host_does_not_wait_for_the_device_but_when_it_reads() {
 #[test]
 fn products_are_those_of_row_major_matrices() {
     let fake = Fake::load();
-    let mut noise = Noise(3);
+    let mut noise = Random(3);
     let emulated = Emulator::open(emulator::Options::default()).unwrap();
     let card = fake.open();
     let (rows, columns, depth) = (5_u32, 7_u32, 12_u32);
-    let numbers = |noise: &mut Noise, n: u32| (0..n).map(|_| bf16::from_f32(noise.normal()).to_bits()).collect::<Vec<u16>>();
+    let numbers =
+        |noise: &mut Random, n: u32| (0..n).map(|_| bf16::from_f32(noise.normal()).to_bits()).collect::<Vec<u16>>();
     // One more element than needed: an offset by it spoils the alignment.
     let (x, weights) = (numbers(&mut noise, rows * depth + 1), numbers(&mut noise, columns * depth));
     let old: Vec<f32> = (0..rows * columns).map(|_| noise.normal()).collect();

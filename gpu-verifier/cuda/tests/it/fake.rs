@@ -35,7 +35,9 @@ impl Fake {
             let kernels = CString::new(Emulator::library().unwrap().to_str().unwrap()).unwrap();
             // SAFETY: the function has this type.
             let loaded = unsafe {
-                library.get::<unsafe extern "C" fn(*const c_char) -> c_int>(b"fake_kernels\0").unwrap()(kernels.as_ptr())
+                library.get::<unsafe extern "C" fn(*const c_char) -> c_int>(b"fake_kernels\0").unwrap()(
+                    kernels.as_ptr(),
+                )
             };
             assert_eq!(loaded, 1);
             Fake { folder, library }
@@ -47,7 +49,10 @@ impl Fake {
         let name = CString::new(name).unwrap();
         // SAFETY: the function has this type.
         unsafe {
-            self.library.get::<unsafe extern "C" fn(*const c_char, c_long)>(b"fake_set\0").unwrap()(name.as_ptr(), value);
+            self.library.get::<unsafe extern "C" fn(*const c_char, c_long)>(b"fake_set\0").unwrap()(
+                name.as_ptr(),
+                value,
+            );
         }
     }
 
@@ -55,7 +60,9 @@ impl Fake {
     pub(crate) fn get(&self, name: &str) -> i64 {
         let name = CString::new(name).unwrap();
         // SAFETY: the function has this type.
-        unsafe { self.library.get::<unsafe extern "C" fn(*const c_char) -> c_long>(b"fake_get\0").unwrap()(name.as_ptr()) }
+        unsafe {
+            self.library.get::<unsafe extern "C" fn(*const c_char) -> c_long>(b"fake_get\0").unwrap()(name.as_ptr())
+        }
     }
 
     /// How many algorithms cuBLASLt chose, once it is loaded.
@@ -85,7 +92,8 @@ fn ptx() -> String {
     let mut text = String::from(".version 9.0\n");
     for source in SOURCES {
         for (kernel, bytes) in source.kernels.iter().zip(source.bytes) {
-            let _ = writeln!(text, ".visible .entry {kernel}(\n\t.param .align 8 .b8 {kernel}_param_0[{bytes}]\n)\n{{}}");
+            let _ =
+                writeln!(text, ".visible .entry {kernel}(\n\t.param .align 8 .b8 {kernel}_param_0[{bytes}]\n)\n{{}}");
         }
     }
     text

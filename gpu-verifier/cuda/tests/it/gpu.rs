@@ -9,13 +9,13 @@ use tandem_cuda::device::{Buffer, DeviceError, Element, Product, Shape, launch};
 use tandem_cuda::kernels::rows::Embed;
 use tandem_model::backend::Backend as _;
 
-use crate::common::{Noise, card, cpu, exact, goldens};
+use crate::common::{Random, card, cpu, exact, goldens};
 
 #[test]
 fn a_model_gives_the_cpus_bits_on_the_card() {
     for golden in goldens().values() {
         let (_dir, files) = golden.write();
-        let states = exact(card(), &files).prefill(&golden.tokens).unwrap();
+        let states = exact(&card(), &files).prefill(&golden.tokens).unwrap();
         assert_eq!(states, cpu(&files).prefill(&golden.tokens).unwrap());
     }
 }
@@ -23,10 +23,9 @@ fn a_model_gives_the_cpus_bits_on_the_card() {
 #[test]
 fn products_are_those_of_row_major_matrices_up_to_rounding() {
     let emulated = Emulator::open(emulator::Options::default()).unwrap();
-    let mut noise = Noise(5);
+    let mut noise = Random(5);
     for (rows, columns, depth) in [(1_u32, 64_u32, 64_u32), (33, 96, 128), (100, 40, 1_000)] {
-        let mut numbers =
-            |n: u32| (0..n).map(|_| bf16::from_f32(noise.normal()).to_bits()).collect::<Vec<u16>>();
+        let mut numbers = |n: u32| (0..n).map(|_| bf16::from_f32(noise.normal()).to_bits()).collect::<Vec<u16>>();
         let (x, weights) = (numbers(rows * depth), numbers(columns * depth));
         for add in [false, true] {
             let [one, other] = [card(), emulated.clone()].map(|device| {

@@ -10,5 +10,11 @@ mod emulated;
 mod exact;
 #[cfg(not(feature = "gpu"))]
 mod fake;
+mod fast;
+mod fast_attention;
+mod fast_rows;
 #[cfg(feature = "gpu")]
 mod gpu;
+mod kernels;
+mod limits;
+mod numbers;

@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use crate::audit::{self, Audit, Audited};
 use crate::model::{ModelConfig, ModelError, ModelFiles};
+use crate::sampling::Draw;
 
 pub use self::shared::Shared;
 
@@ -169,6 +170,16 @@ pub trait Backend: Send + Sync {
     /// # Errors
     /// [`BackendError::Shape`] when the rows are not whole.
     fn logits(&self, rows: &[u16]) -> Result<Vec<f32>, BackendError>;
+
+    /// The tokens that are drawn from rows of final hidden states, given one draw per row.
+    ///
+    /// # Errors
+    /// As [`logits`](Self::logits).
+    fn choose(&self, rows: &[u16], draws: &[Draw<'_>]) -> Result<Vec<u32>, BackendError> {
+        let logits = self.logits(rows)?;
+        let rows = logits.chunks_exact(self.config().vocab_size);
+        Ok(rows.zip(draws).map(|(logits, draw)| draw.sampler.choose(draw.position, logits)).collect())
+    }
 }
 
 /// A sequence under way, with its cache of keys and values. It does not borrow from the backend, so that it can move to
