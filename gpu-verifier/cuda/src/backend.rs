@@ -3,13 +3,16 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use tandem_model::audit::{Audit, Audited};
 use tandem_model::backend::{Backend, BackendError, Feed, HiddenStates, Numerics, Session};
 use tandem_model::model::{ModelConfig, ModelError, ModelFiles};
+use tandem_model::sampling::Draw;
 use thiserror::Error;
 
+use crate::checks::{Claimed, Draws};
 use crate::device::{Buffer, Device, DeviceError};
 use crate::forward::{Context, Exact, Fast, Mode, Space};
-use crate::model::Model;
+use crate::model::{Model, Weights};
 use crate::pack::{Pack, Place, Segment};
 use crate::session::{Cache, CacheShape, CudaSession, Sequence};
 
@@ -82,10 +85,23 @@ impl CudaBackend {
         numerics: Numerics,
         options: Options,
     ) -> Result<Self, LoadError> {
+        let model = Model::load(&device, &Weights::Files(files), files.config())?;
+        Ok(Self::of(device, model, numerics, options))
+    }
+
+    /// A model of the shape `config` whose weights are noise: for measurements.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn noise(device: Arc<dyn Device>, config: &ModelConfig, numerics: Numerics) -> Result<Self, LoadError> {
+        let model = Model::load(&device, &Weights::Noise, config)?;
+        Ok(Self::of(device, model, numerics, Options::default()))
+    }
+
+    fn of(device: Arc<dyn Device>, model: Model, numerics: Numerics, options: Options) -> Self {
         let Options { pass, chunk, logits } = options;
         let options = Options { pass: pass.max(1), chunk: chunk.max(1), logits: logits.max(1) };
-        let model = Model::load(&device, files)?;
-        Ok(Self(Arc::new(Engine { context: Context { device, model }, numerics, options })))
+        Self(Arc::new(Engine { context: Context { device, model }, numerics, options }))
     }
 }
 
@@ -130,11 +146,17 @@ impl Backend for CudaBackend {
         by_mode!(self.0, prefill(sequences))
     }
 
+    fn audit(&self, audits: &[Audit<'_>]) -> Result<Vec<Audited>, BackendError> {
+        by_mode!(self.0, audit(audits))
+    }
+
+    fn choose(&self, rows: &[u16], draws: &[Draw<'_>]) -> Result<Vec<u32>, BackendError> {
+        self.0.whole_rows(rows)?;
+        by_mode!(self.0, choose(rows, draws))
+    }
+
     fn logits(&self, rows: &[u16]) -> Result<Vec<f32>, BackendError> {
-        let hidden = self.config().hidden_size;
-        if !rows.len().is_multiple_of(hidden) {
-            return Err(BackendError::Shape { elements: rows.len(), hidden });
-        }
+        self.0.whole_rows(rows)?;
         by_mode!(self.0, logits(rows))
     }
 }
@@ -148,6 +170,20 @@ impl From<DeviceError> for BackendError {
 impl Engine {
     pub(crate) fn feed(&self, jobs: &mut [(&mut Sequence, &[u32])]) -> Result<Vec<HiddenStates>, BackendError> {
         by_mode!(self, append(jobs))
+    }
+
+    /// Rows whose logits are computed together.
+    pub(crate) fn logit_rows(&self) -> usize {
+        self.options.logits
+    }
+
+    fn whole_rows(&self, rows: &[u16]) -> Result<(), BackendError> {
+        let hidden = self.context.model.config.hidden_size;
+        if rows.len().is_multiple_of(hidden) {
+            Ok(())
+        } else {
+            Err(BackendError::Shape { elements: rows.len(), hidden })
+        }
     }
 
     fn check(&self, position: usize, tokens: &[u32]) -> Result<(), BackendError> {
@@ -253,11 +289,7 @@ impl Engine {
 
     /// Takes whole sequences through the layers, as many of them at a time as a pass has room for, and calls `take` with them
     /// and their final hidden states, bf16, on the device: asked for, not waited for.
-    fn each_group<M: Mode>(
-        &self,
-        sequences: &[&[u32]],
-        take: &mut dyn FnMut(&[&[u32]], &Buffer) -> Result<(), BackendError>,
-    ) -> Result<(), BackendError> {
+    pub(crate) fn each_group<M: Mode>(&self, sequences: &[&[u32]], take: &mut Take<'_>) -> Result<(), BackendError> {
         for tokens in sequences {
             self.check(0, tokens)?;
         }
@@ -286,6 +318,27 @@ impl Engine {
         Ok(())
     }
 
+    fn choose<M: Mode>(&self, rows: &[u16], draws: &[Draw<'_>]) -> Result<Vec<u32>, BackendError> {
+        let (hidden, vocab) = (self.context.model.config.hidden_size, self.context.model.config.vocab_size);
+        let count = draws.len().min(rows.len() / hidden);
+        let claims: Vec<Claimed<'_>> = draws[..count]
+            .iter()
+            .map(|draw| Claimed { sampler: draw.sampler, position: draw.position, token: None })
+            .collect();
+        if claims.is_empty() {
+            return Ok(Vec::new());
+        }
+        let under_way = Draws::new(&self.context.device, vocab, &claims)?;
+        let states = Buffer::from(&self.context.device, &rows[..count * hidden])?;
+        let out = self.context.room::<f32>(count.min(self.options.logits), vocab)?;
+        for first in (0..count).step_by(self.options.logits) {
+            let part = (count - first).min(self.options.logits);
+            M::logits(&self.context, states.address() + (2 * first * hidden) as u64, part as u32, out.address())?;
+            under_way.judge(out.address(), first, part)?;
+        }
+        Ok(under_way.tokens(count)?)
+    }
+
     fn logits<M: Mode>(&self, rows: &[u16]) -> Result<Vec<f32>, BackendError> {
         let (hidden, vocab) = (self.context.model.config.hidden_size, self.context.model.config.vocab_size);
         let count = rows.len() / hidden;
@@ -302,6 +355,9 @@ impl Engine {
         Ok(logits)
     }
 }
+
+/// What is done with sequences and their states on the device.
+type Take<'a> = dyn FnMut(&[&[u32]], &Buffer) -> Result<(), BackendError> + 'a;
 
 /// Consecutive sequences, as many at a time as have `most` tokens together, and at least one.
 fn groups<'a, 'b>(mut sequences: &'a [&'b [u32]], most: usize) -> Vec<&'a [&'b [u32]]> {

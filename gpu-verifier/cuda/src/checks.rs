@@ -152,44 +152,70 @@ pub struct Claimed<'a> {
     pub token: Option<u32>,
 }
 
-/// What the rule gives for each of `claims`, given one row of logits on the device for each: the token, and the margin of
-/// the claimed one as of [`Sampler::margin`] (infinite where none is claimed).
-///
-/// # Errors
-/// [`DeviceError`].
-pub fn draw(
-    device: &Arc<dyn Device>,
-    logits: u64,
+/// Draws under way on the device.
+#[derive(Debug)]
+pub struct Draws {
+    device: Arc<dyn Device>,
+    draws: Buffer,
+    drawn: Buffer,
     vocabulary: usize,
-    claims: &[Claimed<'_>],
-) -> Result<Vec<(u32, f32)>, DeviceError> {
-    if claims.is_empty() {
-        return Ok(Vec::new());
+}
+
+impl Draws {
+    /// Tells the device what `claims` are about.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn new(device: &Arc<dyn Device>, vocabulary: usize, claims: &[Claimed<'_>]) -> Result<Self, DeviceError> {
+        let draws: Vec<Draw> = claims.iter().map(Claimed::draw).collect();
+        Ok(Self {
+            device: Arc::clone(device),
+            draws: Buffer::from(device, &draws)?,
+            drawn: Buffer::of::<Drawn>(device, claims.len())?,
+            vocabulary,
+        })
     }
-    let draws: Vec<Draw> = claims.iter().map(Claimed::draw).collect();
-    let draws = Buffer::from(device, &draws)?;
-    let drawn = Buffer::of::<Drawn>(device, claims.len())?;
-    let arguments = DrawTokens {
-        logits,
-        draws: draws.address(),
-        drawn: drawn.address(),
-        vocabulary: vocabulary as u32,
-        rows: claims.len() as u32,
-    };
-    launch(device.as_ref(), Shape::line(claims.len() as u32, 256), &arguments)?;
-    let drawn = drawn.read::<Drawn>(0, claims.len())?;
-    let margin = |(drawn, claim): (Drawn, &Claimed<'_>)| {
-        let (score, own) = (drawn.best_score, drawn.claimed_score);
-        let margin = match claim.token {
-            Some(token) if token as usize >= vocabulary => f32::INFINITY,
+
+    /// Draws for `count` claims from the one numbered `first` on, given a row of logits on the device for each. Does not
+    /// wait.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn judge(&self, logits: u64, first: usize, count: usize) -> Result<(), DeviceError> {
+        let arguments = DrawTokens {
+            logits,
+            draws: self.draws.address() + (first * size_of::<Draw>()) as u64,
+            drawn: self.drawn.address() + (first * size_of::<Drawn>()) as u64,
+            vocabulary: self.vocabulary as u32,
+            rows: count as u32,
+        };
+        launch(self.device.as_ref(), Shape::line(count as u32, 256), &arguments)
+    }
+
+    /// The tokens that the rule gives, once all `count` claims are judged.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn tokens(&self, count: usize) -> Result<Vec<u32>, DeviceError> {
+        Ok(self.drawn.read::<Drawn>(0, count)?.into_iter().map(|drawn| drawn.best).collect())
+    }
+
+    /// The margins of the tokens claimed, as of [`Sampler::margin`], once all `claims` are judged; infinite where none is
+    /// claimed.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn margins(&self, claims: &[Claimed<'_>]) -> Result<Vec<f32>, DeviceError> {
+        let drawn = self.drawn.read::<Drawn>(0, claims.len())?;
+        let margin = |(drawn, claim): (Drawn, &Claimed<'_>)| match claim.token {
+            Some(token) if token as usize >= self.vocabulary => f32::INFINITY,
             Some(token) if token == drawn.best => 0.0,
             // A NaN on either side is no agreement.
-            Some(_) if score >= own => score - own,
+            Some(_) if drawn.best_score >= drawn.claimed_score => drawn.best_score - drawn.claimed_score,
             _ => f32::INFINITY,
         };
-        (drawn.best, margin)
-    };
-    Ok(drawn.into_iter().zip(claims).map(margin).collect())
+        Ok(drawn.into_iter().zip(claims).map(margin).collect())
+    }
 }
 
 impl Claimed<'_> {

@@ -5,6 +5,7 @@
 //! [`CudaBackend`] puts the weights there and drives the layers, in the arithmetic of either
 //! [`Numerics`](tandem_model::backend::Numerics).
 
+mod audit;
 mod backend;
 pub mod checks;
 pub mod compile;
@@ -12,6 +13,7 @@ pub mod device;
 pub mod flash;
 mod forward;
 pub mod kernels;
+pub mod measure;
 mod model;
 pub mod pack;
 mod session;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use tandem_model::model::{ModelConfig, ModelFiles};
 
 use crate::backend::LoadError;
-use crate::device::{Buffer, Device};
+use crate::device::{Buffer, Device, DeviceError, Shape, launch};
+use crate::kernels::sampling::FillNoise;
 
 /// A model on a device.
 #[derive(Debug)]
@@ -49,12 +50,18 @@ pub(crate) struct Matrix {
 }
 
 impl Model {
-    /// Uploads all weights of `files`.
-    pub(crate) fn load(device: &Arc<dyn Device>, files: &ModelFiles) -> Result<Self, LoadError> {
-        // Before anything of a size that a configuration claims is allocated.
-        files.check_tensors()?;
-        let config = files.config().clone();
-        let loader = Loader { device, files };
+    /// Puts all `weights` of a model of the shape `config` on the device.
+    pub(crate) fn load(
+        device: &Arc<dyn Device>,
+        weights: &Weights<'_>,
+        config: &ModelConfig,
+    ) -> Result<Self, LoadError> {
+        if let Weights::Files(files) = weights {
+            // Before anything of a size that a configuration claims is allocated.
+            files.check_tensors()?;
+        }
+        let config = config.clone();
+        let loader = Loader { device, weights };
         let (vocab, hidden) = (config.vocab_size, config.hidden_size);
         let rope = config.rope.table(config.head_dim);
         let head =
@@ -86,9 +93,18 @@ impl Model {
     }
 }
 
+/// Where weights come from.
+#[derive(Debug)]
+pub(crate) enum Weights<'a> {
+    /// A model's files.
+    Files(&'a ModelFiles),
+    /// Noise of a size that keeps results in range.
+    Noise,
+}
+
 struct Loader<'a> {
     device: &'a Arc<dyn Device>,
-    files: &'a ModelFiles,
+    weights: &'a Weights<'a>,
 }
 
 impl Loader<'_> {
@@ -102,9 +118,11 @@ impl Loader<'_> {
         let buffer = Buffer::of::<u16>(self.device, length)?;
         let mut at = buffer.address();
         for (name, shape) in parts {
-            let bytes = self.files.weights().bf16(name, shape)?;
-            self.device.upload(at, bytes)?;
-            at += bytes.len() as u64;
+            match self.weights {
+                Weights::Files(files) => self.device.upload(at, files.weights().bf16(name, shape)?)?,
+                Weights::Noise => fill(self.device.as_ref(), at, name, shape)?,
+            }
+            at += 2 * shape.iter().product::<usize>() as u64;
         }
         Ok(buffer)
     }
@@ -141,4 +159,29 @@ impl Loader<'_> {
             window: window.and_then(|window| u32::try_from(window).ok()).unwrap_or(u32::MAX),
         })
     }
+}
+
+/// Noise for the tensor `name`: norms around 1, matrices such that inputs of unit size give outputs of unit size.
+fn fill(device: &dyn Device, out: u64, name: &str, shape: &[usize]) -> Result<(), DeviceError> {
+    let seed = name.bytes().fold(0_u64, |seed, byte| seed.wrapping_mul(0x0100_0000_01b3) ^ u64::from(byte));
+    let (mean, deviation) = match shape {
+        [_] if name.ends_with("norm.weight") => (1.0, 0.1),
+        [_] => (0.0, 0.1),
+        [.., inputs] => (0.0, 1.0 / (*inputs as f32).sqrt()),
+        [] => (0.0, 0.0),
+    };
+    noise(device, out, shape.iter().product(), seed, mean, deviation)
+}
+
+/// `count` bf16 values of noise at `out`.
+pub(crate) fn noise(
+    device: &dyn Device,
+    out: u64,
+    count: usize,
+    seed: u64,
+    mean: f32,
+    deviation: f32,
+) -> Result<(), DeviceError> {
+    let blocks = count.div_ceil(256) as u32;
+    launch(device, Shape::line(blocks, 256), &FillNoise { out, count: count as u64, seed, mean, deviation })
 }

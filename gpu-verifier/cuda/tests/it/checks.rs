@@ -1,12 +1,15 @@
 //! Checks on the device give what the CPU gives, to the bit.
 
 use half::bf16;
-use tandem_cuda::checks::{Claimed, Committed, draw, verify_proofs};
+use tandem_cuda::checks::{Claimed, Committed, Draws, verify_proofs};
 use tandem_cuda::device::Buffer;
+use tandem_model::generate::{self, Completion, Request};
 use tandem_model::sampling::Sampler;
+use tandem_model::testmodel::Size;
+use tandem_model::verify::{Claim, verify_responses};
 use toploc::{Activations, Params, Proof};
 
-use crate::common::{Random, devices};
+use crate::common::{Random, cpu, devices, exact, prompt, seeded};
 
 /// Rows of one width, of one of several kinds, with proofs of which some are changed.
 fn case(noise: &mut Random, kind: usize, rows: usize, hidden: usize, params: Params) -> (Vec<u16>, Vec<Proof>) {
@@ -117,12 +120,49 @@ fn tokens_are_drawn_on_the_device_as_on_the_cpu_with_the_same_margins() {
             .collect();
         for device in devices() {
             let buffer = Buffer::from(&device, &logits).unwrap();
-            let drawn = draw(&device, buffer.address(), vocabulary, &claims).unwrap();
-            for (((best, margin), claim), logits) in drawn.into_iter().zip(&claims).zip(logits.chunks(vocabulary)) {
+            let draws = Draws::new(&device, vocabulary, &claims).unwrap();
+            draws.judge(buffer.address(), 0, 5).unwrap();
+            draws.judge(buffer.address() + 5 * 4 * vocabulary as u64, 5, rows - 5).unwrap();
+            let drawn = draws.tokens(rows).unwrap().into_iter().zip(draws.margins(&claims).unwrap());
+            for (((best, margin), claim), logits) in drawn.zip(&claims).zip(logits.chunks(vocabulary)) {
                 let token = claim.token.unwrap();
                 assert_eq!(best, claim.sampler.choose(claim.position, logits));
                 assert_eq!(margin.to_bits(), claim.sampler.margin(claim.position, logits, token).to_bits());
             }
+        }
+    }
+}
+
+/// Responses of a seeded model, honest and not, audited in one batch on the device and on the CPU.
+#[test]
+fn whole_audits_are_the_cpus_on_the_device_and_so_are_the_tokens_drawn() {
+    let (_dir, files) = seeded(Size::Small);
+    let cpu = cpu(&files);
+    let requests: Vec<Request> = (0..4_u32)
+        .map(|i| Request {
+            prompt: prompt(i, 3 + 11 * i as usize),
+            max_tokens: 3 + 12 * i as usize,
+            seed: 40 + u64::from(i),
+            temperature: [0.0, 0.7, 1.0][i as usize % 3],
+        })
+        .collect();
+    let answers: Vec<Completion> = requests.iter().map(|request| generate::run(&cpu, request).unwrap()).collect();
+    let claims: Vec<Claim<'_>> = requests
+        .iter()
+        .zip(answers.iter().enumerate())
+        .map(|(request, (i, answer))| {
+            // Every third answer comes with another's proofs where there are as many.
+            let other = answers.iter().rev().find(|other| i % 3 == 1 && other.proofs.len() == answer.proofs.len());
+            Claim { request, output: &answer.output, proofs: &other.unwrap_or(answer).proofs }
+        })
+        .collect();
+    let expected = verify_responses(&cpu, &claims);
+    assert!(expected.iter().flatten().filter(|features| features.malformed.is_none()).count() == 4);
+    for device in devices() {
+        let backend = exact(&device, &files);
+        assert_eq!(verify_responses(&backend, &claims), expected);
+        for (request, answer) in requests.iter().zip(&answers).take(2) {
+            assert_eq!(&generate::run(&backend, request).unwrap(), answer);
         }
     }
 }

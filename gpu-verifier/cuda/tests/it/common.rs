@@ -31,7 +31,7 @@ pub(crate) fn devices() -> Vec<Arc<dyn Device>> {
     both_orders().into_iter().chain(card).collect()
 }
 
-/// The emulated ones of them: equal results, or a race.
+/// The emulated ones, which have the same bits in every mode.
 pub(crate) fn both_orders() -> [Arc<dyn Device>; 2] {
     [false, true].map(emulated)
 }
@@ -129,11 +129,6 @@ impl Random {
     /// Between -1 and 1.
     pub(crate) fn unit(&mut self) -> f32 {
         (self.bits() >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
-    }
-
-    /// About normally distributed, deviation 1.
-    pub(crate) fn normal(&mut self) -> f32 {
-        (0..4).map(|_| self.bits() as u16 as f32).sum::<f32>().mul_add(1.0 / 37_837.0, -131_070.0 / 37_837.0)
     }
 
     pub(crate) fn units(&mut self, count: usize) -> Vec<f32> {

@@ -1,6 +1,7 @@
 //! Which kernels are loaded, decided without a card; and what no card at all looks like.
 
 use tandem_cuda::compile::{Embedded, Version, argument_bytes, cache};
+use tandem_cuda::device::DeviceError;
 use tandem_cuda::device::driver::{Choice, Lack, Origin, origin};
 use tandem_cuda::kernels::SOURCES;
 
@@ -42,6 +43,33 @@ fn kernels_come_from_where_the_driver_and_the_card_can_take_them() {
     assert_eq!(Version::of_driver(13_000).to_string(), "13.0");
 }
 
+/// [VF-2] Whatever is missing, the book has a row for the message.
+#[test]
+fn the_book_says_what_to_do_about_each_message() {
+    let book = include_str!("../../../../docs/gpu.md");
+    let (_, errors) = book.split_once("\n## Errors\n").unwrap();
+    let rows = errors.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
+    let beginnings: Vec<&str> =
+        rows.flat_map(|cell| cell.split("`, `")).map(|text| text.trim_matches(['`', '…', ' '])).collect();
+    let card = || "Fake 0".to_owned();
+    for lack in [
+        Lack::Driver,
+        Lack::Start("why".to_owned()),
+        Lack::Card,
+        Lack::Chosen { asked: "3".to_owned(), there: "0".to_owned() },
+        Lack::Arch { card: card(), arch: 75 },
+        Lack::Compiler,
+        Lack::OldDriver { driver: version(12, 4), ptx: version(13, 0) },
+        Lack::Products,
+        Lack::Memory { card: card(), free: 1, needed: 2 },
+    ] {
+        let text = lack.to_string();
+        assert_eq!(beginnings.iter().filter(|row| text.contains(**row)).count(), 1, "{text}");
+    }
+    assert!(DeviceError::Lost(String::new()).to_string().starts_with("the device is lost"));
+    assert!(beginnings.contains(&"the device is lost"));
+}
+
 #[test]
 fn a_card_is_named_by_number_or_uuid() {
     assert_eq!("2".parse(), Ok(Choice::Ordinal(2)));
@@ -81,7 +109,8 @@ fn what_changes_a_kernel_changes_its_key() {
 #[cfg(not(feature = "gpu"))]
 #[test]
 fn without_a_driver_that_is_said_and_nothing_panics() {
-    use tandem_cuda::device::driver::{CudaDevice, Options, Survey};
+    use tandem_cuda::device::DeviceError;
+use tandem_cuda::device::driver::{CudaDevice, Options, Survey};
     let survey = Survey::take(None);
     if let Ok(version) = survey.driver {
         // A machine with a driver has its own tests: `cargo xtask test --gpu`.

@@ -17,4 +17,5 @@ mod fast_rows;
 mod gpu;
 mod kernels;
 mod limits;
+mod measure;
 mod numbers;
