@@ -29,6 +29,7 @@ struct Fiber {
     jmp_buf resume;
     bool begun = false;
     State state = State::Done;
+    bool second_slots = false;
     Dim3 index;
     unsigned char* stack = nullptr;
     std::vector<Copy> copies;
@@ -78,7 +79,10 @@ void run(std::size_t index) {
 }
 
 const char* run_block(std::size_t count, bool backwards) {
-    for (std::size_t i = 0; i < count; ++i) machine.fibers[i]->state = State::Ready;
+    for (std::size_t i = 0; i < count; ++i) {
+        machine.fibers[i]->state = State::Ready;
+        machine.fibers[i]->second_slots = false;
+    }
     for (;;) {
         for (std::size_t i = 0; i < count; ++i) {
             std::size_t index = backwards ? count - 1 - i : i;
@@ -136,7 +140,14 @@ void finish_copies() {
     }
     copies.clear();
 }
-unsigned char* warp_slot(unsigned lane) { return &machine.slots[(machine.running / 32 * 32 + lane) * 64]; }
+void begin_collective() {
+    bool& second = machine.fibers[machine.running]->second_slots;
+    second = !second;
+}
+unsigned char* warp_slot(unsigned lane) {
+    std::size_t set = machine.fibers[machine.running]->second_slots ? machine.slots.size() / 2 : 0;
+    return &machine.slots[set + (machine.running / 32 * 32 + lane) * 64];
+}
 }  // namespace emulator
 
 // Runs a kernel. `backwards` lets threads, and blocks, take turns in reverse order: results that depend on the order show
@@ -151,7 +162,7 @@ extern "C" const char* emulate(void (*kernel)(const void*), const void* args, co
     machine.kernel = kernel;
     machine.args = args;
     while (machine.fibers.size() < count) machine.fibers.push_back(std::make_unique<Fiber>());
-    machine.slots.resize((count + 31) / 32 * 32 * 64);
+    machine.slots.resize((count + 31) / 32 * 32 * 64 * 2);
     for (std::size_t i = 0; i < count; ++i)
         machine.fibers[i]->index = {unsigned(i % size[0]), unsigned(i / size[0] % size[1]), unsigned(i / size[0] / size[1])};
     std::size_t blocks = std::size_t(grid[0]) * grid[1] * grid[2];

@@ -26,15 +26,16 @@ void block_barrier();
 void warp_barrier(unsigned mask);
 // Ends the process: what the kernel does is wrong on any card.
 [[noreturn]] void fault(const char* reason);
-// 64 bytes of each lane of the warp, for collectives.
+// 64 bytes of each lane of the warp, for the collective under way. There are two sets that take turns, so that nobody needs to
+// wait until all have read: begin_collective goes to the next.
+void begin_collective();
 unsigned char* warp_slot(unsigned lane);
 template <typename T, typename F> T exchange(unsigned mask, T value, F read) {
     static_assert(sizeof(T) <= 64, "a slot is small");
+    begin_collective();
     std::memcpy(warp_slot(lane()), &value, sizeof(T));
     warp_barrier(mask);
-    T result = read();
-    warp_barrier(mask);
-    return result;
+    return read();
 }
 template <typename T> T of_lane(unsigned lane) {
     T value;
