@@ -17,8 +17,9 @@
 
 struct Dim3 { unsigned x, y, z; };
 namespace emulator {
-extern thread_local Dim3 thread, block, block_size, grid_size;
-extern thread_local unsigned char* dynamic_shared;
+// __thread, not thread_local: they are read everywhere, and need no test whether they are made already.
+extern __thread Dim3 thread, block, block_size, grid_size;
+extern __thread unsigned char* dynamic_shared;
 unsigned lane();
 // Waits for all threads of the block.
 void block_barrier();
