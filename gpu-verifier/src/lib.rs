@@ -56,4 +56,4 @@ pub mod verdict;
 #[cfg(feature = "network")]
 pub mod worker;
 
-pub use tandem_model::{backend, commitment, generate, model, numeric, sampling, testmodel, verify};
+pub use tandem_model::{audit, backend, commitment, generate, model, numeric, sampling, testmodel, verify};

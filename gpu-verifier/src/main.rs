@@ -12,7 +12,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::from(commands::BAD_INPUT)
+            commands::exit_code(commands::BAD_INPUT)
         }
     }
 }

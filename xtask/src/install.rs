@@ -38,6 +38,29 @@ pub(crate) fn npm_program(name: &str) -> Command {
     command
 }
 
+/// The folder of the Python packages that `requirements` (a file in the repository) pins, installed below the target folder
+/// unless these very ones are.
+pub(crate) fn python_packages(stages: &mut Stages, name: &str, requirements: &str) -> Result<PathBuf> {
+    let path = root().join(requirements);
+    let wanted = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let environment = target_directory()?.join("python").join(name);
+    let (site, stamp) = (environment.join("site"), environment.join(".installed"));
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(site);
+    }
+    stages.run(&format!("install Python packages for {name}"), || {
+        if environment.exists() {
+            fs::remove_dir_all(&environment).with_context(|| format!("cannot remove {}", environment.display()))?;
+        }
+        succeed(Command::new("python3").args(["-m", "venv"]).arg(&environment)).context("Python 3 with venv is needed")?;
+        let mut pip = Command::new(environment.join("bin/python"));
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"]);
+        succeed(pip.arg("--target").arg(&site).arg("-r").arg(&path))?;
+        fs::write(&stamp, &wanted).with_context(|| format!("cannot write {}", stamp.display()))
+    })?;
+    Ok(site)
+}
+
 /// `cargo NAME …`, installed below the target folder first if the machine does not have it.
 pub(crate) fn cargo_tool(stages: &mut Stages, name: &str, version: &str) -> Result<Command> {
     let found = |command: &mut Command| {

@@ -1,9 +1,12 @@
-//! Developer commands of Tandem: `cargo xtask demo | test | lint | bench`.
+//! Developer commands of Tandem: `cargo xtask demo | test | lint | bench | kernels`.
 //!
-//! Each command installs what it needs first: npm packages by the lock file, and the test runner if it is missing.
+//! Each command installs what it needs first: npm and Python packages by their lock files, and the test runner if it is
+//! missing.
 
 mod bench;
+mod gpu;
 mod install;
+mod kernels;
 mod lint;
 mod stage;
 mod test;
@@ -45,6 +48,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Compile the CUDA kernels for all cards, without a card, and compare what they need with snapshots/kernels.json.
+    Kernels(kernels::Options),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +60,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&mut stages, &options),
         Task::Lint(options) => lint::run(&mut stages, &options),
         Task::Bench { name, arguments } => bench::run(&mut stages, name.as_deref(), &arguments),
+        Task::Kernels(options) => kernels::run(&mut stages, &options),
     };
     match result {
         Ok(code) => code,

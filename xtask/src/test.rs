@@ -6,9 +6,9 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::stage::{Stages, succeed};
-use crate::{bench, cargo, install, root};
+use crate::{bench, cargo, gpu, install, kernels, root};
 
-const NEXTEST_VERSION: &str = "0.9.143";
+pub(crate) const NEXTEST_VERSION: &str = "0.9.143";
 
 /// Options of the test command.
 #[derive(Args)]
@@ -16,9 +16,17 @@ pub(crate) struct Options {
     /// Run the long tests instead; of one package if it is named.
     #[arg(long, value_name = "PACKAGE", num_args = 0..=1)]
     deep: Option<Option<String>>,
+    /// Run the tests of the CUDA backend on this machine's card instead; fails where there is none.
+    #[arg(long, conflicts_with = "deep")]
+    gpu: bool,
 }
 
 pub(crate) fn run(stages: &mut Stages, options: &Options) -> Result<ExitCode> {
+    if options.gpu {
+        gpu::test(stages)?;
+        stages.report();
+        return Ok(ExitCode::SUCCESS);
+    }
     install::npm_packages(stages)?;
     match &options.deep {
         Some(package) => deep(stages, package.as_deref())?,
@@ -33,9 +41,11 @@ fn quick(stages: &mut Stages) -> Result<()> {
     // The demo's binaries are built with the tests: the end-to-end tests start them.
     stages.run("build", || succeed(cargo().args(["build", "--workspace", "--all-targets"])))?;
     bench::check_gas(stages)?;
+    kernels::check(stages)?;
     stages.run("documentation tests", || succeed(cargo().args(["test", "--workspace", "--doc", "--quiet"])))?;
     let mut nextest = install::cargo_tool(stages, "nextest", NEXTEST_VERSION)?;
-    stages.run("unit and integration tests", || succeed(nextest.args(["run", "--workspace"])))
+    stages.run("unit and integration tests", || succeed(nextest.args(["run", "--workspace"])))?;
+    gpu::say_what_is_not_tested()
 }
 
 /// Long tests stand behind the feature `deep` of their package and forge's profile of that name.
@@ -61,7 +71,7 @@ fn deep(stages: &mut Stages, package: Option<&str>) -> Result<()> {
 }
 
 fn packages_with_deep_tests() -> Result<Vec<String>> {
-    let members = ["contracts", "yuma", "protocol", "keeper", "gpu-verifier", "gpu-verifier/toploc", "script"];
+    let members = ["contracts", "yuma", "protocol", "keeper", "gpu-verifier", "gpu-verifier/cuda", "gpu-verifier/toploc", "script"];
     let mut packages = Vec::new();
     for member in members {
         let path = root().join(member).join("Cargo.toml");

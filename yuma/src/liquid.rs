@@ -180,6 +180,16 @@ mod tests {
         assert!(error.magnitude().bits() < 60);
     }
 
+    /// Half way the sigmoid is exactly a half, the one place where 2⁶⁴ divides without remainder.
+    #[test]
+    fn half_way_alpha_is_half_way_to_the_bit() {
+        for (low, high) in [(0, u16::MAX), (1_000, 60_000), (45_875, 58_982)] {
+            let curve = Curve::of(LiquidAlpha { low, high, steepness: 1_000 });
+            let (low, span) = (Q32::from_u16(low).raw(), Q32::from_u16(high).raw() - Q32::from_u16(low).raw());
+            assert_eq!(curve.alpha(1 << 31, 0, 0), low + (span >> 1));
+        }
+    }
+
     #[test]
     fn the_table_is_as_exact_as_the_proof_needs() {
         // 2^(i/1024), squared ten times, is 2^i.

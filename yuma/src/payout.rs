@@ -79,7 +79,11 @@ fn raise_most_lost<L: Copy + Ord>(left: usize, lost: &[L], raise: impl FnMut(usi
 
 #[cfg(test)]
 mod tests {
-    use super::mul_div;
+    use alloc::vec::Vec;
+    use core::cmp::Reverse;
+
+    use super::{exact_shares, mul_div};
+    use crate::Q32;
 
     /// Both ways of multiplying agree, and undo each other at the edges of their ranges.
     #[test]
@@ -96,5 +100,27 @@ mod tests {
         });
         assert_eq!(mul_div(10, 3, 4), (7, 2));
         assert_eq!(mul_div(u128::MAX, 5, 5), (u128::MAX, 0));
+    }
+
+    /// Against a division of each value by itself, in 128 bits.
+    #[test]
+    fn what_is_missing_to_one_goes_to_those_who_lost_most_by_rounding() {
+        let mut state = 7_u64;
+        for count in 2..60_usize {
+            let values: Vec<Q32> = (0..count)
+                .map(|_| {
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    Q32::from_raw(state >> 34)
+                })
+                .collect();
+            let total: u128 = values.iter().map(|value| u128::from(value.raw())).sum();
+            let scaled = |value: &Q32| u128::from(value.raw()) << 32;
+            let mut shares: Vec<u128> = values.iter().map(|value| scaled(value) / total).collect();
+            let mut order: Vec<usize> = (0..count).collect();
+            order.sort_by_key(|&uid| (Reverse(scaled(&values[uid]) % total), uid));
+            let left = (1 << 32) - shares.iter().sum::<u128>();
+            order[..left as usize].iter().for_each(|&uid| shares[uid] += 1);
+            assert!(exact_shares(&values).iter().map(|share| u128::from(share.raw())).eq(shares));
+        }
     }
 }

@@ -6,6 +6,8 @@
 //! [`Numerics`](tandem_model::backend::Numerics).
 
 mod backend;
+pub mod checks;
+pub mod compile;
 pub mod device;
 pub mod flash;
 mod forward;

@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use crate::backend::{Backend, BackendError, Session};
 use crate::commitment::CommittedRows;
-use crate::sampling::{Sampler, TemperatureError};
+use crate::sampling::{Draw, Sampler, TemperatureError};
 
 /// Tokens of a prompt that are fed at once. Rows do not depend on it.
 const CHUNK: usize = 128;
@@ -158,9 +158,10 @@ impl<'a> Generation<'a> {
         while self.feed_some()? {}
         let states = self.session.feed(&self.pending)?;
         self.rows.absorb(&states);
-        let logits = self.backend.logits(states.rows_from(states.rows().saturating_sub(1)))?;
-        let position = self.prompt + self.output.len();
-        let token = self.sampler.choose(position as u32, &logits);
+        let draw = Draw { sampler: &self.sampler, position: (self.prompt + self.output.len()) as u32 };
+        let drawn = self.backend.choose(states.rows_from(states.rows().saturating_sub(1)), &[draw])?;
+        // Something was fed, so there is a row to draw from.
+        let Some(&token) = drawn.first() else { return Ok(None) };
         self.output.push(token);
         self.pending = vec![token];
         if self.backend.config().is_eos(token) {

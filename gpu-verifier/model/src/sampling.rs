@@ -28,6 +28,15 @@ pub const MAX_TEMPERATURE: f32 = 2.0;
 #[error("temperature {0} is not between 0 and {MAX_TEMPERATURE}")]
 pub struct TemperatureError(pub f32);
 
+/// A token to draw.
+#[derive(Clone, Copy, Debug)]
+pub struct Draw<'a> {
+    /// The rule.
+    pub sampler: &'a Sampler,
+    /// The token's position in the sequence.
+    pub position: u32,
+}
+
 /// What is known of a margin, in units of logits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Margin {
@@ -55,6 +64,16 @@ impl Sampler {
         } else {
             Err(TemperatureError(temperature))
         }
+    }
+
+    /// What the draws depend on.
+    pub const fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// How much noise is added; 0 is greedy.
+    pub const fn temperature(&self) -> f32 {
+        self.temperature
     }
 
     /// The token at `position`, given the logits of all tokens.

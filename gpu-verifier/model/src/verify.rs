@@ -4,14 +4,12 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use toploc::{BlockReport, Proof};
 
-use crate::backend::{Backend, BackendError, HiddenStates};
-use crate::commitment::{CommittedRows, PARAMS};
+use crate::audit::{Audit, Audited};
+use crate::backend::{Backend, BackendError};
+use crate::commitment::PARAMS;
 use crate::generate::{GenerateError, Request};
 use crate::model::ModelConfig;
 use crate::sampling::Sampler;
-
-/// Rows whose logits are held at a time.
-const LOGIT_ROWS: usize = 16;
 
 /// Largest margin that one token contributes: one absurd token shall not hide in, or drown, an average.
 pub const MARGIN_CAP: f32 = 20.0;
@@ -130,25 +128,25 @@ pub struct ResponseFeatures {
 /// [`VerifyError`] for faults on the verifier's side only; faults of the response are in the features.
 pub fn verify_response(backend: &dyn Backend, claim: &Claim<'_>) -> Result<ResponseFeatures, VerifyError> {
     let checked = Checked::new(backend.config(), claim)?;
-    let sequences: Vec<&[u32]> = checked.sequence().into_iter().collect();
-    let states = backend.prefill_batch(&sequences)?;
-    checked.measure(backend, claim, states.first())
+    let audits: Vec<Audit<'_>> = checked.audit(claim).into_iter().collect();
+    let audited = backend.audit(&audits)?;
+    checked.measured(backend.config(), claim, audited.into_iter().next())
 }
 
 /// [`verify_response`] of several responses, whose prefills share passes over the weights. Responses that are malformed, or
 /// whose request is, cost the others nothing.
 pub fn verify_responses(backend: &dyn Backend, claims: &[Claim<'_>]) -> Vec<Result<ResponseFeatures, VerifyError>> {
     let checked: Vec<_> = claims.iter().map(|claim| Checked::new(backend.config(), claim)).collect();
-    let sequences: Vec<&[u32]> = checked.iter().flatten().filter_map(Checked::sequence).collect();
-    let states = match backend.prefill_batch(&sequences) {
-        Ok(states) => states,
+    let pairs = checked.iter().zip(claims);
+    let audits: Vec<Audit<'_>> = pairs.filter_map(|(checked, claim)| checked.as_ref().ok()?.audit(claim)).collect();
+    let mut audited = match backend.audit(&audits) {
+        Ok(audited) => audited.into_iter(),
         Err(error) => return claims.iter().map(|_| Err(error.clone().into())).collect(),
     };
-    let mut states = states.iter();
     let measure = |(checked, claim): (Result<Checked, VerifyError>, &Claim<'_>)| {
         let checked = checked?;
-        let own = checked.sequence().and_then(|_| states.next());
-        checked.measure(backend, claim, own)
+        let own = checked.sequence().and_then(|_| audited.next());
+        checked.measured(backend.config(), claim, own)
     };
     checked.into_iter().zip(claims).map(measure).collect()
 }
@@ -203,35 +201,27 @@ impl Checked {
         }
     }
 
-    /// Compares the response with the verifier's own states of its sequence.
-    fn measure(
-        self,
-        backend: &dyn Backend,
-        claim: &Claim<'_>,
-        states: Option<&HiddenStates>,
-    ) -> Result<ResponseFeatures, VerifyError> {
-        let config = backend.config();
-        let mut features = self.features(config, claim);
-        let Ok((_, proofs)) = self.form else { return Ok(features) };
-        let prompt = claim.request.prompt.len();
-        let mut rows = CommittedRows::new(prompt, config.hidden_size);
-        states.into_iter().for_each(|states| rows.absorb(states));
+    fn audit<'a>(&'a self, claim: &Claim<'a>) -> Option<Audit<'a>> {
+        let (sequence, proofs) = self.form.as_ref().ok()?;
+        let (prompt, output) = (claim.request.prompt.len(), claim.output);
+        Some(Audit { sequence, prompt, output, proofs, sampler: &self.sampler })
+    }
 
-        match toploc::verify(rows.activations()?, &proofs, PARAMS) {
+    /// The features, given what a prefill said; nothing was run of a malformed response.
+    fn measured(
+        &self,
+        config: &ModelConfig,
+        claim: &Claim<'_>,
+        audited: Option<Audited>,
+    ) -> Result<ResponseFeatures, VerifyError> {
+        let mut features = self.features(config, claim);
+        let Some(Audited { blocks, mut margins }) = audited else { return Ok(features) };
+        match blocks {
             Ok(blocks) => features.blocks = blocks,
             Err(toploc::VerifyError::Activations(error)) => return Err(error.into()),
             Err(fault) => features.malformed = Some(Malformed::Proof { reason: fault.to_string() }),
         }
-
-        let mut margins = Vec::with_capacity(claim.output.len());
-        let rows = rows.bits().chunks(LOGIT_ROWS * config.hidden_size);
-        for (rows, outputs) in rows.zip(claim.output.chunks(LOGIT_ROWS)) {
-            let logits = backend.logits(rows)?;
-            for (logits, &token) in logits.chunks_exact(config.vocab_size).zip(outputs) {
-                let position = (prompt + margins.len()) as u32;
-                margins.push(self.sampler.margin(position, logits, token).min(MARGIN_CAP));
-            }
-        }
+        margins.iter_mut().for_each(|margin| *margin = margin.min(MARGIN_CAP));
         features.sampling = Some(SamplingReport::of(&margins));
         Ok(features)
     }

@@ -1,7 +1,9 @@
 //! The command line: one file per command. Every command prints JSON (or what its help says) on standard output, and
-//! exits with 0 if all is well, 1 if something was checked and found wrong, 2 if the input was unusable.
+//! exits with 0 if all is well, 1 if something was checked and found wrong, 2 if the input was unusable, 3 if the card was
+//! lost on the way.
 
 mod calibrate;
+mod device;
 mod engines;
 mod evidence;
 mod generate;
@@ -27,10 +29,15 @@ use tandem_verifier::calibration::Calibration;
 use tandem_verifier::model::ModelFiles;
 use tandem_verifier::verdict::Policy;
 
+pub(crate) use self::device::exit_code;
+
 /// Exit code when something was checked and found wrong.
 pub(crate) const FOUND_WRONG: u8 = 1;
 /// Exit code when nothing could be checked.
 pub(crate) const BAD_INPUT: u8 = 2;
+/// Exit code when the card failed: the same command may well succeed in a new process.
+#[cfg(feature = "cuda")]
+pub(crate) const DEVICE_LOST: u8 = 3;
 
 /// Verified inference for Tandem.
 #[derive(Parser)]
@@ -47,6 +54,8 @@ enum Command {
     Model(model::Command),
     /// Answer a prompt, with proofs.
     Generate(generate::Command),
+    #[cfg(feature = "cuda")]
+    Devices(device::Devices),
     /// Check an answer that `generate` printed.
     Verify(verify::Command),
     /// Measure honest machines and cheats, and write limits and tests with stated error rates.
@@ -66,7 +75,10 @@ enum Command {
 
 impl Cli {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        self.command.start_logging();
         match self.command {
+            #[cfg(feature = "cuda")]
+            Command::Devices(command) => command.run(),
             Command::Model(command) => command.run(),
             Command::Generate(command) => command.run(),
             Command::Verify(command) => command.run(),
@@ -81,25 +93,46 @@ impl Cli {
     }
 }
 
+impl Command {
+    /// Services log from the start; other commands say what is wrong only, unless `RUST_LOG` asks for more.
+    #[cfg(feature = "cuda")]
+    fn start_logging(&self) {
+        #[cfg(feature = "network")]
+        if matches!(self, Self::Serve(_) | Self::Work(_)) {
+            return;
+        }
+        let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+            .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+        let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+        // A second start keeps the first.
+        let _ = logs.try_init();
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    fn start_logging(&self) {}
+}
+
 /// Which model, and how to run it.
 #[derive(Args)]
 struct ModelArgs {
     /// Folder with config.json, safetensors and tokenizer.json.
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
-    /// Threads of one forward pass; results do not depend on it.
+    /// Threads of one forward pass on the CPU; results do not depend on it.
     #[arg(long, default_value_t = 1, env = "TANDEM_VERIFIER_THREADS")]
     threads: usize,
     /// Exact gives the same bits everywhere; fast adds in any order. Both are checked by the same limits.
     #[arg(long, default_value = "exact", value_parser = ["exact", "fast"])]
     numerics: String,
+    #[command(flatten)]
+    device: device::DeviceArgs,
 }
 
 impl ModelArgs {
     fn open(&self) -> anyhow::Result<(ModelFiles, Arc<dyn Backend>)> {
         let context = || format!("cannot load the model in {}", self.model.display());
         let files = ModelFiles::open(&self.model).with_context(context)?;
-        let backend = backend::open(&files, &self.options()).with_context(context)?;
+        let backend = self.device.load(&files, &self.options()).with_context(context)?;
         Ok((files, backend))
     }
 

@@ -18,6 +18,7 @@ use tandem_verifier::node::{Identity, Limits, Node, serve, settler};
 use tandem_verifier::service;
 use tokio::net::TcpListener;
 
+use super::device::{end_when_lost, exit_code};
 use super::{ModelArgs, print_json};
 
 /// A neuron may be registered moments after its node was started.
@@ -95,12 +96,13 @@ pub(super) struct Command {
 impl Command {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(self.serve())?;
-        Ok(ExitCode::SUCCESS)
+        Ok(exit_code(0))
     }
 
     async fn serve(self) -> anyhow::Result<()> {
         service::start_logging(self.log_json);
         let ending = service::shutdown_signal()?;
+        end_when_lost(&ending);
         let metrics = service::start_metrics();
         let network = Network::read(&self.manifest)?;
         let hotkey = service::read_key(&self.hotkey_key)?;

@@ -23,6 +23,7 @@ use tandem_verifier::worker::store::{self, Store};
 use tandem_verifier::worker::{Settings, Worker, endpoint, run};
 use tokio::net::TcpListener;
 
+use super::device::{end_when_lost, exit_code};
 use super::reference::{ReferenceArgs, config_and_text};
 use super::{ModelArgs, PolicyArgs};
 
@@ -102,12 +103,13 @@ enum SpeedArg {
 impl Command {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(self.work())?;
-        Ok(ExitCode::SUCCESS)
+        Ok(exit_code(0))
     }
 
     async fn work(self) -> anyhow::Result<()> {
         service::start_logging(self.log_json);
         let ending = service::shutdown_signal()?;
+        end_when_lost(&ending);
         let metrics = service::start_metrics();
         let network = Network::read(&self.manifest)?;
         let hotkey = service::read_key(&self.hotkey_key)?;

@@ -37,6 +37,7 @@ mod field;
 mod judge;
 mod proof;
 mod select;
+mod selection;
 mod verify;
 
 pub use activations::{ActivationError, Activations, Params};
@@ -44,4 +45,5 @@ pub use build::{BuildError, build, build_block, build_from_indices};
 pub use field::PRIME;
 pub use judge::{Fault, Thresholds};
 pub use proof::{MIN_MODULUS, ParseError, Proof};
+pub use selection::{Element, Question, Selection};
 pub use verify::{BlockReport, DECOYS, NO_MATCH, VerifyError, verify, verify_base64, verify_block};

@@ -1,6 +1,6 @@
 //! What is refused, and with which words; what masks and permits admit.
 
-use yuma::{Epoch, Error, Hyperparameters, Neuron, Profile, Q32, Rules, Table};
+use yuma::{Epoch, Error, Hyperparameters, Neuron, Profile, Q32, Row, Rules, Snapshot, Table};
 
 const FULL: u16 = u16::MAX;
 
@@ -128,6 +128,21 @@ fn weight_on_oneself_counts_for_the_owner_alone() {
     assert_eq!(subnet.run(&params()).unwrap().incentive, [Q32::ZERO, Q32::ONE]);
     let half = Q32::from_raw(1 << 31);
     assert_eq!(Epoch { owner: Some(0), ..subnet }.run(&params()).unwrap().incentive, [half, half]);
+}
+
+#[test]
+fn a_snapshots_weights_on_oneself_count_for_nobody_and_the_others_stay() {
+    let (permits, active) = ([true, true, false, false], [true; 4]);
+    let run = |first: &[(u16, u16)], second: &[(u16, u16)]| {
+        let weights: [Row<'_>; 4] = [first, second, &[], &[]];
+        let bonds: [Row<'_>; 4] = [&[]; 4];
+        let snapshot =
+            Snapshot { stakes: &[3, 2, 0, 0], permits: &permits, active: &active, weights: &weights, bonds: &bonds };
+        snapshot.run(&params()).unwrap()
+    };
+    let with = run(&[(0, 9_000), (2, 300), (3, 100)], &[(1, 5), (3, 40)]);
+    assert_eq!(with, run(&[(2, 300), (3, 100)], &[(3, 40)]));
+    assert!(with.incentive[2] > Q32::ZERO && with.incentive[3] > Q32::ZERO);
 }
 
 #[test]

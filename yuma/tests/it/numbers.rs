@@ -1,6 +1,6 @@
 //! The number of the engine, at its edges; what else is computed from a few numbers.
 
-use yuma::{Hyperparameters, Q32};
+use yuma::{Epoch, Hyperparameters, LiquidAlpha, Neuron, Q32};
 
 const ONE: u64 = 1 << 32;
 
@@ -41,4 +41,25 @@ fn the_activity_cutoff_is_a_part_of_the_tempo() {
     assert_eq!(Hyperparameters::activity_cutoff(0, 360), 1);
     assert_eq!(Hyperparameters::activity_cutoff(2_000, 1), 2);
     assert_eq!(Hyperparameters::activity_cutoff(u32::MAX, u16::MAX), u64::from(u32::MAX) * 65_535 / 1_000);
+}
+
+/// Weight, bond and liquid α all exactly 1, or α exactly 0 and the bond exactly 1: products that need 65 bits. Two validators,
+/// so that no stake is 1 as well.
+#[test]
+fn a_liquid_alpha_of_exactly_one_or_zero_leaves_a_whole_bond_whole() {
+    for (low, high, bond) in [(u16::MAX, u16::MAX, 0), (u16::MAX, u16::MAX, u16::MAX), (0, 1, u16::MAX)] {
+        let liquid = LiquidAlpha { low, high, steepness: i16::MAX };
+        let params = Hyperparameters { liquid_alpha: Some(liquid), ..Hyperparameters::default() };
+        for count in [3, 40] {
+            let mut neurons = vec![Neuron::default(); count];
+            for neuron in &mut neurons[..2] {
+                let bonds = if bond == 0 { Vec::new() } else { vec![(2, bond)] };
+                let weights = vec![(2, 1)];
+                *neuron = Neuron { stake: 1, permit: true, last_update: 1, weights, bonds, ..Neuron::default() };
+            }
+            let epoch = Epoch { now: 1, bonds_since: 1, owner: None, neurons };
+            let outcome = epoch.run(&params).unwrap();
+            assert_eq!(outcome.bonds[..2], [[(2, u16::MAX)], [(2, u16::MAX)]], "low {low}, bond {bond}");
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! What kernels run on: memory, launches and matrix products, in the order they are asked for.
 
+pub mod driver;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 
@@ -36,6 +37,9 @@ pub enum DeviceError {
     /// The device failed while it worked. Nothing on it can be trusted afterwards.
     #[error("{0}")]
     Failed(String),
+    /// A fault ended all work of this process on the device: every later call says so, and only a new process can go on.
+    #[error("the device is lost, restart this process: {0}")]
+    Lost(String),
 }
 
 /// Memory of a device.
@@ -66,7 +70,7 @@ impl Shape {
 }
 
 /// Type of a matrix product's result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Element {
     /// Rounded to bf16.
     Bf16,

@@ -20,6 +20,8 @@ pub struct Source {
     pub text: &'static str,
     /// The kernels in it.
     pub kernels: &'static [&'static str],
+    /// Bytes of each kernel's arguments.
+    pub bytes: &'static [usize],
 }
 
 /// All sources.
@@ -31,6 +33,11 @@ pub trait Arguments: NoUninit {
     const KERNEL: &'static str;
 }
 
+/// The size that another kernel of the same arguments has.
+const fn also(_kernel: &str, bytes: usize) -> usize {
+    bytes
+}
+
 /// Structures of arguments, and the [`Source`] whose kernels take them. Several kernels may take the same.
 macro_rules! kernels {
     ($source:literal: $($(#[$doc:meta])* $name:ident = $kernel:literal $(| $other:literal)* { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {
@@ -39,6 +46,7 @@ macro_rules! kernels {
             name: $source,
             text: include_str!(concat!("../../../kernels/", $source, ".cu")),
             kernels: &[$($kernel, $($other,)*)*],
+            bytes: &[$(size_of::<$name>(), $($crate::kernels::also($other, size_of::<$name>()),)*)*],
         };
         $(
             $(#[$doc])*

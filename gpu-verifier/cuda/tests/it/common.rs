@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tandem_cuda::device::Device;
+use tandem_cuda::device::driver::{self, CudaDevice};
 use tandem_cuda::device::emulator::{Emulator, Options};
 use tandem_cuda::{CudaBackend, Options as Bounds};
 use tandem_model::backend::Numerics;
@@ -18,13 +19,25 @@ use tempfile::TempDir;
 /// Small enough that most tests go through several passes and chunks.
 pub(crate) const SMALL: Bounds = Bounds { pass: 100, chunk: 37, logits: 5 };
 
+/// The device that tests run on which need one: the card with the feature `gpu`, else an emulated one.
 pub(crate) fn device() -> Arc<dyn Device> {
-    Emulator::open(Options::default()).unwrap()
+    if cfg!(feature = "gpu") { card() } else { emulated(false) }
 }
 
-/// Devices whose threads take turns in either order.
-pub(crate) fn both_orders() -> [Arc<dyn Device>; 2] {
-    [false, true].map(|backwards| Emulator::open(Options { backwards, ..Options::default() }).unwrap())
+/// All devices that must agree: two emulated ones, whose threads take turns in either order, and with the feature `gpu` the
+/// card.
+pub(crate) fn devices() -> Vec<Arc<dyn Device>> {
+    let card = cfg!(feature = "gpu").then(card);
+    [false, true].map(emulated).into_iter().chain(card).collect()
+}
+
+fn emulated(backwards: bool) -> Arc<dyn Device> {
+    Emulator::open(Options { backwards, ..Options::default() }).unwrap()
+}
+
+/// The card that the environment names; there must be one.
+pub(crate) fn card() -> Arc<dyn Device> {
+    CudaDevice::open(&driver::Options::from_environment().unwrap()).unwrap()
 }
 
 /// A golden file of the verifier's tests.
@@ -111,6 +124,11 @@ impl Random {
     /// Between -1 and 1.
     pub(crate) fn unit(&mut self) -> f32 {
         (self.bits() >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
+    }
+
+    /// About normally distributed, deviation 1.
+    pub(crate) fn normal(&mut self) -> f32 {
+        (0..4).map(|_| self.bits() as u16 as f32).sum::<f32>().mul_add(1.0 / 37_837.0, -131_070.0 / 37_837.0)
     }
 
     pub(crate) fn units(&mut self, count: usize) -> Vec<f32> {

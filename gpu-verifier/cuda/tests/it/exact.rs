@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use tandem_model::backend::{Backend, Feed, HiddenStates};
 use tandem_model::testmodel::Size;
 
-use crate::common::{both_orders, config, cpu, exact, goldens, prompt, seeded, written};
+use crate::common::{config, cpu, devices, exact, goldens, prompt, seeded, written};
 
 /// What the CPU's tests freeze, too.
 const FROZEN: &str = include_str!("../../../tests/golden/exact.txt");
@@ -24,7 +24,7 @@ fn hidden_states_of_every_family_are_the_frozen_ones() {
     assert_eq!(goldens.len(), 14);
     for (name, golden) in goldens {
         let (_dir, files) = golden.write();
-        for device in both_orders() {
+        for device in devices() {
             let states = exact(&device, &files).prefill(&golden.tokens).unwrap();
             assert_eq!(digest(&states), frozen(&name), "{name}");
         }
@@ -35,7 +35,7 @@ fn hidden_states_of_every_family_are_the_frozen_ones() {
 fn hidden_states_of_the_seeded_models_are_the_frozen_ones() {
     for (name, size) in [("seeded_full", Size::Full), ("seeded_small", Size::Small)] {
         let (_dir, files) = seeded(size);
-        for device in both_orders() {
+        for device in devices() {
             let states = exact(&device, &files).prefill(&prompt(1, 150)).unwrap();
             assert_eq!(digest(&states), frozen(name), "{name}");
         }
@@ -50,7 +50,7 @@ fn agrees(name: &str, config: &Value, length: usize) {
     let expected = cpu.prefill(&tokens).unwrap();
     let logits = cpu.logits(expected.bits()).unwrap();
     assert!(logits.iter().all(|logit| logit.is_finite()), "{name}");
-    for device in both_orders() {
+    for device in devices() {
         let backend = exact(&device, &files);
         assert!(backend.prefill(&tokens).unwrap() == expected, "{name}");
         assert!(backend.logits(expected.bits()).unwrap() == logits, "{name}");
@@ -116,7 +116,7 @@ fn long_sequences_change_no_bit() {
     let (_dir, files) = written(3, &config("Qwen3ForCausalLM", fields));
     let tokens = prompt(9, 530);
     let expected = cpu(&files).prefill(&tokens).unwrap();
-    for device in both_orders() {
+    for device in devices() {
         let backend = exact(&device, &files);
         assert!(backend.prefill(&tokens).unwrap() == expected);
         let mut session = backend.start().unwrap();
@@ -138,7 +138,7 @@ fn what_else_is_in_the_batch_changes_no_bit() {
         let sequences: Vec<&[u32]> = sequences.iter().map(Vec::as_slice).collect();
         let cpu = cpu(&files);
         let expected: Vec<HiddenStates> = sequences.iter().map(|s| cpu.prefill(s).unwrap()).collect();
-        for device in both_orders() {
+        for device in devices() {
             let backend = exact(&device, &files);
             assert!(backend.prefill_batch(&sequences).unwrap() == expected, "{name}");
 
@@ -204,7 +204,7 @@ fn two_thousand_positions_change_no_bit() {
     let (_dir, files) = seeded(Size::Full);
     let tokens = prompt(4, 2_048);
     let expected = cpu(&files).prefill(&tokens).unwrap();
-    for device in both_orders() {
+    for device in devices() {
         let backend = exact(&device, &files);
         assert!(backend.prefill(&tokens).unwrap() == expected);
         let mut session = backend.start().unwrap();

@@ -10,7 +10,7 @@ use tandem_cuda::kernels::rows::{Angles, RmsNorm, SiluProduct};
 use tandem_cuda::pack::{Piece, Tile};
 use tandem_model::numeric::{exp, rsqrt, silu, sin_cos};
 
-use crate::common::{Random, both_orders, same};
+use crate::common::{Random, devices, same};
 
 fn narrow(values: &[f32]) -> Vec<u16> {
     values.iter().map(|&value| bf16::from_f32(value).to_bits()).collect()
@@ -82,7 +82,7 @@ fn a_product_adds_in_ascending_order_whatever_its_shape() {
     let mut random = Random(1);
     let shapes =
         [(1, 1, 1), (8, 32, 256), (9, 33, 257), (128, 128, 16), (129, 130, 40), (3, 5, 7), (70, 200, 15), (2, 40, 530)];
-    for device in both_orders() {
+    for device in devices() {
         for (index, (rows, columns, depth)) in shapes.into_iter().enumerate() {
             let x = random.units(rows * depth);
             let weights = narrow(&random.units(columns * depth));
@@ -98,7 +98,7 @@ fn a_product_adds_in_ascending_order_whatever_its_shape() {
 fn a_product_of_extreme_values_has_the_same_bits() {
     let mut random = Random(2);
     let (rows, columns, depth) = (10, 35, 19);
-    for device in both_orders() {
+    for device in devices() {
         for extreme in [1e-30, 1e-38, -1e-44, 1e20, 3e38, f32::INFINITY, f32::NAN, -0.0] {
             let mut pick = |odds: usize| if random.below(odds) == 0 { extreme } else { random.unit() * 1e-18 };
             let x: Vec<f32> = (0..rows * depth).map(|_| pick(3)).collect();
@@ -220,7 +220,7 @@ impl Heads {
 #[test]
 fn attention_adds_in_ascending_order_whatever_its_shape() {
     let mut random = Random(3);
-    for device in both_orders() {
+    for device in devices() {
         for (heads, kv_heads, dim, window) in
             [(4, 2, 16, usize::MAX), (3, 3, 34, 70), (10, 1, 6, 1), (2, 1, 130, 300), (7, 1, 32, 33)]
         {
@@ -241,7 +241,7 @@ fn attention_adds_in_ascending_order_whatever_its_shape() {
 fn attention_over_extreme_values_has_the_same_bits() {
     let mut random = Random(4);
     let shape = Heads { heads: 4, kv_heads: 2, dim: 16, window: 20 };
-    for device in both_orders() {
+    for device in devices() {
         for (size, extreme) in
             [(200.0, 1e4), (1e19, 1e20), (1.0, f32::INFINITY), (1.0, f32::NAN), (1e-30, -0.0), (0.0, -1e-44)]
         {
@@ -263,7 +263,7 @@ fn attention_over_extreme_values_has_the_same_bits() {
 #[test]
 fn a_norm_adds_in_ascending_order_and_rounds_as_the_cpu_does() {
     let mut random = Random(5);
-    for device in both_orders() {
+    for device in devices() {
         for (width, size) in
             [(1, 1.0), (2, 1e-30), (255, 3.0), (1_024, 1e18), (1_025, 0.0), (2_049, 1e19), (3_000, f32::NAN)]
         {
@@ -307,7 +307,7 @@ fn angles_have_the_bits_of_the_cpu_up_to_the_longest_sequence() {
             cosines.into_iter().chain(sines).map(|value| value * 1.2)
         })
         .collect();
-    for device in both_orders() {
+    for device in devices() {
         let (at, f) = (Buffer::from(&device, &positions).unwrap(), Buffer::from(&device, &frequencies).unwrap());
         let out = Buffer::of::<f32>(&device, expected.len()).unwrap();
         let arguments = Angles {
@@ -334,7 +334,7 @@ fn the_activation_has_the_bits_of_the_cpu_for_every_kind_of_number() {
     }
     let ups = random.units(gates.len());
     let expected: Vec<f32> = gates.iter().zip(&ups).map(|(gate, up)| silu(*gate) * up).collect();
-    for device in both_orders() {
+    for device in devices() {
         let both = Buffer::from(&device, &[gates.as_slice(), &ups].concat()).unwrap();
         let out = Buffer::of::<f32>(&device, gates.len()).unwrap();
         let width = gates.len() as u32;

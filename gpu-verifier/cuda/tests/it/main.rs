@@ -1,6 +1,7 @@
 //! The CUDA backend, on the emulated device.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod checks;
 mod common;
 mod emulated;
 mod exact;

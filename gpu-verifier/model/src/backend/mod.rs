@@ -9,7 +9,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::audit::{self, Audit, Audited};
 use crate::model::{ModelConfig, ModelError, ModelFiles};
+use crate::sampling::Draw;
 
 pub use self::shared::Shared;
 
@@ -153,11 +155,31 @@ pub trait Backend: Send + Sync {
         self.feed(&mut batch)
     }
 
+    /// Re-runs responses, in one packed prefill, and compares them with what they claim.
+    ///
+    /// # Errors
+    /// As [`prefill`](Self::prefill), for the sequence of any of them.
+    fn audit(&self, audits: &[Audit<'_>]) -> Result<Vec<Audited>, BackendError> {
+        let sequences: Vec<&[u32]> = audits.iter().map(|audit| audit.sequence).collect();
+        let states = self.prefill_batch(&sequences)?;
+        audits.iter().zip(&states).map(|(audit, states)| audit::with_states(self, audit, states)).collect()
+    }
+
     /// Logits of rows of final hidden states (raw bf16 bits, whole rows): `vocab_size` values per row.
     ///
     /// # Errors
     /// [`BackendError::Shape`] when the rows are not whole.
     fn logits(&self, rows: &[u16]) -> Result<Vec<f32>, BackendError>;
+
+    /// The tokens that are drawn from rows of final hidden states, given one draw per row.
+    ///
+    /// # Errors
+    /// As [`logits`](Self::logits).
+    fn choose(&self, rows: &[u16], draws: &[Draw<'_>]) -> Result<Vec<u32>, BackendError> {
+        let logits = self.logits(rows)?;
+        let rows = logits.chunks_exact(self.config().vocab_size);
+        Ok(rows.zip(draws).map(|(logits, draw)| draw.sampler.choose(draw.position, logits)).collect())
+    }
 }
 
 /// A sequence under way, with its cache of keys and values. It does not borrow from the backend, so that it can move to

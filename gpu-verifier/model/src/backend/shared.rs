@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, s
 use std::time::{Duration, Instant};
 
 use super::{Backend, BackendError, Feed, HiddenStates, Numerics, Session};
+use crate::audit::{Audit, Audited};
 use crate::model::ModelConfig;
 
 /// Those who took part in the last pass are waited for, for this part of its duration at most.
@@ -72,6 +73,11 @@ impl Backend for Shared {
     fn start(&self) -> Result<Box<dyn Session>, BackendError> {
         let inner = Some(self.backend.start()?);
         Ok(Box::new(SharedSession { backend: self.backend.clone(), inner, work: self.work.clone() }))
+    }
+
+    /// Audits come packed.
+    fn audit(&self, audits: &[Audit<'_>]) -> Result<Vec<Audited>, BackendError> {
+        self.backend.audit(audits)
     }
 
     /// A batch that is packed already is run as it is.
