@@ -11,7 +11,7 @@ use tandem_verifier::backend::{self, Backend, Options};
 use tandem_verifier::model::ModelFiles;
 
 #[cfg(feature = "cuda")]
-pub(super) use self::cuda::Devices;
+pub(super) use self::cuda::{CardArgs, Devices};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Kind {

@@ -2,6 +2,8 @@
 //! exits with 0 if all is well, 1 if something was checked and found wrong, 2 if the input was unusable, 3 if the card was
 //! lost on the way.
 
+#[cfg(feature = "cuda")]
+mod bench;
 mod calibrate;
 mod device;
 mod engines;
@@ -56,6 +58,10 @@ enum Command {
     Generate(generate::Command),
     #[cfg(feature = "cuda")]
     Devices(device::Devices),
+    /// Measure what a card does.
+    #[cfg(feature = "cuda")]
+    #[command(subcommand)]
+    Bench(Box<bench::Bench>),
     /// Check an answer that `generate` printed.
     Verify(verify::Command),
     /// Measure honest machines and cheats, and write limits and tests with stated error rates.
@@ -79,6 +85,8 @@ impl Cli {
         match self.command {
             #[cfg(feature = "cuda")]
             Command::Devices(command) => command.run(),
+            #[cfg(feature = "cuda")]
+            Command::Bench(command) => command.run(),
             Command::Model(command) => command.run(),
             Command::Generate(command) => command.run(),
             Command::Verify(command) => command.run(),

@@ -142,7 +142,21 @@ impl ModelConfig {
     /// [`ModelError::Architecture`], or [`ModelError::Config`] naming the field.
     pub fn read(path: &Path) -> Result<Self, ModelError> {
         let wrong = |reason: String| ModelError::Config { path: path.to_owned(), reason };
-        let raw: Raw = read_json(path, FILE_LIMIT)?.map_err(wrong)?;
+        Self::of(read_json(path, FILE_LIMIT)?.map_err(wrong)?, path)
+    }
+
+    /// Checks the text of a `config.json`.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn parse(text: &str) -> Result<Self, ModelError> {
+        let path = Path::new("config.json");
+        let wrong = |error: serde_json::Error| ModelError::Config { path: path.to_owned(), reason: error.to_string() };
+        Self::of(serde_json::from_str(text).map_err(wrong)?, path)
+    }
+
+    fn of(raw: Raw, path: &Path) -> Result<Self, ModelError> {
+        let wrong = |reason: String| ModelError::Config { path: path.to_owned(), reason };
         let names = raw.architectures.as_deref().unwrap_or_default();
         let [name] = names else {
             return Err(wrong(format!("architectures must name exactly one architecture, not {}", names.len())));

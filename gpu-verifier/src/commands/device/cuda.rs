@@ -7,8 +7,8 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 use tandem_cuda::compile::{CacheFolder, EMBEDDED, Version};
-use tandem_cuda::device::DeviceError;
 use tandem_cuda::device::driver::{self, Card, Choice, CudaDevice, Survey};
+use tandem_cuda::device::{Device, DeviceError};
 use tandem_cuda::{CudaBackend, LoadError};
 use tandem_verifier::backend::{Backend, Numerics, Options};
 use tandem_verifier::model::ModelFiles;
@@ -17,7 +17,7 @@ use crate::commands::{FOUND_WRONG, print_json};
 
 /// Which card, and what it needs.
 #[derive(Args)]
-pub(super) struct CardArgs {
+pub(crate) struct CardArgs {
     /// The card: its number, or its UUID (GPU-…) or the beginning of it; `tandem-verifier devices` lists them. One process uses
     /// one card; several processes may share one [default: the first that can be used].
     #[arg(long, value_name = "N|UUID", env = "TANDEM_DEVICE")]
@@ -38,22 +38,27 @@ struct LibraryArgs {
 }
 
 impl CardArgs {
+    /// Opens the card, with matrix `products` or without, if `needs` bytes are free.
+    pub(crate) fn open(&self, products: bool, needs: u64) -> Result<Arc<dyn Device>, DeviceError> {
+        CudaDevice::open(&driver::Options {
+            card: self.device.clone().unwrap_or_default(),
+            libraries: self.libraries.nvrtc_dir.clone(),
+            cache: self.kernel_cache.as_deref().map(CacheFolder::from).unwrap_or_default(),
+            products,
+            needs,
+            ..driver::Options::default()
+        })
+    }
+
     /// Loads the model onto the card. The inner error is that of the card, which a CPU may do without.
     pub(super) fn load(
         &self,
         files: &ModelFiles,
         options: &Options,
     ) -> anyhow::Result<Result<Arc<dyn Backend>, DeviceError>> {
-        let how = driver::Options {
-            card: self.device.clone().unwrap_or_default(),
-            libraries: self.libraries.nvrtc_dir.clone(),
-            cache: self.kernel_cache.as_deref().map(CacheFolder::from).unwrap_or_default(),
-            products: options.numerics == Numerics::Fast,
-            // Weights are bf16; what a sequence needs comes on top.
-            needs: files.config().parameters() * 2,
-            ..driver::Options::default()
-        };
-        let loaded = CudaDevice::open(&how).map_err(LoadError::from).and_then(|device| {
+        // Weights are bf16; what a sequence needs comes on top.
+        let opened = self.open(options.numerics == Numerics::Fast, files.config().parameters() * 2);
+        let loaded = opened.map_err(LoadError::from).and_then(|device| {
             let described = device.describe();
             Ok((CudaBackend::load(device, files, options.numerics)?, described))
         });
