@@ -215,6 +215,8 @@ template <u32 DIM, u32 TILES, u32 KEYS, bool NARROW> static __device__ __forcein
     constexpr u32 STRIDE = DIM + 8, CHUNKS = DIM / 8;
     constexpr u32 QUERIES = NARROW ? 16 : ATTEND_WARPS * 16 * TILES;
     constexpr u32 OWN = NARROW ? KEYS / ATTEND_WARPS : KEYS;
+    // The parts of a narrow patch's warps, which come together where keys and values were.
+    static_assert(!NARROW || ATTEND_WARPS * 16 * (DIM + 2) * sizeof(float) <= 2 * KEYS * STRIDE * sizeof(u16), "room");
     DYNAMIC_SHARED(u16, halves);
     u16* const queries = halves;
     u16* const keys = queries + QUERIES * STRIDE;

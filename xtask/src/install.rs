@@ -52,7 +52,8 @@ pub(crate) fn python_packages(stages: &mut Stages, name: &str, requirements: &st
         if environment.exists() {
             fs::remove_dir_all(&environment).with_context(|| format!("cannot remove {}", environment.display()))?;
         }
-        succeed(Command::new("python3").args(["-m", "venv"]).arg(&environment)).context("Python 3 with venv is needed")?;
+        succeed(Command::new("python3").args(["-m", "venv"]).arg(&environment))
+            .context("Python 3 with venv is needed")?;
         let mut pip = Command::new(environment.join("bin/python"));
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"]);
         succeed(pip.arg("--target").arg(&site).arg("-r").arg(&path))?;

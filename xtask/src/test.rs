@@ -71,7 +71,16 @@ fn deep(stages: &mut Stages, package: Option<&str>) -> Result<()> {
 }
 
 fn packages_with_deep_tests() -> Result<Vec<String>> {
-    let members = ["contracts", "yuma", "protocol", "keeper", "gpu-verifier", "gpu-verifier/cuda", "gpu-verifier/toploc", "script"];
+    let members = [
+        "contracts",
+        "yuma",
+        "protocol",
+        "keeper",
+        "gpu-verifier",
+        "gpu-verifier/cuda",
+        "gpu-verifier/toploc",
+        "script",
+    ];
     let mut packages = Vec::new();
     for member in members {
         let path = root().join(member).join("Cargo.toml");

@@ -25,7 +25,7 @@ pub(crate) struct Growth {
 impl Growth {
     /// `agreed`: whether there is any consensus, without which liquid alpha is out of force.
     pub(crate) fn of(params: &Hyperparameters, agreed: bool) -> Self {
-        let survives = Q32::ratio(u64::from(params.bonds_moving_average), 1_000_000).raw();
+        let survives = (u64::from(params.bonds_moving_average) << 32) / 1_000_000;
         Self {
             survives,
             alpha: ONE - survives,

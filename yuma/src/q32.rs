@@ -38,17 +38,6 @@ impl Q32 {
         let scaled = (self.0 as u128 * u16::MAX as u128) >> 32;
         if scaled > u16::MAX as u128 { u16::MAX } else { scaled as u16 }
     }
-
-    /// `⌊numerator / denominator⌋` in Q32, and 0 for a zero denominator. Callers keep the quotient below 2³².
-    pub(crate) const fn ratio(numerator: u64, denominator: u64) -> Self {
-        if denominator == 0 {
-            Self::ZERO
-        } else if numerator >> 32 == 0 {
-            Self((numerator << 32) / denominator)
-        } else {
-            Self((((numerator as u128) << 32) / denominator as u128) as u64)
-        }
-    }
 }
 
 impl From<Q32> for u64 {

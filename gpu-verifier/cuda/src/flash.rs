@@ -162,6 +162,23 @@ impl Schedule {
     }
 }
 
+/// Shared memory of a block that every supported card has: 99 KiB on compute capability 8.9.
+const MOST_SHARED: u32 = 99 << 10;
+
+// At compile time: every block fits.
+const _: () = {
+    const WIDTHS: [u32; 6] = [32, 64, 80, 96, 128, 256];
+    let mut i = 0;
+    while i < WIDTHS.len() {
+        let Some(tensor) = (Heads { query: 1, kv: 1, dim: WIDTHS[i] }).tensor() else {
+            panic!("a width without kernels")
+        };
+        assert!(tensor.shared(tensor.queries, tensor.keys) <= MOST_SHARED);
+        assert!(tensor.shared(NARROW, NARROW_KEYS) <= MOST_SHARED);
+        i += 1;
+    }
+};
+
 /// What attention in one layer reads and writes.
 #[derive(Clone, Copy, Debug)]
 pub struct Call {

@@ -17,8 +17,9 @@
 
 struct Dim3 { unsigned x, y, z; };
 namespace emulator {
-extern thread_local Dim3 thread, block, block_size, grid_size;
-extern thread_local unsigned char* dynamic_shared;
+// __thread, not thread_local: they are read everywhere, and need no test whether they are made already.
+extern __thread Dim3 thread, block, block_size, grid_size;
+extern __thread unsigned char* dynamic_shared;
 unsigned lane();
 // Waits for all threads of the block.
 void block_barrier();
@@ -26,15 +27,16 @@ void block_barrier();
 void warp_barrier(unsigned mask);
 // Ends the process: what the kernel does is wrong on any card.
 [[noreturn]] void fault(const char* reason);
-// 64 bytes of each lane of the warp, for collectives.
+// 64 bytes of each lane of the warp, for the collective under way. There are two sets that take turns, so that nobody needs to
+// wait until all have read: begin_collective goes to the next.
+void begin_collective();
 unsigned char* warp_slot(unsigned lane);
 template <typename T, typename F> T exchange(unsigned mask, T value, F read) {
     static_assert(sizeof(T) <= 64, "a slot is small");
+    begin_collective();
     std::memcpy(warp_slot(lane()), &value, sizeof(T));
     warp_barrier(mask);
-    T result = read();
-    warp_barrier(mask);
-    return result;
+    return read();
 }
 template <typename T> T of_lane(unsigned lane) {
     T value;

@@ -17,6 +17,7 @@ inline float half_of(unsigned both, unsigned index) {
 template <typename F> void matrices(unsigned (&to)[4], const unsigned short* at, F element) {
     const unsigned own = lane();
     if (reinterpret_cast<std::uintptr_t>(at) % 16) fault("a row of a matrix is not aligned to 16 bytes");
+    begin_collective();
     std::memcpy(warp_slot(own), &at, sizeof(at));
     warp_barrier(0xffffffffu);
     for (unsigned m = 0; m < 4; ++m) {
@@ -27,13 +28,13 @@ template <typename F> void matrices(unsigned (&to)[4], const unsigned short* at,
         }
         to[m] = pair[0] | unsigned(pair[1]) << 16;
     }
-    warp_barrier(0xffffffffu);
 }
 struct Element { unsigned row, column; };
 }  // namespace emulator
 
 static inline void multiply_add(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
     const emulator::Fragments own{{a[0], a[1], a[2], a[3]}, {b0, b1}};
+    emulator::begin_collective();
     std::memcpy(emulator::warp_slot(emulator::lane()), &own, sizeof(own));
     emulator::warp_barrier(0xffffffffu);
     const unsigned group = emulator::lane() / 4, first = emulator::lane() % 4 * 2;
@@ -52,7 +53,6 @@ static inline void multiply_add(float (&c)[4], const unsigned (&a)[4], unsigned 
     }
     for (unsigned i = 0; i < 4; ++i)
         for (unsigned k = 0; k < 16; ++k) c[i] += left[i / 2][k] * right[i % 2][k];
-    emulator::warp_barrier(0xffffffffu);
 }
 static inline void load_matrices(unsigned (&to)[4], const unsigned short* at) {
     emulator::matrices(to, at, [](unsigned lane, unsigned j) { return emulator::Element{lane / 4, lane % 4 * 2 + j}; });

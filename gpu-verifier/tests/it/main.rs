@@ -4,6 +4,8 @@
 mod arithmetic;
 mod attacks;
 mod calibrate;
+#[cfg(feature = "cuda")]
+mod cards;
 mod chat_files;
 mod cheats;
 mod command_line;

@@ -1,6 +1,6 @@
 //! What is refused, and with which words; what masks and permits admit.
 
-use yuma::{Epoch, Error, Hyperparameters, Neuron, Profile, Q32, Row, Rules, Snapshot, Table};
+use yuma::{Epoch, Error, Hyperparameters, LiquidAlpha, Neuron, Profile, Q32, Row, Rules, Snapshot, Table};
 
 const FULL: u16 = u16::MAX;
 
@@ -50,11 +50,17 @@ fn more_neurons_than_uids_are_refused_and_as_many_are_not() {
 }
 
 #[test]
-fn an_owner_or_a_moving_average_that_cannot_be_is_refused() {
+fn an_owner_a_moving_average_or_a_range_that_cannot_be_is_refused() {
     let strange = Epoch { owner: Some(1), ..epoch(vec![Neuron::default()]) };
     assert_eq!(refusal(&strange).0, Error::Owner { uid: 1, count: 1 });
     let params = Hyperparameters { bonds_moving_average: 1_000_001, ..params() };
     assert_eq!(epoch(Vec::new()).run(&params), Err(Error::BondsMovingAverage { given: 1_000_001 }));
+    let ranged = |low, high| {
+        let liquid_alpha = Some(LiquidAlpha { low, high, ..LiquidAlpha::default() });
+        epoch(Vec::new()).run(&Hyperparameters { liquid_alpha, bonds_moving_average: 0, ..params.clone() })
+    };
+    assert!(ranged(7, 7).is_ok());
+    assert_eq!(ranged(8, 7), Err(Error::AlphaRange { low: 8, high: 7 }));
 }
 
 #[test]

@@ -9,8 +9,8 @@ const ONE: u64 = 1 << 32;
 fn scores_are_floored_to_u16_and_saturate() {
     let stored = |raw| Q32::from_raw(raw).to_u16();
     assert_eq!(
-        [0, 65_537, 65_538, ONE - 1, ONE, ONE + 1, u64::MAX].map(stored),
-        [0, 0, 1, 65_534, 65_535, 65_535, 65_535]
+        [0, 65_537, 65_538, ONE - 1, ONE, ONE + 1, 2 * ONE, u64::MAX].map(stored),
+        [0, 0, 1, 65_534, 65_535, 65_535, 65_535, 65_535]
     );
     for value in 0..=u16::MAX {
         let read = Q32::from_u16(value);

@@ -5,7 +5,7 @@ use tandem_cuda::device::{Buffer, Shape, launch};
 use tandem_cuda::kernels::fast::{BLOCK, Heads, Norm, Swiglu, swiglu_pieces};
 use tandem_cuda::pack::Piece;
 
-use crate::common::{Random, both_orders};
+use crate::common::{Random, devices};
 use crate::numbers::{rounds_to, wide};
 
 /// Largest difference that single precision may make before a result is rounded to bf16, in half steps of bf16.
@@ -20,7 +20,7 @@ fn a_row_is_divided_by_its_root_mean_square_and_the_bias_stays_in_the_stream() {
         let mut states = random.floats(rows * width, size);
         let (weight, bias) = (random.halves(width, 1.0), random.halves(width, size / 2.0));
         let mut runs = Vec::new();
-        for device in both_orders() {
+        for device in devices() {
             let [on, by] = [&weight, &bias].map(|halves| Buffer::from(&device, halves).unwrap());
             let x = Buffer::from(&device, &states).unwrap();
             let out = Buffer::of::<u16>(&device, rows * width).unwrap();
@@ -41,8 +41,11 @@ fn a_row_is_divided_by_its_root_mean_square_and_the_bias_stays_in_the_stream() {
         if biased {
             states.chunks_mut(width).for_each(|row| row.iter_mut().zip(&bias).for_each(|(x, &b)| *x += wide(b) as f32));
         }
-        assert_eq!(runs[0].0, states);
-        for (row, out) in states.chunks(width).zip(runs[0].1.chunks(width)) {
+        for (kept, _) in &runs {
+            assert_eq!(kept, &states);
+        }
+        let rows = runs[1..].iter().flat_map(|(_, out)| states.chunks(width).zip(out.chunks(width)));
+        for (row, out) in rows {
             let mean = row.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / width as f64;
             for ((&x, &w), &y) in row.iter().zip(&weight).zip(out) {
                 let expected = f64::from(x) / (mean + 1e-5_f32 as f64).sqrt() * wide(w);
@@ -61,7 +64,7 @@ fn gates_open_for_ups_as_in_double_precision() {
         let product = random.halves(rows * 2 * width, size);
         let bias = random.halves(2 * width, 1.0);
         let mut runs = Vec::new();
-        for device in both_orders() {
+        for device in devices() {
             let [x, by] = [&product, &bias].map(|halves| Buffer::from(&device, halves).unwrap());
             let out = Buffer::of::<u16>(&device, rows * width).unwrap();
             let arguments = Swiglu {
@@ -76,7 +79,7 @@ fn gates_open_for_ups_as_in_double_precision() {
             runs.push(out.read::<u16>(0, rows * width).unwrap());
         }
         assert_eq!(runs[0], runs[1]);
-        for (index, &y) in runs[0].iter().enumerate() {
+        for (index, &y) in runs[1..].iter().flat_map(|out| out.iter().enumerate()) {
             let (row, i) = (index / width * 2 * width, index % width);
             let of = |at: usize| {
                 let value = wide(product[row + at]) as f32 + if biased { wide(bias[at]) as f32 } else { 0.0 };
@@ -112,7 +115,7 @@ fn heads_are_biased_normed_turned_and_cached_at_their_positions() {
             })
             .collect();
         let mut runs = Vec::new();
-        for device in both_orders() {
+        for device in devices() {
             let x = Buffer::from(&device, &product).unwrap();
             let [by, qn, kn] = [&bias, &query_norm, &key_norm].map(|halves| Buffer::from(&device, halves).unwrap());
             let turns = Buffer::from(&device, &angles).unwrap();
@@ -158,51 +161,52 @@ fn heads_are_biased_normed_turned_and_cached_at_their_positions() {
             runs.push((x.read::<u16>(0, product.len()).unwrap(), caches));
         }
         assert_eq!(runs[0], runs[1]);
-        let (queries, caches) = &runs[0];
-        let mut written = 0;
-        let mut row = 0;
-        for (&(rows, position), cache) in parts.iter().zip(caches) {
-            for i in 0..rows {
-                for head in 0..all {
-                    let at = (row * all + head) * dim;
-                    let of_row =
-                        |i: usize| wide(product[at + i]) + if biased { wide(bias[head * dim + i]) } else { 0.0 };
-                    let value = head >= heads + kv_heads;
-                    let mut x: Vec<f64> = (0..dim).map(of_row).collect();
-                    if normed && !value {
-                        let mean = x.iter().map(|x| x * x).sum::<f64>() / dim as f64;
-                        let weight = if head < heads { &query_norm } else { &key_norm };
-                        x.iter_mut().zip(weight).for_each(|(x, &w)| *x *= wide(w) / (mean + 1e-6).sqrt());
-                    }
-                    let biggest = x.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
-                    if !value {
-                        let (cosines, sines) = angles[row * dim..][..dim].split_at(dim / 2);
-                        for i in 0..dim / 2 {
-                            let (c, s) = (f64::from(cosines[i]), f64::from(sines[i]));
-                            let (a, b) = (x[i], x[i + dim / 2]);
-                            (x[i], x[i + dim / 2]) = (a * c - b * s, b * c + a * s);
+        for (queries, caches) in &runs[1..] {
+            let mut written = 0;
+            let mut row = 0;
+            for (&(rows, position), cache) in parts.iter().zip(caches) {
+                for i in 0..rows {
+                    for head in 0..all {
+                        let at = (row * all + head) * dim;
+                        let of_row =
+                            |i: usize| wide(product[at + i]) + if biased { wide(bias[head * dim + i]) } else { 0.0 };
+                        let value = head >= heads + kv_heads;
+                        let mut x: Vec<f64> = (0..dim).map(of_row).collect();
+                        if normed && !value {
+                            let mean = x.iter().map(|x| x * x).sum::<f64>() / dim as f64;
+                            let weight = if head < heads { &query_norm } else { &key_norm };
+                            x.iter_mut().zip(weight).for_each(|(x, &w)| *x *= wide(w) / (mean + 1e-6).sqrt());
+                        }
+                        let biggest = x.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
+                        if !value {
+                            let (cosines, sines) = angles[row * dim..][..dim].split_at(dim / 2);
+                            for i in 0..dim / 2 {
+                                let (c, s) = (f64::from(cosines[i]), f64::from(sines[i]));
+                                let (a, b) = (x[i], x[i + dim / 2]);
+                                (x[i], x[i + dim / 2]) = (a * c - b * s, b * c + a * s);
+                            }
+                        }
+                        let out = if head < heads {
+                            &queries[at..][..dim]
+                        } else {
+                            let of_kind = (head - heads) % kv_heads;
+                            let part = 2 * layer + u32::from(value);
+                            let place = (part * capacity + position + i) as usize * kv_heads + of_kind;
+                            written += 1;
+                            &cache[place * dim..][..dim]
+                        };
+                        for (&y, x) in out.iter().zip(x) {
+                            // Terms of a turn may cancel.
+                            let close = (wide(y) - x).abs() < biggest * 1e-6;
+                            assert!(close || rounds_to(y, x, SLACK), "head {head} of {dim}: {} for {x}", wide(y));
                         }
                     }
-                    let out = if head < heads {
-                        &queries[at..][..dim]
-                    } else {
-                        let of_kind = (head - heads) % kv_heads;
-                        let part = 2 * layer + u32::from(value);
-                        let place = (part * capacity + position + i) as usize * kv_heads + of_kind;
-                        written += 1;
-                        &cache[place * dim..][..dim]
-                    };
-                    for (&y, x) in out.iter().zip(x) {
-                        // Terms of a turn may cancel.
-                        let close = (wide(y) - x).abs() < biggest * 1e-6;
-                        assert!(close || rounds_to(y, x, SLACK), "head {head} of {dim}: {} for {x}", wide(y));
-                    }
+                    row += 1;
                 }
-                row += 1;
             }
+            let touched = |cache: &Vec<u16>| cache.chunks(dim).filter(|head| head.iter().any(|&x| x != 0x7fc0)).count();
+            assert_eq!(caches.iter().map(touched).sum::<usize>(), written);
+            assert!(queries.iter().all(|&x| bf16::from_bits(x).is_finite()));
         }
-        let touched = |cache: &Vec<u16>| cache.chunks(dim).filter(|head| head.iter().any(|&x| x != 0x7fc0)).count();
-        assert_eq!(caches.iter().map(touched).sum::<usize>(), written);
-        assert!(queries.iter().all(|&x| bf16::from_bits(x).is_finite()));
     }
 }

@@ -3,11 +3,18 @@
 
 mod checks;
 mod common;
+mod compile;
+#[cfg(not(feature = "gpu"))]
+mod driver;
 mod emulated;
 mod exact;
+#[cfg(not(feature = "gpu"))]
+mod fake;
 mod fast;
 mod fast_attention;
 mod fast_rows;
+#[cfg(feature = "gpu")]
+mod gpu;
 mod kernels;
 mod limits;
 mod measure;

@@ -5,13 +5,6 @@ use half::bf16;
 use crate::common::Random;
 
 impl Random {
-    /// Nearly normal.
-    pub(crate) fn normal(&mut self) -> f32 {
-        let z = self.bits();
-        let sum: i32 = (0..4).map(|lane| ((z >> (16 * lane)) & 0xffff) as i32).sum();
-        (sum - 131_070) as f32 / 37_837.0
-    }
-
     pub(crate) fn floats(&mut self, count: usize, size: f32) -> Vec<f32> {
         (0..count).map(|_| self.normal() * size).collect()
     }

@@ -1,0 +1,68 @@
+//! What a model runs on: `--backend`, `--device`, `devices`.
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+use crate::command_line::path;
+
+/// The program, as on a machine whose user has set nothing up.
+fn verifier(arguments: &[&str]) -> Command {
+    let mut command = Command::cargo_bin("tandem-verifier").unwrap();
+    for name in ["TANDEM_BACKEND", "TANDEM_DEVICE", "TANDEM_NVRTC_DIR", "TANDEM_KERNEL_CACHE", "RUST_LOG"] {
+        command.env_remove(name);
+    }
+    // Whatever cards a machine has are hidden; without a driver there are none anyway.
+    command.env("CUDA_VISIBLE_DEVICES", "").args(arguments);
+    command
+}
+
+/// [VF-2] It ends at once, says what is missing, and does not panic.
+#[test]
+fn without_a_card_a_command_that_needs_one_ends_with_what_is_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = path(dir.path(), "model");
+    verifier(&["model", "make-test", &model, "--seed", "3", "--small"]).assert().success();
+    let ask = ["generate", "--model", &model, "--prompt", "Hello", "--max-tokens", "9"];
+    let needs = |more: &[&str]| {
+        let output = verifier(&[&ask[..], more].concat()).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(output.stdout.is_empty());
+        assert!(!error.contains("panicked"), "{error}");
+        error
+    };
+    for more in [&["--backend", "cuda"][..], &["--backend", "cuda", "--device", "1", "--kernel-cache", "off"]] {
+        let error = needs(more);
+        assert!(error.contains("--backend cuda") && (error.contains("driver")), "{error}");
+    }
+    assert!(needs(&["--device", "first"]).contains("tandem-verifier devices"));
+    assert!(needs(&["--backend", "gpu"]).contains("auto, cpu, cuda"));
+
+    // Left to choose, it computes on the CPU, and says why to those who ask.
+    let on = |backend: &str, log: &str| {
+        let output = verifier(&[&ask[..], &["--backend", backend]].concat()).env("RUST_LOG", log).output().unwrap();
+        assert!(output.status.success());
+        (output.stdout, String::from_utf8(output.stderr).unwrap())
+    };
+    let (cpu, silent) = on("cpu", "info");
+    let (auto, said) = on("auto", "info");
+    assert_eq!(auto, cpu);
+    assert_eq!((silent.as_str(), on("auto", "warn").1.as_str()), ("", ""));
+    assert!(said.contains("runs on the CPU") && said.contains("driver"), "{said}");
+}
+
+/// [VF-2]
+#[test]
+fn devices_lists_what_is_there_and_what_is_missing() {
+    let output = verifier(&["devices"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.lines().last().is_some_and(|line| line.starts_with("no card can be used: ")), "{text}");
+
+    let output = verifier(&["devices", "--json", "--nvrtc-dir", "/nowhere"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(found["driver_lacks"].as_str().is_some_and(|lacks| lacks.contains("driver")), "{found}");
+    assert!(found["nvrtc_lacks"].as_str().is_some_and(|lacks| lacks.contains("/nowhere")), "{found}");
+    assert_eq!(found["cards"], Value::Array(Vec::new()));
+}
