@@ -180,6 +180,7 @@ static __device__ __forceinline__ void attend_rows(const Attend& args) {
     const u32 row_line = ROWS + 4, key_line = KEYS + 4;
     const u32 factors = depth_step * (row_line + key_line), staged = value_step * dims;
     static_assert(ROWS / R * (KEYS / K) == threads && ROWS / PR * (dims / PD) == threads, "a thread's share");
+    static_assert(depth_step == 32 && ROWS % 4 == 0 && KEYS % 4 == 0, "staged in parts of eight terms of four rows");
     static_assert(ROWS * (KEYS / K) <= KEYS * row_line, "the largest scores fit where weights are");
     __align__(16) __shared__ float shared_factors[factors > staged ? factors : staged];
     __align__(16) __shared__ float shared_weights[KEYS * row_line];
@@ -223,12 +224,13 @@ static __device__ __forceinline__ void attend_rows(const Attend& args) {
         }
         for (u32 d = 0; d < dim; d += depth_step) {
             __syncthreads();
+            // Lanes write eight terms of four rows, each to its own bank.
             for (u32 i = thread; i < ROWS * depth_step; i += threads) {
-                u32 to = i / depth_step, k = i % depth_step;
+                u32 to = i / 128 * 4 + i / 8 % 4, k = i / 32 % 4 * 8 + i % 8;
                 queries[k * row_line + to] = d + k < dim ? q[origins[to] + d + k] : NOTHING;
             }
             for (u32 i = thread; i < KEYS * depth_step; i += threads) {
-                u32 to = i / depth_step, k = i % depth_step;
+                u32 to = i / 128 * 4 + i / 8 % 4, k = i / 32 % 4 * 8 + i % 8;
                 keys[k * key_line + to] =
                     at + to >= end || d + k >= dim ? 0.0f : k_cache[u64(at + to) * position_stride + d + k];
             }
@@ -268,6 +270,9 @@ static __device__ __forceinline__ void attend_rows(const Attend& args) {
     }
 
     u32 sum_row = thread / (dims / PD) * PR, sum_dim = thread % (dims / PD);
+    // A thread's dimensions lie in runs of up to four, which are read at once.
+    const u32 run = PD < 4 ? PD : 4;
+    auto dim_of = [&](u32 i) { return i / run * (dims / PD * run) + sum_dim * run + i % run; };
     float sums[PR][PD] = {}, totals[PR] = {};
     u32 sum_ends[PR], sum_lows[PR];
     UNROLL for (u32 r = 0; r < PR; ++r) sum_ends[r] = ends[sum_row + r], sum_lows[r] = low_of(sum_ends[r]);
@@ -291,7 +296,7 @@ static __device__ __forceinline__ void attend_rows(const Attend& args) {
             for (u32 j = 0; j < value_step; ++j) {
                 float e[PR], v[PD];
                 UNROLL for (u32 r = 0; r < PR; ++r) e[r] = weights[(part + j) * row_line + sum_row + r];
-                UNROLL for (u32 i = 0; i < PD; ++i) v[i] = values[j * dims + i * (dims / PD) + sum_dim];
+                UNROLL for (u32 i = 0; i < PD; ++i) v[i] = values[j * dims + dim_of(i)];
                 UNROLL for (u32 r = 0; r < PR; ++r) {
                     if (!all && (from + j < sum_lows[r] || from + j >= sum_ends[r])) continue;
                     totals[r] = totals[r] + e[r];
@@ -305,7 +310,7 @@ static __device__ __forceinline__ void attend_rows(const Attend& args) {
         u32 pair = tile.first + sum_row + r;
         u64 to = u64(piece.first_row + pair / group) * args.heads + kv_head * group + pair % group;
         UNROLL for (u32 i = 0; i < PD; ++i) {
-            u32 d = first_dim + i * (dims / PD) + sum_dim;
+            u32 d = first_dim + dim_of(i);
             if (d < dim) reinterpret_cast<float*>(args.out)[to * dim + d] = sums[r][i] / totals[r];
         }
     }
