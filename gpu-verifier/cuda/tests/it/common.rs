@@ -137,9 +137,11 @@ impl Random {
         (self.bits() >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
     }
 
-    /// About normally distributed, deviation 1.
+    /// Nearly normal, of deviation 1.
     pub(crate) fn normal(&mut self) -> f32 {
-        (0..4).map(|_| self.bits() as u16 as f32).sum::<f32>().mul_add(1.0 / 37_837.0, -131_070.0 / 37_837.0)
+        let z = self.bits();
+        let sum: i32 = (0..4).map(|lane| ((z >> (16 * lane)) & 0xffff) as i32).sum();
+        (sum - 131_070) as f32 / 37_837.0
     }
 
     pub(crate) fn units(&mut self, count: usize) -> Vec<f32> {

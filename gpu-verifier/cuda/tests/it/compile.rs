@@ -115,6 +115,7 @@ fn what_changes_a_kernel_changes_its_key() {
 #[test]
 fn without_a_driver_that_is_said_and_nothing_panics() {
     use tandem_cuda::device::driver::{CudaDevice, Options, Survey};
+
     let survey = Survey::take(None);
     if let Ok(version) = survey.driver {
         // A machine with a driver has its own tests: `cargo xtask test --gpu`.
