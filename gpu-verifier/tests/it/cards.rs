@@ -1,5 +1,7 @@
 //! What a model runs on: `--backend`, `--device`, `devices`.
 
+use std::path::Path;
+
 use assert_cmd::Command;
 use serde_json::Value;
 
@@ -65,4 +67,62 @@ fn devices_lists_what_is_there_and_what_is_missing() {
     assert!(found["driver_lacks"].as_str().is_some_and(|lacks| lacks.contains("driver")), "{found}");
     assert!(found["nvrtc_lacks"].as_str().is_some_and(|lacks| lacks.contains("/nowhere")), "{found}");
     assert_eq!(found["cards"], Value::Array(Vec::new()));
+}
+
+/// A folder with a driver and an NVRTC that are none; see `gpu-verifier/cuda/tests/fake`.
+fn fake_driver(folder: &Path) {
+    let source = folder.join("cuda.cpp");
+    std::fs::write(&source, include_str!("../../cuda/tests/fake/cuda.cpp")).unwrap();
+    let mut compiler = std::process::Command::new(std::env::var_os("CXX").unwrap_or_else(|| "c++".into()));
+    compiler.args(["-std=c++17", "-fPIC", "-shared", "-Wl,-soname,libcuda.so", "-o"]);
+    assert!(compiler.arg(folder.join("libcuda.so")).arg(source).arg("-ldl").status().unwrap().success());
+    std::os::unix::fs::symlink("libcuda.so", folder.join("libnvrtc.so.13")).unwrap();
+}
+
+#[test]
+fn cards_are_listed_with_what_they_can_do() {
+    let dir = tempfile::tempdir().unwrap();
+    fake_driver(dir.path());
+    let devices = |settings: &str| {
+        let mut command = verifier(&["devices", "--json", "--nvrtc-dir"]);
+        let output =
+            command.arg(dir.path()).env("LD_LIBRARY_PATH", dir.path()).env("FAKE_CUDA", settings).output().unwrap();
+        (output.status.code(), serde_json::from_slice::<Value>(&output.stdout).unwrap())
+    };
+    let (code, found) = devices("cards=2");
+    assert_eq!((code, &found["driver"], &found["nvrtc"]), (Some(0), &"13.0".into(), &"13.0".into()));
+    assert_eq!(found["cards"][1]["uuid"], "GPU-01a1a2a3-a4a5-a6a7-a8a9-aaabacadaeaf");
+    assert_eq!(found["cards"][1]["exact"]["usable"], true);
+    assert!(found["cards"][1]["fast"]["lacks"].as_str().is_some_and(|lacks| lacks.contains("cuBLASLt")), "{found}");
+    let (code, found) = devices("arch=75");
+    assert_eq!(code, Some(1));
+    assert!(found["cards"][0]["exact"]["lacks"].as_str().is_some_and(|lacks| lacks.contains("7.5")), "{found}");
+}
+
+/// A service manager that starts the process again is what helps, and the exit code tells it so.
+#[test]
+fn a_lost_card_has_an_exit_code_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    fake_driver(dir.path());
+    let model = path(dir.path(), "model");
+    verifier(&["model", "make-test", &model, "--seed", "3", "--small"]).assert().success();
+    let ask = [
+        "generate",
+        "--model",
+        &model,
+        "--prompt",
+        "Hello",
+        "--backend",
+        "cuda",
+        "--kernel-cache",
+        "off",
+        "--nvrtc-dir",
+    ];
+    let mut command = verifier(&ask);
+    // The first call that reaches the card finds an illegal address: 700.
+    let output =
+        command.arg(dir.path()).env("LD_LIBRARY_PATH", dir.path()).env("FAKE_CUDA", "retain=700").output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{error}");
+    assert!(error.contains("the device is lost, restart this process") && error.contains("ILLEGAL_ADDRESS"), "{error}");
 }

@@ -134,9 +134,11 @@ fn what_is_missing_is_said() {
     lacks("cards", 2, &other, &["no card 3", "0 (GPU-00a1a2a3-a4a5", "1 (GPU-01a1a2a3-"]);
     let other = Options { card: "GPU-01a1".parse().unwrap(), ..normal.clone() };
     lacks("cards", 1, &other, &["no card GPU-01a1"]);
-    let empty = tempfile::tempdir().unwrap();
-    let nowhere = Options { libraries: Some(empty.path().to_owned()), ..normal.clone() };
-    lacks("cards", 1, &nowhere, &["no libnvrtc.so", "--nvrtc-dir"]);
+    if cfg!(not(feature = "embedded-ptx")) {
+        let empty = tempfile::tempdir().unwrap();
+        let nowhere = Options { libraries: Some(empty.path().to_owned()), ..normal.clone() };
+        lacks("cards", 1, &nowhere, &["no libnvrtc.so", "--nvrtc-dir"]);
+    }
 
     fake.set("cards", 2);
     let second = CudaDevice::open(&Options { card: "GPU-01a1".parse().unwrap(), ..normal }).unwrap();
@@ -172,6 +174,7 @@ fn after_a_fault_every_call_says_that_the_device_is_lost() {
 #[test]
 fn memory_that_is_not_there_is_refused_and_all_of_it_is_given_back() {
     let fake = Fake::load();
+    fake.set("memory", 100 << 20);
     for pools in [1, 0] {
         fake.set("pools", pools);
         let device = fake.open();
@@ -240,4 +243,14 @@ fn kernels_are_compiled_once_and_again_when_their_entry_is_damaged() {
     std::fs::write(&file, "").unwrap();
     assert_eq!(opened(CacheFolder::At(file.join("below"))), sources);
     assert_eq!(opened(CacheFolder::Off), sources);
+}
+
+#[cfg(feature = "embedded-ptx")]
+#[test]
+fn kernels_that_are_built_in_serve_where_the_compiler_is_too_new() {
+    let fake = Fake::load();
+    fake.set("nvrtc", 14);
+    assert!(fake.open().describe().ends_with("kernels built in by NVRTC 13.0 for 90"));
+    fake.set("arch", 86);
+    assert!(fake.open().describe().ends_with("for 80"));
 }

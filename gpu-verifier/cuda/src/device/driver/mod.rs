@@ -16,6 +16,7 @@ mod survey;
 
 use std::collections::HashMap;
 use std::ffi::c_void;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -82,7 +83,6 @@ impl Options {
 }
 
 /// A card.
-#[derive(Debug)]
 pub struct CudaDevice {
     card: Card,
     kernels: HashMap<&'static str, Kernel>,
@@ -211,6 +211,12 @@ impl CudaDevice {
         };
         let reserved = ask(sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT)?;
         Ok(reserved.saturating_sub(ask(sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_CURRENT)?))
+    }
+}
+
+impl fmt::Debug for CudaDevice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CudaDevice").field("card", &self.card).finish_non_exhaustive()
     }
 }
 
