@@ -13,14 +13,15 @@ static __device__ __forceinline__ void multiply_add(float (&c)[4], const u32 (&a
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 static __device__ __forceinline__ u32 shared_address(const void* at) { return u32(__cvta_generic_to_shared(at)); }
-// Four matrices of 8 x 8; lane i names the address of row i mod 8 of matrix i / 8, 16 bytes.
-static __device__ __forceinline__ void load_matrices(u32 (&to)[4], const u16* at) {
+// Four matrices of 8 x 8; lane i names the address of row i mod 8 of matrix i / 8, 16 bytes: the lane's own, and an offset that
+// all lanes share.
+static __device__ __forceinline__ void load_matrices(u32 (&to)[4], const u16* own, u32 offset) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
-                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3]) : "r"(shared_address(at)) : "memory");
+                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3]) : "r"(shared_address(own) + offset * 2) : "memory");
 }
-static __device__ __forceinline__ void load_matrices_transposed(u32 (&to)[4], const u16* at) {
+static __device__ __forceinline__ void load_matrices_transposed(u32 (&to)[4], const u16* own, u32 offset) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
-                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3]) : "r"(shared_address(at)) : "memory");
+                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3]) : "r"(shared_address(own) + offset * 2) : "memory");
 }
 // 16 bytes into shared memory, or as many zeros, some time before wait_for_copies returns.
 static __device__ __forceinline__ void copy_async(u16* to, const u16* from, bool some) {
@@ -227,13 +228,17 @@ template <u32 DIM, u32 TILES, u32 KEYS, bool NARROW> static __device__ __forcein
     const u32 kv_head = blockIdx.y, group = args.heads / args.kv_heads;
     const u32 warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
     const u32 own_queries = NARROW ? 0 : warp * 16 * TILES, own_keys = NARROW ? warp * OWN : 0;
+    const u16* const own_query = queries + (own_queries + lane % 16) * STRIDE + lane / 16 * 8;
+    const u16* const own_key = keys + (own_keys + lane % 8 + lane / 16 * 8) * STRIDE + lane / 8 % 2 * 8;
+    const u16* const own_value = values + (own_keys + lane % 16) * STRIDE + lane / 16 * 8;
 
     auto load = [&](u16* to, const u16* cache, u32 base) {
+        // Unrolled further, addresses would push sums out of registers.
+#pragma unroll 2
         for (u32 i = threadIdx.x; i < KEYS * CHUNKS; i += ATTEND_THREADS) {
             u32 key = base + i / CHUNKS, chunk = i % CHUNKS * 8;
-            bool some = key < patch.to;
-            u64 from = (u64(some ? key : patch.from) * args.kv_heads + kv_head) * DIM + chunk;
-            copy_async(to + i / CHUNKS * STRIDE + chunk, cache + from, some);
+            u64 from = (u64(min(key, patch.to - 1)) * args.kv_heads + kv_head) * DIM + chunk;
+            copy_async(to + i / CHUNKS * STRIDE + chunk, cache + from, key < patch.to);
         }
     };
     const u16* key_cache = keys_of(piece, args.layer);
@@ -276,12 +281,11 @@ template <u32 DIM, u32 TILES, u32 KEYS, bool NARROW> static __device__ __forcein
                 u32 a[TILES][4];
 #pragma unroll
                 for (u32 t = 0; t < TILES; ++t)
-                    load_matrices(a[t], queries + (own_queries + t * 16 + lane % 16) * STRIDE + k + lane / 16 * 8);
+                    load_matrices(a[t], own_query, t * 16 * STRIDE + k);
 #pragma unroll
                 for (u32 n = 0; n < OWN / 16; ++n) {
                     u32 b[4];
-                    u32 key = own_keys + n * 16 + lane % 8 + lane / 16 * 8;
-                    load_matrices(b, keys + key * STRIDE + k + lane / 8 % 2 * 8);
+                    load_matrices(b, own_key, n * 16 * STRIDE + k);
 #pragma unroll
                     for (u32 t = 0; t < TILES; ++t) {
                         multiply_add(scores[t][2 * n], a[t], b[0], b[1]);
@@ -359,7 +363,7 @@ template <u32 DIM, u32 TILES, u32 KEYS, bool NARROW> static __device__ __forcein
 #pragma unroll
             for (u32 n = 0; n < DIM / 16; ++n) {
                 u32 b[4];
-                load_matrices_transposed(b, values + (own_keys + k * 16 + lane % 16) * STRIDE + n * 16 + lane / 16 * 8);
+                load_matrices_transposed(b, own_value, k * 16 * STRIDE + n * 16);
 #pragma unroll
                 for (u32 t = 0; t < TILES; ++t) {
                     multiply_add(sums[t][2 * n], a[t], b[0], b[1]);
@@ -452,7 +456,12 @@ ATTEND(32, 2, 64)
 ATTEND(64, 2, 64)
 ATTEND(80, 2, 64)
 ATTEND(96, 2, 64)
+// With 64 keys, registers do not suffice for what the compiler makes of sm_100.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
+ATTEND(128, 2, 48)
+#else
 ATTEND(128, 2, 64)
+#endif
 ATTEND(256, 1, 32)
 
 // Attention for heads of any width, one query at a time. Grid: rows x heads. Shared memory: 5 dim + 8 floats.

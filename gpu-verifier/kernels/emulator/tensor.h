@@ -54,11 +54,11 @@ static inline void multiply_add(float (&c)[4], const unsigned (&a)[4], unsigned 
     for (unsigned i = 0; i < 4; ++i)
         for (unsigned k = 0; k < 16; ++k) c[i] += left[i / 2][k] * right[i % 2][k];
 }
-static inline void load_matrices(unsigned (&to)[4], const unsigned short* at) {
-    emulator::matrices(to, at, [](unsigned lane, unsigned j) { return emulator::Element{lane / 4, lane % 4 * 2 + j}; });
+static inline void load_matrices(unsigned (&to)[4], const unsigned short* own, unsigned offset) {
+    emulator::matrices(to, own + offset, [](unsigned lane, unsigned j) { return emulator::Element{lane / 4, lane % 4 * 2 + j}; });
 }
-static inline void load_matrices_transposed(unsigned (&to)[4], const unsigned short* at) {
-    emulator::matrices(to, at, [](unsigned lane, unsigned j) { return emulator::Element{lane % 4 * 2 + j, lane / 4}; });
+static inline void load_matrices_transposed(unsigned (&to)[4], const unsigned short* own, unsigned offset) {
+    emulator::matrices(to, own + offset, [](unsigned lane, unsigned j) { return emulator::Element{lane % 4 * 2 + j, lane / 4}; });
 }
 static inline void copy_async(unsigned short* to, const unsigned short* from, bool some) {
     emulator::copy_later(to, from, some);
