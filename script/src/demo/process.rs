@@ -59,6 +59,8 @@ impl Service {
         let errors = log.try_clone().wrap_err("cannot share a log file")?;
         Command::new(&self.program)
             .args(&self.arguments)
+            // Many processes: one card is not for all of them.
+            .env("TANDEM_BACKEND", "cpu")
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors)
