@@ -98,6 +98,14 @@ impl CudaBackend {
         Ok(Self::of(device, model, numerics, Options::default()))
     }
 
+    /// Takes whole sequences through the layers and waits for them. Nothing comes to the host: for measurements.
+    ///
+    /// # Errors
+    /// As [`prefill_batch`](Backend::prefill_batch).
+    pub fn compute(&self, sequences: &[&[u32]]) -> Result<(), BackendError> {
+        by_mode!(self.0, compute(sequences))
+    }
+
     fn of(device: Arc<dyn Device>, model: Model, numerics: Numerics, options: Options) -> Self {
         let Options { pass, chunk, logits } = options;
         let options = Options { pass: pass.max(1), chunk: chunk.max(1), logits: logits.max(1) };
@@ -270,6 +278,11 @@ impl Engine {
             }
         }
         passes
+    }
+
+    fn compute<M: Mode>(&self, sequences: &[&[u32]]) -> Result<(), BackendError> {
+        self.each_group::<M>(sequences, &mut |_, _| Ok(()))?;
+        Ok(self.context.device.synchronize()?)
     }
 
     /// Final hidden states of whole sequences.

@@ -1,6 +1,7 @@
 //! What a card does per second, with weights whose values do not matter: the measurements behind `bench gpu`.
 //!
-//! Times are wall-clock times from a device that waits for nothing until it is done; of several runs the median counts.
+//! Times are wall-clock times from a device that waits for nothing until it is done; of several runs the median counts. Hidden states of a pass
+//! stay on the device, as an audit leaves them there.
 //! Operations are counted as is usual: two for each multiplication and addition of a matrix product. A forward pass of `n`
 //! tokens needs `2 · n · P + 4 · L · H · D · S` of them, `P` the elements of the matrices in the layers, `L` layers of `H` heads
 //! of width `D`, and `S` the sum over tokens of the positions that each sees (`(n² + n) / 2` for one sequence without a window).
@@ -187,7 +188,7 @@ pub fn measure(
     progress("exact mode");
     let exact = CudaBackend::noise(Arc::clone(device), config, Numerics::Exact)?;
     let quick = bench.pass(&[plan.exact])?.seconds;
-    let slow = median(plan.runs, || exact.prefill(&tokens(config, plan.exact, 0)).map(drop))?;
+    let slow = median(plan.runs, || exact.compute(&[&tokens(config, plan.exact, 0)]))?;
     Ok(Report {
         device: device.describe(),
         parameters: config.parameters(),
@@ -221,7 +222,7 @@ impl Bench<'_> {
     fn pass(&self, lengths: &[usize]) -> Result<Pass, MeasureError> {
         let sequences = self.sequences(lengths);
         let borrowed: Vec<&[u32]> = sequences.iter().map(Vec::as_slice).collect();
-        let seconds = median(self.plan.runs, || self.fast.prefill_batch(&borrowed).map(drop))?;
+        let seconds = median(self.plan.runs, || self.fast.compute(&borrowed))?;
         let teraflops = operations(self.config, lengths) / seconds / 1e12;
         let tokens = lengths.iter().sum();
         let of_matrix_product = teraflops / self.matrix_teraflops;

@@ -47,7 +47,7 @@ const REQUIREMENTS: [Requirement; 36] = [
     ("SN-1", "pruning loses no claim and beats no market", None),
     ("SN-2", "an epoch reads what stood at its start", None),
     ("VF-1", "proofs of the Python library, without its crashes", None),
-    ("VF-2", "without a GPU it says so and stops cleanly", Some("GPU backend")),
+    ("VF-2", "without a GPU it says so and stops cleanly", None),
     ("VF-3", "exact arithmetic gives the same bits everywhere", None),
     ("YU-1", "published numbers of the consensus are met", None),
     ("YU-2", "quirks are options with a safe default, payouts are sum-exact", None),

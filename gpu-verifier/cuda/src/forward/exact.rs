@@ -3,10 +3,10 @@
 
 use tandem_model::numeric::rsqrt;
 
-use super::{Context, Mode};
+use super::{Context, Mode, Stream};
 use crate::device::{Buffer, DeviceError, Shape};
 use crate::kernels::exact::{Attend, Linear};
-use crate::kernels::rows::{Embed, RmsNorm, SiluProduct, Turn, Widen};
+use crate::kernels::rows::{RmsNorm, SiluProduct, Turn, Widen};
 use crate::model::{Matrix, Model};
 use crate::pack::{Chunk, List, Piece, tiles};
 
@@ -25,7 +25,7 @@ const DIMS: u32 = 128;
 #[derive(Debug)]
 pub(crate) struct Exact {
     /// The residual stream of all rows of a pass.
-    stream: Buffer,
+    stream: Stream,
     /// The rest are of one chunk. What norms leave behind.
     x: Buffer,
     qkv: Buffer,
@@ -35,10 +35,6 @@ pub(crate) struct Exact {
 }
 
 impl Exact {
-    fn stream(&self, context: &Context, chunk: &Chunk) -> u64 {
-        self.stream.address() + u64::from(chunk.first) * context.model.config.hidden_size as u64 * 4
-    }
-
     /// Rows of the stream, normalised.
     fn norm(
         &self,
@@ -50,7 +46,7 @@ impl Exact {
     ) -> Result<(), DeviceError> {
         let config = &context.model.config;
         let arguments = RmsNorm {
-            x: self.stream(context, chunk),
+            x: self.stream.at(context, chunk),
             weight: weight.address(),
             out,
             width: config.hidden_size as u32,
@@ -121,7 +117,7 @@ impl Mode for Exact {
         let config = &context.model.config;
         let (q, kv) = (config.heads * config.head_dim, context.model.kv_width());
         Ok(Self {
-            stream: context.room::<f32>(rows, config.hidden_size)?,
+            stream: Stream::allocate(context, rows)?,
             x: context.room::<f32>(chunk, config.hidden_size)?,
             qkv: context.room::<f32>(chunk, q + 2 * kv)?,
             attended: context.room::<f32>(chunk, q)?,
@@ -131,19 +127,12 @@ impl Mode for Exact {
     }
 
     fn embed(&self, context: &Context, chunk: &Chunk) -> Result<(), DeviceError> {
-        let arguments = Embed {
-            table: context.model.embedding().address(),
-            tokens: chunk.tokens,
-            out: self.stream(context, chunk),
-            hidden: context.model.config.hidden_size as u32,
-            rows: chunk.rows,
-        };
-        context.launch(Shape::line(chunk.rows, THREADS), &arguments)
+        self.stream.begin(context, chunk)
     }
 
     fn layer(&self, context: &Context, index: usize, chunk: &Chunk, angles: u64) -> Result<(), DeviceError> {
         let layer = &context.model.layers[index];
-        let (x, stream) = (self.x.address(), self.stream(context, chunk));
+        let (x, stream) = (self.x.address(), self.stream.at(context, chunk));
         let linear = |matrix: &Matrix, from: &Buffer, out, add| {
             let (weights, bias) = (matrix.weights.address(), matrix.bias.as_ref().map_or(0, Buffer::address));
             let (columns, depth, add) = (matrix.outputs, matrix.inputs, u32::from(add));

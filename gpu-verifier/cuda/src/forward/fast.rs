@@ -3,11 +3,10 @@
 //!
 //! A matrix's bias is added by whatever reads the product next, so that products need nothing but a place to add to.
 
-use super::{Context, Mode};
+use super::{Context, Mode, Stream};
 use crate::device::{Buffer, DeviceError, Element, Product, Shape};
 use crate::flash::{self, Call, Schedule};
 use crate::kernels::fast::{BLOCK, Heads, Norm, Swiglu, swiglu_pieces};
-use crate::kernels::rows::Embed;
 use crate::model::{Matrix, Model};
 use crate::pack::{Chunk, List, Piece, Tiles};
 
@@ -15,7 +14,7 @@ use crate::pack::{Chunk, List, Piece, Tiles};
 #[derive(Debug)]
 pub(crate) struct Fast {
     /// f32, the residual stream of all rows of a pass.
-    stream: Buffer,
+    stream: Stream,
     /// The rest are of one chunk. bf16, what norms and attention leave behind.
     x: Buffer,
     /// bf16, queries, keys and values.
@@ -48,10 +47,6 @@ fn bias(matrix: &Matrix) -> u64 {
 }
 
 impl Fast {
-    fn stream(&self, context: &Context, chunk: &Chunk) -> u64 {
-        self.stream.address() + u64::from(chunk.first) * context.model.config.hidden_size as u64 * 4
-    }
-
     /// Rows of the stream, normalised; `before` is the matrix whose product was added to the stream last.
     fn norm(
         &self,
@@ -63,7 +58,7 @@ impl Fast {
     ) -> Result<(), DeviceError> {
         let config = &context.model.config;
         let arguments = Norm {
-            states: self.stream(context, chunk),
+            states: self.stream.at(context, chunk),
             bias: before.map_or(0, bias),
             weight: weight.address(),
             out,
@@ -146,7 +141,7 @@ impl Mode for Fast {
         let (q, kv) = (config.heads * config.head_dim, context.model.kv_width());
         let partial = heads.most_partial_rows(chunk as u32) as usize;
         Ok(Self {
-            stream: context.room::<f32>(rows, config.hidden_size)?,
+            stream: Stream::allocate(context, rows)?,
             x: context.room::<u16>(chunk, config.hidden_size.max(q))?,
             qkv: context.room::<u16>(chunk, q + 2 * kv)?,
             gate_up: context.room::<u16>(chunk, 2 * config.intermediate_size)?,
@@ -157,19 +152,12 @@ impl Mode for Fast {
     }
 
     fn embed(&self, context: &Context, chunk: &Chunk) -> Result<(), DeviceError> {
-        let arguments = Embed {
-            table: context.model.embedding().address(),
-            tokens: chunk.tokens,
-            out: self.stream(context, chunk),
-            hidden: context.model.config.hidden_size as u32,
-            rows: chunk.rows,
-        };
-        context.launch(Shape::line(chunk.rows, BLOCK), &arguments)
+        self.stream.begin(context, chunk)
     }
 
     fn layer(&self, context: &Context, index: usize, chunk: &Chunk, angles: u64) -> Result<(), DeviceError> {
         let (rows, layer) = (chunk.rows, &context.model.layers[index]);
-        let stream = self.stream(context, chunk);
+        let stream = self.stream.at(context, chunk);
         let before = index.checked_sub(1).map(|before| &context.model.layers[before].down);
         self.norm(context, chunk, before, &layer.attention_norm, self.x.address())?;
         multiply(context, rows, &self.x, &layer.qkv, self.qkv.address(), false)?;

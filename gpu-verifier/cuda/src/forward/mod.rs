@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::device::{Buffer, Device, DeviceError, Shape, launch};
 use crate::kernels::Arguments;
-use crate::kernels::rows::Angles;
+use crate::kernels::rows::{Angles, Embed};
 use crate::model::Model;
 use crate::pack::{Chunk, List, Pack, Piece};
 
@@ -55,6 +55,33 @@ pub(crate) trait Mode: Sized {
 
     /// Logits, f32, of `rows` rows of final hidden states, bf16, to `out`.
     fn logits(context: &Context, states: u64, rows: u32, out: u64) -> Result<(), DeviceError>;
+}
+
+/// f32: the residual stream of all rows of a pass.
+#[derive(Debug)]
+pub(crate) struct Stream(Buffer);
+
+impl Stream {
+    fn allocate(context: &Context, rows: usize) -> Result<Self, DeviceError> {
+        context.room::<f32>(rows, context.model.config.hidden_size).map(Self)
+    }
+
+    /// The address of a chunk's rows.
+    fn at(&self, context: &Context, chunk: &Chunk) -> u64 {
+        self.0.address() + u64::from(chunk.first) * context.model.config.hidden_size as u64 * 4
+    }
+
+    /// Lets a chunk's rows be their tokens'.
+    fn begin(&self, context: &Context, chunk: &Chunk) -> Result<(), DeviceError> {
+        let arguments = Embed {
+            table: context.model.embedding().address(),
+            tokens: chunk.tokens,
+            out: self.at(context, chunk),
+            hidden: context.model.config.hidden_size as u32,
+            rows: chunk.rows,
+        };
+        context.launch(Shape::line(chunk.rows, 256), &arguments)
+    }
 }
 
 /// Memory for passes, whichever the mode.
