@@ -131,10 +131,14 @@ fn numbers_out_of_range_are_refused() {
     }
     let most = "error[Y-RULES-1]: rules.bonds_moving_average: 1000001 is more than 1000000 parts per million";
     refused(&with("/rules/bonds_moving_average", json!(1_000_001)), most);
+    assert!(Case::parse(&with("/rules/bonds_moving_average", json!(1_000_000))).is_ok());
     let turned = "error[Y-RULES-1]: rules.alpha_low: 45875 is above alpha_high, which is 45874";
     let input = String::from_utf8(with("/rules/alpha_high", json!(45_874))).unwrap();
     refused(input.replace(r#""liquid_alpha":false"#, r#""liquid_alpha":true"#).as_bytes(), turned);
     assert!(Case::parse(input.as_bytes()).is_ok(), "not read without liquid alpha");
+    let equal = String::from_utf8(with("/rules/alpha_high", json!(45_875))).unwrap();
+    let equal = equal.replace(r#""liquid_alpha":false"#, r#""liquid_alpha":true"#);
+    assert!(Case::parse(equal.as_bytes()).is_ok(), "a range of one alpha");
 }
 
 #[test]
