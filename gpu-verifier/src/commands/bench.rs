@@ -120,14 +120,21 @@ impl Gpu {
         for price in [self.prompt_price, self.completion_price].into_iter().flatten() {
             ensure!(price.is_finite() && price > 0.0, "a price is a positive number of credits, not {price}");
         }
-        let text = match &self.config {
-            Some(path) => std::fs::read_to_string(path).with_context(|| format!("--config {}", path.display()))?,
-            None => LLAMA_8B.to_owned(),
+        let (text, config) = match &self.config {
+            Some(path) => {
+                let context = || format!("--config {}", path.display());
+                // Size and content are checked before the text is held for PyTorch.
+                let config = ModelConfig::read(path).with_context(context)?;
+                (std::fs::read_to_string(path).with_context(context)?, config)
+            }
+            None => (LLAMA_8B.to_owned(), ModelConfig::parse(LLAMA_8B)?),
         };
-        let config = ModelConfig::parse(&text).context("the model's shape")?;
         let plan = Plan { runs: usize::from(self.runs), ..Plan::full() };
         let longest = plan.prefill.iter().copied().max().unwrap_or(0);
-        ensure!(config.max_positions > longest, "max_position_embeddings must be above {longest}");
+        ensure!(
+            config.max_positions > longest,
+            "max_position_embeddings must be above {longest}, the longest sequence measured"
+        );
 
         // A card that cannot be used is said before PyTorch takes its minutes; and it is not held while PyTorch needs it.
         drop(self.card.open(true, config.parameters() * 2)?);

@@ -10,6 +10,7 @@ use tandem_verifier::verify::{Claim, verify_response};
 
 use crate::common::{FULL, SMALL, answer, prompt, request, written};
 use crate::golden::goldens;
+use crate::shared::fed_side_by_side;
 
 fn digest(states: &HiddenStates) -> String {
     hex::encode(Sha256::digest(states.bits().iter().flat_map(|b| b.to_le_bytes()).collect::<Vec<u8>>()))
@@ -79,30 +80,7 @@ fn what_else_is_in_the_batch_changes_no_bit() {
         for backend in [&alone, &threaded] {
             assert!(backend.prefill_batch(&sequences).unwrap() == expected, "{name}");
 
-            // A third of each first, then the rest of some beside single tokens of others.
-            let mut sessions: Vec<_> = sequences.iter().map(|_| backend.start().unwrap()).collect();
-            let mut bits: Vec<Vec<u16>> = vec![vec![]; sequences.len()];
-            for round in 0.. {
-                let mut batch = Vec::new();
-                let mut owners = Vec::new();
-                for (owner, (session, tokens)) in sessions.iter_mut().zip(&sequences).enumerate() {
-                    let at = session.position();
-                    let count = match (round, (owner + round) % 3) {
-                        (0, _) => tokens.len() / 3,
-                        (_, 0) => tokens.len() - at,
-                        _ => 1.min(tokens.len() - at),
-                    };
-                    batch.push(Feed { session: session.as_mut(), tokens: &tokens[at..at + count] });
-                    owners.push((owner, count));
-                }
-                if round > 0 && owners.iter().all(|(_, count)| *count == 0) {
-                    break;
-                }
-                for ((owner, count), states) in owners.into_iter().zip(backend.feed(&mut batch).unwrap()) {
-                    assert_eq!(states.rows(), count);
-                    bits[owner].extend_from_slice(states.bits());
-                }
-            }
+            let bits = fed_side_by_side(backend, &sequences);
             assert!(bits.iter().zip(&expected).all(|(own, expected)| own == expected.bits()), "{name}");
         }
     }

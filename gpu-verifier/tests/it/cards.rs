@@ -69,6 +69,48 @@ fn devices_lists_what_is_there_and_what_is_missing() {
     assert_eq!(found["cards"], Value::Array(Vec::new()));
 }
 
+/// [VF-2] And so does a measurement, after its own input was looked at.
+#[test]
+fn a_measurement_refuses_what_it_cannot_measure_and_then_a_missing_card() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = path(dir.path(), "config.json");
+    let refused = |more: &[&str]| {
+        let output = verifier(&[&["bench", "gpu", "--no-reference"][..], more].concat()).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(output.stdout.is_empty() && !error.contains("panicked"), "{error}");
+        error
+    };
+    assert!(refused(&[]).contains("driver"));
+    assert!(refused(&["--config", &config]).contains("--config"));
+    assert!(refused(&["--config", "/dev/zero"]).contains("larger than"));
+    for (text, told) in [
+        ("{}", "architectures"),
+        ("[1", "config.json"),
+        (r#"{"architectures": ["MambaForCausalLM"]}"#, "MambaForCausalLM"),
+    ] {
+        std::fs::write(&config, text).unwrap();
+        let error = refused(&["--config", &config]);
+        assert!(error.contains(told), "{error}");
+    }
+    std::fs::write(
+        &config,
+        r#"{"architectures": ["LlamaForCausalLM"], "vocab_size": 64, "hidden_size": 8, "intermediate_size": 8,
+            "num_hidden_layers": 1, "num_attention_heads": 1, "max_position_embeddings": 4096}"#,
+    )
+    .unwrap();
+    assert!(refused(&["--config", &config]).contains("max_position_embeddings must be above 16384"));
+    for runs in ["0", "1001", "-1", "two"] {
+        assert!(refused(&[&format!("--runs={runs}")]).contains("--runs"));
+    }
+    assert!(refused(&["--prompt-price", "1"]).contains("--completion-price"));
+    for price in ["0", "-1", "NaN", "inf"] {
+        let prices = [format!("--prompt-price={price}"), "--completion-price=1".to_owned()];
+        assert!(refused(&prices.each_ref().map(String::as_str)).contains("positive number of credits"));
+    }
+    assert!(refused(&["--device", "first"]).contains("tandem-verifier devices"));
+}
+
 /// A folder with a driver and an NVRTC that are none; see `gpu-verifier/cuda/tests/fake`.
 fn fake_driver(folder: &Path) {
     let source = folder.join("cuda.cpp");

@@ -11,6 +11,8 @@ use tandem_verifier::model::ModelFiles;
 use tandem_verifier::testmodel;
 use tempfile::TempDir;
 
+use crate::shared;
+
 #[derive(Deserialize)]
 pub(crate) struct Golden {
     pub(crate) config: serde_json::Value,
@@ -24,14 +26,7 @@ pub(crate) struct Golden {
 
 /// All golden files, by name.
 pub(crate) fn goldens() -> BTreeMap<String, Golden> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let files = paths.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
-    let read = |path: std::path::PathBuf| {
-        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        (name, serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap())
-    };
-    files.map(read).collect()
+    shared::goldens(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden"))
 }
 
 impl Golden {

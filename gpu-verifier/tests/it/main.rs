@@ -31,6 +31,8 @@ mod published;
 mod reference;
 #[cfg(feature = "network")]
 mod rpc;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod sharing;
 mod speech;
 #[cfg(feature = "network")]

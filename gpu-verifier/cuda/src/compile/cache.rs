@@ -52,7 +52,7 @@ pub fn key(source: &Source, arch: u32, nvrtc: Version) -> String {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
-    hex(&hash.finalize())
+    hex::encode(hash.finalize())
 }
 
 /// The entry of `key`; `None` if there is none, or none that is whole.
@@ -81,9 +81,5 @@ fn path(folder: &Path, key: &str) -> PathBuf {
 }
 
 fn header(ptx: &str) -> String {
-    format!("// {MAGIC} {}", hex(&Sha256::digest(ptx)))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("// {MAGIC} {}", hex::encode(Sha256::digest(ptx)))
 }

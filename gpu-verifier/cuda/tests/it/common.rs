@@ -16,6 +16,8 @@ use tandem_model::model::ModelFiles;
 use tandem_model::testmodel::{self, Size};
 use tempfile::TempDir;
 
+use crate::shared;
+
 /// Small enough that most tests go through several passes and chunks.
 pub(crate) const SMALL: Bounds = Bounds { pass: 100, chunk: 37, logits: 5 };
 
@@ -61,14 +63,7 @@ pub(crate) struct Golden {
 
 /// All golden files, by name.
 pub(crate) fn goldens() -> BTreeMap<String, Golden> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden");
-    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let files = paths.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
-    let read = |path: std::path::PathBuf| {
-        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        (name, serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap())
-    };
-    files.map(read).collect()
+    shared::goldens(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden"))
 }
 
 impl Golden {

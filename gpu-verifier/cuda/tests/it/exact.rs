@@ -9,10 +9,11 @@ use tandem_cuda::CudaBackend;
 use tandem_cuda::device::Device;
 #[cfg(feature = "deep")]
 use tandem_model::backend::Numerics;
-use tandem_model::backend::{Backend, Feed, HiddenStates};
+use tandem_model::backend::{Backend, HiddenStates};
 use tandem_model::testmodel::Size;
 
 use crate::common::{config, cpu, devices, exact, goldens, one_order, prompt, seeded, written};
+use crate::shared::fed_side_by_side;
 
 /// What the CPU's tests freeze, too.
 const FROZEN: &str = include_str!("../../../tests/golden/exact.txt");
@@ -151,30 +152,7 @@ fn what_else_is_in_the_batch_changes_no_bit() {
             let backend = exact(&device, &files);
             assert!(backend.prefill_batch(&sequences).unwrap() == expected, "{name}");
 
-            // A third of each first, then the rest of some beside single tokens of others.
-            let mut sessions: Vec<_> = sequences.iter().map(|_| backend.start().unwrap()).collect();
-            let mut bits: Vec<Vec<u16>> = vec![vec![]; sequences.len()];
-            for round in 0.. {
-                let mut batch = Vec::new();
-                let mut owners = Vec::new();
-                for (owner, (session, tokens)) in sessions.iter_mut().zip(&sequences).enumerate() {
-                    let at = session.position();
-                    let count = match (round, (owner + round) % 3) {
-                        (0, _) => tokens.len() / 3,
-                        (_, 0) => tokens.len() - at,
-                        _ => 1.min(tokens.len() - at),
-                    };
-                    batch.push(Feed { session: session.as_mut(), tokens: &tokens[at..at + count] });
-                    owners.push((owner, count));
-                }
-                if round > 0 && owners.iter().all(|(_, count)| *count == 0) {
-                    break;
-                }
-                for ((owner, count), states) in owners.into_iter().zip(backend.feed(&mut batch).unwrap()) {
-                    assert_eq!(states.rows(), count);
-                    bits[owner].extend_from_slice(states.bits());
-                }
-            }
+            let bits = fed_side_by_side(&backend, &sequences);
             assert!(bits.iter().zip(&expected).all(|(own, expected)| own == expected.bits()), "{name}");
         }
     }

@@ -19,3 +19,5 @@ mod kernels;
 mod limits;
 mod measure;
 mod numbers;
+#[path = "../../../tests/shared/mod.rs"]
+mod shared;

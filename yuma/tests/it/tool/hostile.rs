@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use yuma::tool::{Case, MAX_BYTES, MAX_CELLS, MAX_UIDS};
+use yuma::{Hyperparameters, LiquidAlpha, Profile, Rules};
 
 use super::yuma;
 
@@ -139,6 +140,33 @@ fn numbers_out_of_range_are_refused() {
     let equal = String::from_utf8(with("/rules/alpha_high", json!(45_875))).unwrap();
     let equal = equal.replace(r#""liquid_alpha":false"#, r#""liquid_alpha":true"#);
     assert!(Case::parse(equal.as_bytes()).is_ok(), "a range of one alpha");
+}
+
+#[test]
+fn every_rule_that_is_given_is_the_rule_that_counts() {
+    let given = [
+        ("version", json!("yuma2")),
+        ("liquid_alpha", json!(true)),
+        ("kappa", json!(11)),
+        ("bonds_moving_average", json!(12)),
+        ("bonds_penalty", json!(13)),
+        ("alpha_low", json!(14)),
+        ("alpha_high", json!(15)),
+        ("alpha_steepness", json!(-16)),
+    ];
+    let mut input: Value = serde_json::from_slice(&with("/profile", json!("tandem"))).unwrap();
+    for (key, value) in given {
+        input["rules"][key] = value;
+    }
+    let expected = Hyperparameters {
+        profile: Profile::Tandem,
+        kappa: 11,
+        bonds_moving_average: 12,
+        bonds_penalty: 13,
+        liquid_alpha: Some(LiquidAlpha { low: 14, high: 15, steepness: -16 }),
+        ..Hyperparameters::subtensor(Rules::Yuma2)
+    };
+    assert_eq!(Case::parse(input.to_string().as_bytes()).unwrap().params, expected);
 }
 
 #[test]

@@ -290,7 +290,7 @@ fn card(ordinal: c_int) -> Result<Card, Fault> {
     };
     let major = attribute(device, Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
     let minor = attribute(device, Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
-    let hex: String = uuid.bytes.iter().map(|byte| format!("{:02x}", *byte as u8)).collect();
+    let hex = hex::encode(uuid.bytes.map(|byte| byte as u8));
     Ok(Card {
         ordinal: ordinal as u32,
         uuid: format!("GPU-{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]),
