@@ -253,13 +253,6 @@ impl Device for Emulator {
         Ok(())
     }
 
-    fn clear(&self, at: u64, bytes: u64) -> Result<(), DeviceError> {
-        let at = self.check(at, bytes)?;
-        // SAFETY: checked to be allocated.
-        unsafe { at.write_bytes(0, bytes as usize) };
-        Ok(())
-    }
-
     fn launch(&self, kernel: &'static str, shape: Shape, arguments: &[u8]) -> Result<(), DeviceError> {
         let wrong = |reason: String| DeviceError::Kernel { kernel, reason };
         let known = self.library.kernels.get(kernel).ok_or_else(|| wrong("is in no source".to_owned()))?;

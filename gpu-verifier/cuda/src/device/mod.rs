@@ -140,12 +140,6 @@ pub trait Device: Debug + Send + Sync {
     /// [`DeviceError::Failed`].
     fn copy(&self, from: u64, to: u64, bytes: u64) -> Result<(), DeviceError>;
 
-    /// Sets memory to zeros.
-    ///
-    /// # Errors
-    /// [`DeviceError::Failed`].
-    fn clear(&self, at: u64, bytes: u64) -> Result<(), DeviceError>;
-
     /// Runs a kernel of [`SOURCES`](crate::kernels::SOURCES); `arguments` are the bytes of its structure.
     ///
     /// # Errors

@@ -192,13 +192,6 @@ Result cuMemcpyDtoHAsync_v2(void* to, Address from, size_t bytes, void*) {
     return queue_copy(Address(to), from, bytes, false, true);
 }
 Result cuMemcpyDtoDAsync_v2(Address to, Address from, size_t bytes, void*) { return queue_copy(to, from, bytes, true, true); }
-Result cuMemsetD8Async(Address at, unsigned char value, size_t bytes, void*) {
-    std::lock_guard<std::recursive_mutex> hold(lock);
-    return put([=] {
-        if (!allocated(at, bytes)) return Result(ILLEGAL_ADDRESS);
-        return memset(reinterpret_cast<void*>(at), value, bytes), Result(OK);
-    });
-}
 Result cuModuleLoadDataEx(void** module, const char* ptx, unsigned, int*, void** values) {
     if (settings["load"]) return strcpy(static_cast<char*>(values[0]), "line 1: what it does not like"), Result(settings["load"]);
     return *module = new std::string(ptx), OK;

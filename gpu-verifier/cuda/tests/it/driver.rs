@@ -60,7 +60,7 @@ fn the_host_does_not_wait_for_the_device_but_when_it_reads() {
     for index in 0..2_000_u32 {
         device.upload(out.address() + u64::from(index) * 4, bytemuck::bytes_of(&index)).unwrap();
         let freed = Buffer::of::<u8>(&device, 9).unwrap();
-        device.clear(freed.address(), 9).unwrap();
+        device.copy(out.address(), freed.address(), 9).unwrap();
     }
     assert_eq!(fake.get("waits"), before);
     assert!(fake.get("most_queued") >= 6_000);
@@ -163,7 +163,6 @@ fn after_a_fault_every_call_says_that_the_device_is_lost() {
         device.memory().map(drop),
         device.upload(out.address(), &[1]),
         device.copy(out.address(), out.address(), 1),
-        device.clear(out.address(), 1),
         launch(device.as_ref(), Shape::line(1, 32), &nowhere),
         CudaDevice::open(&Fake::load().options()).map(drop),
     ] {

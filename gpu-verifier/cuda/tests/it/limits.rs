@@ -108,11 +108,6 @@ impl Device for Failing {
         self.inner.copy(from, to, bytes)
     }
 
-    fn clear(&self, at: u64, bytes: u64) -> Result<(), DeviceError> {
-        self.step()?;
-        self.inner.clear(at, bytes)
-    }
-
     fn launch(&self, kernel: &'static str, shape: Shape, arguments: &[u8]) -> Result<(), DeviceError> {
         self.step()?;
         self.inner.launch(kernel, shape, arguments)

@@ -292,12 +292,6 @@ impl Device for CudaDevice {
         Ok(call("cuMemcpyDtoDAsync", || unsafe { sys::cuMemcpyDtoDAsync_v2(to, from, bytes as usize, self.stream.0) })?)
     }
 
-    fn clear(&self, at: u64, bytes: u64) -> Result<(), DeviceError> {
-        self.enter()?;
-        // SAFETY: as for copies.
-        Ok(call("cuMemsetD8Async", || unsafe { sys::cuMemsetD8Async(at, 0, bytes as usize, self.stream.0) })?)
-    }
-
     fn launch(&self, kernel: &'static str, shape: Shape, arguments: &[u8]) -> Result<(), DeviceError> {
         let wrong = |reason: String| DeviceError::Kernel { kernel, reason };
         let known = self.kernels.get(kernel).ok_or_else(|| wrong("is in no source".to_owned()))?;
