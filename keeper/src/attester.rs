@@ -11,6 +11,7 @@ use tandem_protocol::{
 
 use crate::{
     guard::{Guard, GuardError, Slot},
+    kill,
     network::Network,
 };
 
@@ -60,6 +61,7 @@ impl Attester {
     /// A report, if this key has signed no other one for its epoch and attempt.
     pub async fn report(&self, report: EpochReport) -> Result<Signed<EpochReport>, AttestError> {
         self.guard.authorize(self.slot(&report), self.digest(&report)).await?;
+        kill::point("attest.authorized");
         Ok(Signed::new(report, &self.domain, &self.key)?)
     }
 

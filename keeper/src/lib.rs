@@ -39,6 +39,7 @@ pub mod decide;
 pub mod guard;
 pub mod inputs;
 pub mod keeper;
+pub mod kill;
 pub mod network;
 pub mod peers;
 pub mod replay;

@@ -13,6 +13,7 @@ use tandem_protocol::{
 use super::{auth::Body, failure::Failure};
 use crate::{
     keeper::Keeper,
+    kill,
     rows::{IntakeFault, check_commit, check_reveal},
     store::CommitOutcome,
     telemetry,
@@ -35,7 +36,7 @@ pub(super) async fn commit(
         Failure::new(status, code, fault.to_string())
     })?;
     match keeper.store.put_commit(&commit).await? {
-        CommitOutcome::Stored => {}
+        CommitOutcome::Stored => kill::point("collect.commit_stored"),
         CommitOutcome::Stale { last } => {
             let words = format!("a commit with sequence number {last} is held; use a higher one");
             return Err(Failure::new(StatusCode::CONFLICT, "K-COMMIT-4", words));
@@ -75,6 +76,7 @@ pub(super) async fn reveal(
     })?;
     let fault = verdict.err().map(|fault| fault.to_string());
     keeper.store.put_reveal(&reveal, fault.as_deref()).await?;
+    kill::point("collect.reveal_stored");
     match fault {
         None => {
             counter!(telemetry::REVEALS).increment(1);

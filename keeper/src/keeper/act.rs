@@ -21,6 +21,7 @@ use crate::{
     claims::ClaimsIndex,
     decide::Action,
     inputs::{Sources, assemble, first_granted},
+    kill,
     sender::{Intent, SendError},
     telemetry,
 };
@@ -88,6 +89,7 @@ impl Keeper {
     async fn attest(&self, epoch: u64, attempt: u32, content: B256, heads: &Heads) -> anyhow::Result<()> {
         // The decision is on disk before anything follows from it: after a crash the same report is computed again.
         let content = self.store.choose(epoch, attempt, content).await?;
+        kill::point("attest.chosen");
         let proposals = self.store.proposals(epoch, attempt).await?;
         let proposal = proposals
             .into_iter()
@@ -103,6 +105,7 @@ impl Keeper {
         let bundle = self.compute(inputs, attempt, previous, proposal).await?;
         let (report, bytes) = (outcome::report(&bundle), bundle.encode());
         self.bundles.put(report.bundleHash, bytes.into()).await?;
+        kill::point("attest.bundle_stored");
         let signed = match self.attester.report(report).await {
             Ok(signed) => signed,
             Err(error) => {
@@ -115,7 +118,9 @@ impl Keeper {
         let hash = signed.message.eip712_hash_struct();
         tracing::info!(epoch, attempt, report = %hash, bundle = %signed.message.bundleHash, "report computed");
         let attestation = Attestation { keeper: self.attester.address(), report: signed };
+        kill::point("attest.signed");
         self.keep_attestation(&attestation).await?;
+        kill::point("attest.stored");
         counter!(telemetry::SIGNED).increment(1);
         gauge!(telemetry::LAST_ATTESTED).set(epoch as f64);
         Ok(())

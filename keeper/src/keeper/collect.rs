@@ -17,6 +17,7 @@ use crate::{
     chain::{EpochFacts, Heads, ReportStatus, StoredReport},
     decide::{KnownProposal, Work, working_epoch},
     guard::GuardError,
+    kill,
     peers::Peer,
     rows::{RowKey, check_proposal, judge_row},
     telemetry,
@@ -193,7 +194,10 @@ impl Keeper {
             return tracing::warn!(peer = peer.base, epoch = facts.epoch, %fault, "proposal refused");
         }
         match self.store.put_proposal(&proposal).await {
-            Ok(()) => drop(self.live_mut().checked.insert(statement)),
+            Ok(()) => {
+                kill::point("collect.proposal_stored");
+                self.live_mut().checked.insert(statement);
+            }
             Err(error) => tracing::error!(%error, "a proposal could not be stored"),
         }
     }

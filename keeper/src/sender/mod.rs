@@ -43,6 +43,7 @@ pub use classify::{Refusal, classify};
 use crate::{
     chain::without_urls,
     config::{Finality, SenderConfig},
+    kill,
     network::Network,
     store::{NewTx, OutboxTx, Store, StoreError, TxAttempt, TxState},
     telemetry,
@@ -177,6 +178,7 @@ impl Sender {
             return Err(SendError::Busy);
         }
         let gas_limit = self.simulate(to, &data, &purpose).await?;
+        kill::point("sender.simulated");
         let counted = self.nonce(BlockNumberOrTag::Latest).await?;
         // A mined transaction counts even while a reorganisation hides it.
         let nonce = open.iter().map(|tx| tx.nonce + 1).max().map_or(counted, |own| own.max(counted));
@@ -191,6 +193,7 @@ impl Sender {
             Err(StoreError::InFlight(_)) => return Err(SendError::Busy),
             other => other?,
         };
+        kill::point("sender.stored");
         counter!(telemetry::TXS).increment(1);
         tracing::info!(purpose = new.purpose, nonce, hash = %first.hash, "transaction signed");
         Ok(OutboxTx {
@@ -323,6 +326,7 @@ impl Sender {
         };
         match refusal {
             Refusal::AlreadyKnown if tx.state == TxState::Signed => {
+                kill::point("sender.broadcast");
                 Ok(self.store.set_tx_state(tx.id, TxState::Broadcast).await?)
             }
             Refusal::Underpriced => self.bump(tx).await.map(drop),
@@ -370,6 +374,7 @@ impl Sender {
         if let Some((number, success, hash)) = self.included(tx).await? {
             let state = if number <= final_number { TxState::Final } else { TxState::Mined };
             if state != tx.state {
+                kill::point(if state == TxState::Final { "sender.final" } else { "sender.mined" });
                 self.store.set_tx_state(tx.id, state).await?;
                 tracing::info!(purpose = tx.purpose, %hash, number, success, state = state.name(), "transaction included");
             }

@@ -124,9 +124,28 @@ pub struct Evidence {
     pub statements: String,
 }
 
+/// How far a stream of the chain's logs was taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// Number of the last block that was.
+    pub number: u64,
+    /// Its hash, to tell whether it is still canonical.
+    pub hash: B256,
+}
+
+/// Memory of what was read of the chain's logs.
+#[async_trait]
+pub trait Cursors {
+    /// Where the stream of that name stands.
+    async fn cursor(&self, name: &str) -> Result<Option<Cursor>, StoreError>;
+
+    /// Moves it, forwards or, after a reorganisation, back.
+    async fn put_cursor(&self, name: &str, cursor: Cursor) -> Result<(), StoreError>;
+}
+
 /// The keeper's memory but for its transactions, which are [`Outbox`]'s.
 #[async_trait]
-pub trait Store: Outbox + Send + Sync {
+pub trait Store: Outbox + Cursors + Send + Sync {
     /// Adds jobs of a validator; those that are there stay as they are. Answers how many are new.
     async fn add_jobs(&self, validator: Address, jobs: &[Job]) -> Result<u64, StoreError>;
 

@@ -2,8 +2,8 @@
 
 use alloy_primitives::{Address, B256};
 use tandem_keeper::store::{
-    CommitOutcome, JobOutcome, LeaseQuery, MAX_COMMITS, NewTx, Outbox, SqliteStore, Store, StoreError, TxAttempt,
-    TxState,
+    CommitOutcome, Cursor, Cursors, JobOutcome, LeaseQuery, MAX_COMMITS, NewTx, Outbox, SqliteStore, Store, StoreError,
+    TxAttempt, TxState,
 };
 use tandem_protocol::{
     api::{Attestation, AuditOutcome, JobFailure, JobResult, Proposal, Verdict},
@@ -157,6 +157,21 @@ async fn the_better_reveal_of_a_validator_is_kept_whichever_comes_first() {
         let kept = store.reveals(3).await.unwrap();
         assert_eq!((kept.len(), &kept[0].reveal, &kept[0].fault), (1, &best, &None));
     }
+}
+
+/// `[KP-1]`
+#[tokio::test]
+async fn a_cursor_is_where_it_was_last_put_forwards_or_back() {
+    let (folder, store) = open().await;
+    let at = |number| Cursor { number, hash: B256::with_last_byte(number as u8) };
+    assert_eq!(store.cursor("commits").await.unwrap(), None);
+    store.put_cursor("commits", at(9)).await.unwrap();
+    store.put_cursor("reports", at(4)).await.unwrap();
+    store.put_cursor("commits", at(7)).await.unwrap();
+    store.close().await;
+    let store = SqliteStore::open(&folder.path().join("keeper.sqlite")).await.unwrap();
+    assert_eq!(store.cursor("commits").await.unwrap(), Some(at(7)));
+    assert_eq!(store.cursor("reports").await.unwrap(), Some(at(4)));
 }
 
 /// `[KP-1]`
