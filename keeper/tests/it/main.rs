@@ -11,5 +11,6 @@ mod guard;
 mod rows;
 mod sender;
 mod store;
+mod store_places;
 mod suite;
 mod support;
