@@ -177,6 +177,11 @@ impl Held {
     }
 }
 
+/// A worker's words as every database takes them: PostgreSQL holds no NUL in a text.
+pub(super) fn storable(words: &str) -> String {
+    words.replace('\0', "\u{fffd}")
+}
+
 /// `0.5 s · 4^(attempt − 1)`, capped.
 pub(super) fn back_off_ms(attempt: u32) -> u64 {
     BACK_OFF_MS.saturating_mul(4u64.saturating_pow(attempt.saturating_sub(1))).min(MAX_BACK_OFF_MS)

@@ -1,14 +1,16 @@
 //! What the keeper remembers, behind one trait. The chain is the truth: everything here is either signed by somebody or
 //! can be derived again, but what was receipted, decided or signed must not be forgotten.
 //!
-//! [`SqliteStore`] is one machine's file, [`MemoryStore`] forgets with its process and serves simulations. One suite of
-//! tests holds for all.
+//! [`SqliteStore`] is one machine's file, [`PostgresStore`] serves several processes of one operator, [`MemoryStore`]
+//! forgets with its process and serves simulations. One suite of tests holds for all.
 
+mod config;
 mod error;
 mod jobs;
 mod lease;
 mod memory;
 mod outbox;
+mod postgres;
 mod sqlite;
 
 use alloy_primitives::{Address, B256};
@@ -21,11 +23,13 @@ use tandem_protocol::{
     signed::Signed,
 };
 
+pub use config::{Opened, StoreConfig, migrate, open};
 pub use error::StoreError;
 pub use jobs::{DeadJob, JobDepths, JobOutcome, Jobs, LeaseQuery, LeasedJob, MAX_PENDING};
 pub use lease::{Fence, Lease, Leases};
 pub use memory::MemoryStore;
 pub use outbox::{NewTx, Outbox, OutboxTx, TxAttempt, TxState};
+pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
 
 /// What became of a commit.

@@ -8,6 +8,8 @@ mod chain;
 mod config;
 mod decide;
 mod guard;
+mod lead;
+mod postgres;
 mod rows;
 mod sender;
 mod store;

@@ -16,7 +16,7 @@ use tandem_protocol::{
 
 use crate::{
     store_places::Place,
-    support::{commit, keeper_keys, key, network, reveal},
+    support::{commit, keeper_keys, key, network, postgres::Cluster, reveal},
 };
 
 const VALIDATOR: Address = Address::repeat_byte(0x11);
@@ -35,6 +35,21 @@ macro_rules! rules {
         mod sqlite {
             use super::{MAX_PENDING, Place};
             $(#[tokio::test] async fn $rule() { super::$rule(Place::sqlite(MAX_PENDING)).await })+
+        }
+
+        mod postgres {
+            use super::{Cluster, MAX_PENDING, Place};
+
+            /// One server for all, a database for each.
+            #[tokio::test]
+            async fn every_rule_holds() {
+                let cluster = Cluster::start().await;
+                $(
+                    eprintln!(stringify!($rule));
+                    let url = cluster.database(stringify!($rule).get(..60).unwrap_or(stringify!($rule))).await;
+                    super::$rule(Place::Postgres { url, max_pending: MAX_PENDING }).await;
+                )+
+            }
         }
     };
 }
@@ -295,7 +310,7 @@ async fn a_job_that_nobody_can_do_is_given_up_with_its_last_reason(place: Place)
         assert_eq!(store.bury_jobs(3, now, 3).await.unwrap(), 0);
         assert_eq!(store.lease_jobs(lease(3, now)).await.unwrap().len(), 3);
         assert_eq!(store.job_depths(3, now).await.unwrap(), depths(0, 3, 0, 0));
-        let failure = JobFailure { job: list[0].id, attempt, reason: format!("refused {attempt} times") };
+        let failure = JobFailure { job: list[0].id, attempt, reason: format!("refused\0 {attempt} times") };
         assert_eq!(store.fail_job(VALIDATOR, &failure, now).await.unwrap(), JobOutcome::Applied);
     }
     let pass = result(&list[2], 3, Verdict::Pass);
@@ -313,7 +328,7 @@ async fn a_job_that_nobody_can_do_is_given_up_with_its_last_reason(place: Place)
     assert!(store.dead_jobs(2, 9).await.unwrap().is_empty());
     dead.sort_by_key(|dead| dead.job != list[0]);
     let said: Vec<_> = dead.iter().map(|dead| (&dead.job, dead.attempts, dead.reason.as_str())).collect();
-    assert_eq!(said, [(&list[0], 3, "refused 3 times"), (&list[1], 3, "every lease ran out without a word")]);
+    assert_eq!(said, [(&list[0], 3, "refused\u{fffd} 3 times"), (&list[1], 3, "every lease ran out without a word")]);
     assert_eq!(dead[0].validator, VALIDATOR);
 
     let late = result(&list[1], 3, Verdict::Pass);

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use alloy_primitives::B256;
-use tandem_keeper::store::{Fence, MemoryStore, SqliteStore, Store};
+use tandem_keeper::store::{Fence, MemoryStore, PostgresStore, SqliteStore, Store};
 
 const HOLDER: B256 = B256::repeat_byte(0x77);
 
@@ -11,6 +11,7 @@ const HOLDER: B256 = B256::repeat_byte(0x77);
 pub(crate) enum Place {
     Memory(MemoryStore),
     Sqlite { folder: tempfile::TempDir, max_pending: u64 },
+    Postgres { url: String, max_pending: u64 },
 }
 
 impl Place {
@@ -29,6 +30,9 @@ impl Place {
             Self::Sqlite { folder, max_pending } => {
                 let path = folder.path().join("keeper.sqlite");
                 Arc::new(SqliteStore::open_with(&path, *max_pending).await.unwrap())
+            }
+            Self::Postgres { url, max_pending } => {
+                Arc::new(PostgresStore::open(url, 4, *max_pending, true).await.unwrap())
             }
         }
     }

@@ -12,7 +12,7 @@ use tandem_protocol::{
 use super::MemoryStore;
 use crate::store::{
     DeadJob, JobDepths, JobOutcome, Jobs, LeaseQuery, LeasedJob, StoreError, int,
-    jobs::{Held, SILENT, back_off_ms, count_audits, room, verdict_number},
+    jobs::{Held, SILENT, back_off_ms, count_audits, room, storable, verdict_number},
 };
 
 #[derive(Debug)]
@@ -127,7 +127,7 @@ impl Jobs for MemoryStore {
         let outcome = row.held().on_word(failure.attempt);
         if outcome == JobOutcome::Applied {
             row.lease_until_ms = now_ms.saturating_add(back_off_ms(failure.attempt));
-            row.reason = Some(failure.reason.clone());
+            row.reason = Some(storable(&failure.reason));
         }
         Ok(outcome)
     }

@@ -24,7 +24,10 @@ use super::{
     CommitOutcome, Cursor, Cursors, Evidence, Fence, Lease, Leases, MAX_EVIDENCE, MAX_PENDING, Retention, Store,
     StoreError, StoredReveal, int, json, judge_commit, lease::FenceCell, lease::millis, note_evidence,
 };
-use crate::rows::better;
+use crate::{
+    guard::{Register, Slot},
+    rows::better,
+};
 
 /// A store in memory.
 #[derive(Debug)]
@@ -49,6 +52,7 @@ struct State {
     evidence: BTreeSet<Evidence>,
     cursors: BTreeMap<String, Cursor>,
     leases: BTreeMap<String, Held>,
+    signed: BTreeMap<Slot, B256>,
 }
 
 #[derive(Debug)]
@@ -294,5 +298,12 @@ impl Leases for MemoryStore {
 
     fn fence(&self, fence: Fence) {
         self.fence.set(fence);
+    }
+}
+
+#[async_trait]
+impl Register for MemoryStore {
+    async fn reserve(&self, slot: Slot, digest: B256) -> Result<B256, StoreError> {
+        Ok(*self.state().signed.entry(slot).or_insert(digest))
     }
 }

@@ -11,7 +11,7 @@ use tandem_protocol::{
 use super::{SqliteStore, add_evidence, address, hash};
 use crate::store::{
     DeadJob, JobDepths, JobOutcome, Jobs, LeaseQuery, LeasedJob, StoreError, int,
-    jobs::{BATCH, Held, SILENT, back_off_ms, count_audits, room, verdict_number},
+    jobs::{BATCH, Held, SILENT, back_off_ms, count_audits, room, storable, verdict_number},
     json, uint,
 };
 
@@ -160,7 +160,7 @@ impl Jobs for SqliteStore {
         if outcome == JobOutcome::Applied {
             sqlx::query("UPDATE jobs SET lease_until_ms = ?, reason = ? WHERE id = ?")
                 .bind(int(now_ms.saturating_add(back_off_ms(failure.attempt)))?)
-                .bind(&failure.reason)
+                .bind(storable(&failure.reason))
                 .bind(failure.job.as_slice())
                 .execute(&mut *transaction)
                 .await?;

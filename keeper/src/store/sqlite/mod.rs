@@ -57,6 +57,11 @@ impl SqliteStore {
         Ok(Self { writer, readers, fence: Arc::default(), max_pending })
     }
 
+    /// Number of the last migration.
+    pub async fn version(&self) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(&self.readers).await?)
+    }
+
     async fn write(&self) -> Result<Transaction<'_, Sqlite>, StoreError> {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
