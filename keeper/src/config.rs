@@ -13,6 +13,8 @@ use alloy_primitives::Address;
 use alloy_signer_local::PrivateKeySigner;
 use serde::Deserialize;
 
+use crate::store::StoreConfig;
+
 /// The whole configuration of `tandem-keeper run`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -46,9 +48,15 @@ pub struct Config {
     /// Transactions.
     #[serde(default)]
     pub sender: SenderConfig,
+    /// Database.
+    #[serde(default)]
+    pub store: StoreConfig,
     /// Logs.
     #[serde(default)]
     pub log: LogConfig,
+    /// `--accept-missing-guard`: a flag alone, so that nobody leaves it in a file.
+    #[serde(skip)]
+    pub accept_missing_guard: bool,
 }
 
 /// Which block is taken as final: `"finalized"` (the node's tag) or `"latest-N"`.
@@ -94,7 +102,7 @@ pub struct Keys {
     pub gas: Option<SecretRef>,
 }
 
-/// A private key as hex, in a file that only its owner can read, or in an environment variable.
+/// A private key as hex, or a database's URL, in a file that only its owner can read, or in an environment variable.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SecretRef {
@@ -299,6 +307,10 @@ impl Config {
         bound("jobs.lease_s", self.jobs.lease_s, 1, 3_600)?;
         bound("jobs.max_attempts", u64::from(self.jobs.max_attempts), 1, 100)?;
         bound("peers.timeout_ms", self.peers.timeout_ms, 50, 60_000)?;
+        bound("store.max_connections", u64::from(self.store.max_connections), 2, 1_000)?;
+        bound("store.lease_s", self.store.lease_s, 3, 600)?;
+        bound("store.max_pending", self.store.max_pending, 1, 1 << 32)?;
+        bound("store.keep_epochs", self.store.keep_epochs, 8, 1 << 32)?;
         bound("sender.bump_after_s", self.sender.bump_after_s, 1, 3_600)?;
         bound("sender.gas_percent", self.sender.gas_percent, 100, 1_000)?;
         bound("sender.settle_batch", self.sender.settle_batch, 1, 1_024)
@@ -318,19 +330,23 @@ impl Keys {
 }
 
 impl SecretRef {
-    fn load(&self, name: &'static str) -> Result<PrivateKeySigner, ConfigError> {
-        let fault = |reason: String| ConfigError::Key { name, reason };
+    /// The secret, or in words why it cannot be had. The words never hold it.
+    pub fn read(&self) -> Result<String, String> {
         let text = match self {
-            Self::Env(variable) => {
-                env::var(variable).map_err(|_| fault(format!("the environment has no {variable}")))?
-            }
+            Self::Env(variable) => env::var(variable).map_err(|_| format!("the environment has no {variable}"))?,
             Self::File(path) => {
-                refuse_if_shared(path).map_err(fault)?;
-                fs::read_to_string(path).map_err(|error| fault(format!("{}: {error}", path.display())))?
+                refuse_if_shared(path)?;
+                fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?
             }
         };
+        Ok(text.trim().to_owned())
+    }
+
+    fn load(&self, name: &'static str) -> Result<PrivateKeySigner, ConfigError> {
+        let fault = |reason: String| ConfigError::Key { name, reason };
+        let text = self.read().map_err(fault)?;
         // The key's text must not reach a message.
-        text.trim().parse().map_err(|_| fault("not a private key of 32 bytes in hex".to_owned()))
+        text.parse().map_err(|_| fault("not a private key of 32 bytes in hex".to_owned()))
     }
 }
 

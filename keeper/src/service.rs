@@ -21,12 +21,13 @@ use crate::{
     chain::RpcChain,
     config::Config,
     decide::Policy,
-    guard::Guard,
+    guard::{Guard, GuardError},
     keeper::{Keeper, Parts},
+    lead::Lead,
     network::Network,
     peers::HttpPeers,
     sender::Sender,
-    store::{SqliteStore, Store},
+    store::{self, Opened},
     telemetry,
 };
 
@@ -45,13 +46,25 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let guard = Guard::open(&config.data_dir.join("guard.sqlite"))
         .await
         .context("another keeper may be using this data_dir")?;
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.data_dir.join("keeper.sqlite")).await?);
-    if let Some(epoch) = store.last_attested(attest.address()).await? {
+    let Opened { store, register } = store::open(&config.store, &config.data_dir).await?;
+    let last = store.last_attested(attest.address()).await?;
+    if let Some(epoch) = last {
         gauge!(telemetry::LAST_ATTESTED).set(epoch as f64);
     }
+    let signed = Vec::from_iter(last);
+    match guard.refuse_if_forgetful(network.chain_id, network.oracle, &signed).await {
+        Err(error @ GuardError::Forgetful { .. }) if config.accept_missing_guard => {
+            tracing::warn!(%error, "going on, as told");
+        }
+        other => other?,
+    }
+    let (guard, lead) = match register {
+        Some(register) => (guard.shared(register), Lead::among(store.clone(), config.store.lease())),
+        None => (guard, Lead::alone()),
+    };
     let sender =
         Sender::new(chain.provider(), store.clone(), gas, network.clone(), config.finality, config.sender.clone());
-    let keeper = Arc::new(Keeper::new(
+    let keeper = Keeper::new(
         Parts {
             policy: Policy::new(&config.agreement, &network.clock),
             jobs: config.jobs.clone(),
@@ -65,7 +78,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
             network,
         },
         stop.clone(),
-    ));
+    );
+    let keeper = Arc::new(keeper.led_by(lead).keeping(config.store.keep_epochs));
     let (address, server) = serve(config.listen, keeper.clone()).await?;
     tracing::info!(keeper = %keeper.address(), %address, "serving");
 
@@ -93,12 +107,12 @@ pub async fn serve(
 
 /// What is in it is nobody else's business.
 #[cfg(unix)]
-fn create_private(folder: &Path) -> std::io::Result<()> {
+pub(crate) fn create_private(folder: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 #[cfg(not(unix))]
-fn create_private(folder: &Path) -> std::io::Result<()> {
+pub(crate) fn create_private(folder: &Path) -> std::io::Result<()> {
     fs::create_dir_all(folder)
 }
