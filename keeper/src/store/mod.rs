@@ -4,6 +4,7 @@
 //! [`SqliteStore`] is one machine's file, [`PostgresStore`] serves several processes of one operator, [`MemoryStore`]
 //! forgets with its process and serves simulations. One suite of tests holds for all.
 
+mod bounded;
 mod config;
 mod error;
 mod jobs;
@@ -23,6 +24,7 @@ use tandem_protocol::{
     signed::Signed,
 };
 
+pub use bounded::Bounded;
 pub use config::{Opened, StoreConfig, migrate, open};
 pub use error::StoreError;
 pub use jobs::{DeadJob, JobDepths, JobOutcome, Jobs, LeaseQuery, LeasedJob, MAX_PENDING};

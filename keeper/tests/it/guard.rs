@@ -5,6 +5,10 @@ use std::sync::Arc;
 use alloy_primitives::{Address, B256};
 use tandem_keeper::{
     attester::{AttestError, Attester},
+    commands::{
+        db::{self, DbArgs, DbCommand, MigrateArgs},
+        guard::{self, FileArgs, GuardArgs, GuardCommand},
+    },
     guard::{Guard, GuardError, Interchange, Register, SignedReport, Slot},
     store::{MemoryStore, StoreError},
 };
@@ -202,4 +206,51 @@ async fn without_the_register_nothing_is_signed() {
         assert!(matches!(guard.authorize(slot, B256::ZERO).await, Err(GuardError::Register(_))));
     }
     assert_eq!(guard.export(SLOT.chain_id, SLOT.contract).await.unwrap().signed.len(), 1);
+}
+
+/// `[KP-2]`
+#[tokio::test]
+async fn the_commands_export_and_import_and_overwrite_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = [
+        "EpochOracle",
+        "KeeperSet",
+        "SubnetRegistry",
+        "Staking",
+        "EmissionController",
+        "RewardDistributor",
+        "CreditDesk",
+    ];
+    let address = SLOT.contract;
+    let contracts: Vec<_> = names.iter().map(|name| format!(r#""{name}": {{"address": "{address}"}}"#)).collect();
+    let manifest =
+        format!(r#"{{"chainId": 1, "genesis": 5, "epochLength": 20, "contracts": {{{}}}}}"#, contracts.join(","));
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("1.json"), manifest).unwrap();
+    let config = |name: &str| {
+        let text = format!(
+            "rpc = \"http://127.0.0.1:1\"\nmanifest = {:?}\ndata_dir = {:?}\n[keys]\nattest = {{ env = \"NONE\" }}\n",
+            at("1.json"),
+            at(name)
+        );
+        std::fs::write(at(&format!("{name}.toml")), text).unwrap();
+        at(&format!("{name}.toml"))
+    };
+    let files = |name: &str| FileArgs { config: config(name), file: at("export.json") };
+    let export = |name: &str| guard::run(GuardArgs { command: GuardCommand::Export(files(name)) });
+    let import = |name: &str| guard::run(GuardArgs { command: GuardCommand::Import(files(name)) });
+
+    assert!(export("old").await.unwrap_err().to_string().starts_with("there is no guard"));
+    std::fs::create_dir(at("old")).unwrap();
+    let old = Guard::open(&at("old").join("guard.sqlite")).await.unwrap();
+    old.authorize(SLOT, B256::repeat_byte(1)).await.unwrap();
+    assert!(format!("{:#}", export("old").await.unwrap_err()).contains("stop the keeper"));
+    old.close().await;
+    assert!(export("old").await.unwrap().starts_with("1 signed reports are in"));
+    assert!(export("old").await.unwrap_err().to_string().contains("is not written"));
+    assert_eq!(import("new").await.unwrap(), "1 signed reports were added, 0 were known");
+    let new = Guard::open(&at("new").join("guard.sqlite")).await.unwrap();
+    assert!(new.authorize(SLOT, B256::repeat_byte(2)).await.is_err());
+    let migrate = DbCommand::Migrate(MigrateArgs { config: config("new") });
+    assert_eq!(db::run(DbArgs { command: migrate }).await.unwrap(), "the database is at migration 3");
 }

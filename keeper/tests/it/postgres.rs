@@ -12,7 +12,8 @@ use tandem_keeper::{
     guard::{Guard, GuardError, Register, Slot},
     lead::Lead,
     store::{
-        self, CommitOutcome, Fence, JobOutcome, Jobs, LeaseQuery, Leases, PostgresStore, Store, StoreConfig, StoreError,
+        self, Bounded, CommitOutcome, Fence, JobOutcome, Jobs, LeaseQuery, Leases, PostgresStore, Store, StoreConfig,
+        StoreError,
     },
 };
 use tandem_protocol::{
@@ -48,6 +49,7 @@ async fn replicas_share_a_database_without_harm() {
     a_database_s_shape_is_brought_up_to_date_by_whoever_may(&cluster).await;
     cut_connections_fail_one_call_at_most(&cluster).await;
     what_could_forget_is_refused(&cluster).await;
+    a_server_that_falls_silent_is_not_waited_for(&cluster).await;
 }
 
 async fn ten_thousand_jobs_go_to_eight_clients_once_each(url: &str) {
@@ -220,6 +222,21 @@ async fn what_could_forget_is_refused(cluster: &Cluster) {
     assert!(matches!(refused, Err(StoreError::Forgetful("synchronous_commit"))), "{refused:?}");
 }
 
+async fn a_server_that_falls_silent_is_not_waited_for(cluster: &Cluster) {
+    let store = Bounded::new(open(&cluster.database("silent").await).await, Duration::from_millis(500));
+    let commit = commit(&network(), &key(11), 3, 1, 1, &[(4, 1)]);
+    store.put_commit(&commit).await.unwrap();
+    cluster.signal("silent", "-STOP").await;
+    let began = Instant::now();
+    let refused = store.put_commit(&commit).await;
+    assert!(matches!(&refused, Err(error @ StoreError::Silent(_)) if error.is_transient()), "{refused:?}");
+    assert!(began.elapsed() < Duration::from_secs(5));
+    cluster.signal("silent", "-CONT").await;
+    let again =
+        tokio::time::timeout(Duration::from_secs(20), async { while store.put_commit(&commit).await.is_err() {} });
+    again.await.unwrap();
+}
+
 /// `[KP-1]`
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_server_loses_nothing_that_was_confirmed_and_nobody_falls_over() {
@@ -239,6 +256,7 @@ async fn a_killed_server_loses_nothing_that_was_confirmed_and_nobody_falls_over(
                 if stop.is_cancelled() {
                     break;
                 }
+                tokio::time::sleep(Duration::from_millis(5)).await;
                 let commit = commit(&network, &key(20 + client as u8), epoch, 1, 1, &[(4, 1)]);
                 match store.put_commit(&commit).await {
                     Ok(outcome) => {

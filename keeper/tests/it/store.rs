@@ -40,13 +40,16 @@ macro_rules! rules {
         mod postgres {
             use super::{Cluster, MAX_PENDING, Place};
 
-            /// One server for all, a database for each.
+            /// One server for all, a schema for each.
             #[tokio::test]
             async fn every_rule_holds() {
                 let cluster = Cluster::start().await;
+                let base = cluster.url("postgres");
                 $(
                     eprintln!(stringify!($rule));
-                    let url = cluster.database(stringify!($rule).get(..60).unwrap_or(stringify!($rule))).await;
+                    let schema = stringify!($rule).get(..60).unwrap_or(stringify!($rule));
+                    cluster.run(&format!("CREATE SCHEMA {schema}")).await;
+                    let url = format!("{base}&options[search_path]={schema}");
                     super::$rule(Place::Postgres { url, max_pending: MAX_PENDING }).await;
                 )+
             }
@@ -504,4 +507,35 @@ async fn a_former_leader_writes_nothing_that_only_a_leader_may(place: Place) {
     assert_eq!(former.put_commit(&commit).await.unwrap(), CommitOutcome::Stored);
     assert_eq!(leader.put_commit(&commit).await.unwrap(), CommitOutcome::Stored);
     leader.put_proposal(&proposal).await.unwrap();
+}
+
+/// As many jobs as the largest network has with one validator per subnet.
+#[cfg(feature = "deep")]
+async fn the_largest_network_s_jobs_are_published_in_seconds(place: Place) {
+    let store = place.open().await;
+    let uids: Vec<u16> = (0..1_024).collect();
+    let began = Instant::now();
+    for netuids in (0..256).collect::<Vec<u16>>().chunks(16) {
+        let of_subnet = |netuid: &u16| {
+            let validator = Address::left_padding_from(&netuid.to_be_bytes());
+            (validator, jobs(B256::ZERO, validator, 3, *netuid, &uids, 1))
+        };
+        let list: Vec<_> = netuids.iter().map(of_subnet).collect();
+        assert_eq!(store.add_jobs(3, &list).await.unwrap(), 16 * 1_024);
+    }
+    let took = began.elapsed();
+    eprintln!("262,144 jobs published in {took:?}");
+    assert!(took < Duration::from_secs(60), "{took:?}");
+    assert_eq!(store.job_depths(3, 0).await.unwrap().open, 262_144);
+}
+
+#[cfg(feature = "deep")]
+#[tokio::test]
+async fn the_largest_network_s_jobs_are_published_in_seconds_everywhere() {
+    const ALL: u64 = 262_144;
+    the_largest_network_s_jobs_are_published_in_seconds(Place::memory(ALL)).await;
+    the_largest_network_s_jobs_are_published_in_seconds(Place::sqlite(ALL)).await;
+    let cluster = Cluster::start().await;
+    let url = cluster.url("postgres");
+    the_largest_network_s_jobs_are_published_in_seconds(Place::Postgres { url, max_pending: ALL }).await;
 }
