@@ -8,6 +8,7 @@ use std::{
 };
 
 use alloy_primitives::{Address, B256};
+use sqlx::Connection;
 use tandem_keeper::{
     guard::{Guard, GuardError, Register, Slot},
     lead::Lead,
@@ -44,6 +45,7 @@ async fn replicas_share_a_database_without_harm() {
     let cluster = Cluster::start().await;
     ten_thousand_jobs_go_to_eight_clients_once_each(&cluster.database("jobs").await).await;
     a_cut_off_leader_is_fenced(&cluster.database("leads").await).await;
+    a_lease_is_not_taken_over_in_the_middle_of_a_fenced_write(&cluster.database("fence").await).await;
     of_many_replicas_one_signs(&cluster.database("guards").await).await;
     a_restored_backup_of_either_guard_signs_nothing_else(&cluster).await;
     a_database_s_shape_is_brought_up_to_date_by_whoever_may(&cluster).await;
@@ -125,6 +127,27 @@ async fn a_cut_off_leader_is_fenced(url: &str) {
     // Whoever cannot reach the database does not lead.
     one.close().await;
     assert!(!first.ask(0).await);
+}
+
+async fn a_lease_is_not_taken_over_in_the_middle_of_a_fenced_write(url: &str) {
+    let (former, next) = (Arc::new(open(url).await), open(url).await);
+    let old = former.acquire("keeper", B256::repeat_byte(1), Duration::ZERO, 0).await.unwrap().unwrap();
+    former.fence(Fence::Lease(old));
+    // Somebody else's open transaction holds the write up after it has looked at the lease.
+    let mut blocker = sqlx::PgConnection::connect(url).await.unwrap();
+    sqlx::raw_sql("BEGIN; INSERT INTO choices VALUES (3, 0, '\\x00')").execute(&mut blocker).await.unwrap();
+    let write = tokio::spawn({
+        let former = former.clone();
+        async move { former.choose(3, 0, B256::repeat_byte(1)).await }
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut takeover = Box::pin(next.acquire("keeper", B256::repeat_byte(2), Duration::from_secs(60), 0));
+    assert!(tokio::time::timeout(Duration::from_millis(300), &mut takeover).await.is_err());
+    sqlx::raw_sql("ROLLBACK").execute(&mut blocker).await.unwrap();
+    assert_eq!(write.await.unwrap().unwrap(), B256::repeat_byte(1));
+    next.fence(Fence::Lease(takeover.await.unwrap().unwrap()));
+    assert!(matches!(former.choose(4, 0, B256::repeat_byte(1)).await, Err(StoreError::NotLeading)));
+    assert_eq!(next.choose(3, 0, B256::repeat_byte(2)).await.unwrap(), B256::repeat_byte(1));
 }
 
 async fn of_many_replicas_one_signs(url: &str) {
@@ -338,4 +361,8 @@ async fn a_url_is_in_no_error_and_a_server_that_is_away_is_a_passing_fault() {
     let config: StoreConfig = toml::from_str("url = { env = \"TANDEM_NO_SUCH_VARIABLE\" }").unwrap();
     let error = config.resolve().unwrap_err();
     assert_eq!(error.to_string(), "[K-STORE-8] [store] url: the environment has no TANDEM_NO_SUCH_VARIABLE");
+    // The URL itself has no place in the configuration.
+    for text in ["url = \"postgres://keeper:hunter2@localhost/x\"", "pool = 3"] {
+        assert!(toml::from_str::<StoreConfig>(text).is_err(), "{text}");
+    }
 }
