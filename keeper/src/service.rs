@@ -53,6 +53,11 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     if let Some(epoch) = last {
         gauge!(telemetry::LAST_ATTESTED).set(epoch as f64);
     }
+    let (guard, lead) = match register {
+        Some(register) => (guard.shared(register), Lead::among(store.clone(), config.store.lease())),
+        None => (guard, Lead::alone()),
+    };
+    guard.catch_up(network.chain_id, network.oracle).await?;
     let signed = Vec::from_iter(last);
     match guard.refuse_if_forgetful(network.chain_id, network.oracle, &signed).await {
         Err(error @ GuardError::Forgetful { .. }) if config.accept_missing_guard => {
@@ -60,10 +65,6 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         }
         other => other?,
     }
-    let (guard, lead) = match register {
-        Some(register) => (guard.shared(register), Lead::among(store.clone(), config.store.lease())),
-        None => (guard, Lead::alone()),
-    };
     let sender =
         Sender::new(chain.provider(), store.clone(), gas, network.clone(), config.finality, config.sender.clone());
     let keeper = Keeper::new(

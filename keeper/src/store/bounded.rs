@@ -80,6 +80,7 @@ bounded!(Cursors {
 
 bounded!(Register {
     fn reserve(slot: Slot, digest: B256) -> B256;
+    fn reserved(chain_id: u64, contract: Address, from_epoch: u64) -> Vec<(Slot, B256)>;
 });
 
 bounded!(Leases {

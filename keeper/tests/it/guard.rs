@@ -193,6 +193,40 @@ impl Register for Away {
     async fn reserve(&self, _slot: Slot, _digest: B256) -> Result<B256, StoreError> {
         Err(StoreError::Config("away".into()))
     }
+
+    async fn reserved(&self, _: u64, _: Address, _: u64) -> Result<Vec<(Slot, B256)>, StoreError> {
+        Err(StoreError::Config("away".into()))
+    }
+}
+
+/// `[KP-2]`
+#[tokio::test]
+async fn a_replica_that_has_never_signed_knows_what_the_others_have() {
+    let folder = tempfile::tempdir().unwrap();
+    let register = Arc::new(MemoryStore::default());
+    let leader = open(&folder, "leader").await.shared(register.clone());
+    let follower = open(&folder, "follower").await.shared(register.clone());
+    for epoch in [3, 4, 5] {
+        leader.authorize(Slot { epoch, ..SLOT }, B256::repeat_byte(1)).await.unwrap();
+        if epoch != 4 {
+            follower.catch_up(SLOT.chain_id, SLOT.contract).await.unwrap();
+        }
+    }
+    follower.refuse_if_forgetful(SLOT.chain_id, SLOT.contract, &[5]).await.unwrap();
+    let known = follower.export(SLOT.chain_id, SLOT.contract).await.unwrap();
+    assert_eq!(known, leader.export(SLOT.chain_id, SLOT.contract).await.unwrap());
+    // A database restored from an old backup does not unlearn it.
+    follower.close().await;
+    let follower = open(&folder, "follower").await.shared(Arc::new(MemoryStore::default()));
+    follower.catch_up(SLOT.chain_id, SLOT.contract).await.unwrap();
+    let refused = follower.authorize(SLOT, B256::repeat_byte(2)).await;
+    assert!(matches!(refused, Err(GuardError::AlreadySigned { .. })));
+    // A register that contradicts the file is no ground to go on.
+    let other = Arc::new(MemoryStore::default());
+    other.reserve(SLOT, B256::repeat_byte(9)).await.unwrap();
+    follower.close().await;
+    let follower = open(&folder, "follower").await.shared(other);
+    assert!(follower.catch_up(SLOT.chain_id, SLOT.contract).await.is_err());
 }
 
 /// `[KP-2]`

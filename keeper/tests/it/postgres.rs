@@ -184,6 +184,9 @@ async fn a_restored_backup_of_either_guard_signs_nothing_else(cluster: &Cluster)
     assert!(matches!(guard.authorize(SLOT, other).await, Err(GuardError::AlreadySigned { .. })));
     guard.authorize(SLOT, signed).await.unwrap();
     assert_eq!(restored.reserve(SLOT, other).await.unwrap(), signed);
+    assert_eq!(restored.reserved(1, SLOT.contract, 5).await.unwrap(), [(SLOT, signed)]);
+    assert!(restored.reserved(1, SLOT.contract, 6).await.unwrap().is_empty());
+    assert!(restored.reserved(2, SLOT.contract, 0).await.unwrap().is_empty());
     guard.close().await;
 
     // An old file, the right database: what the database knows is noted in the file.
