@@ -13,6 +13,7 @@ mod postgres;
 mod rows;
 mod sender;
 mod store;
+mod store_jobs;
 mod store_places;
 mod suite;
 mod support;
