@@ -75,6 +75,11 @@ impl Attester {
         self.guard.authorize(self.slot(report), self.digest(report)).await
     }
 
+    /// Notes what other replicas have signed with this key.
+    pub async fn catch_up(&self) -> Result<(), GuardError> {
+        self.guard.catch_up(self.chain_id, self.oracle).await
+    }
+
     /// Gives the guard's file back.
     pub async fn close(&self) {
         self.guard.close().await;

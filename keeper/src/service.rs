@@ -33,6 +33,8 @@ use crate::{
 
 /// Connections get so long to finish after a stop.
 const GRACE: Duration = Duration::from_secs(5);
+/// Between two attempts to open a store whose server is away.
+const STORE_AGAIN: Duration = Duration::from_secs(2);
 
 /// Runs a keeper until `stop` is cancelled.
 pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
@@ -46,11 +48,16 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let guard = Guard::open(&config.data_dir.join("guard.sqlite"))
         .await
         .context("another keeper may be using this data_dir")?;
-    let Opened { store, register } = store::open(&config.store, &config.data_dir).await?;
+    let Some(Opened { store, register }) = open_store(&config, &stop).await? else { return Ok(()) };
     let last = store.last_attested(attest.address()).await?;
     if let Some(epoch) = last {
         gauge!(telemetry::LAST_ATTESTED).set(epoch as f64);
     }
+    let (guard, lead) = match register {
+        Some(register) => (guard.shared(register), Lead::among(store.clone(), config.store.lease())),
+        None => (guard, Lead::alone()),
+    };
+    guard.catch_up(network.chain_id, network.oracle).await?;
     let signed = Vec::from_iter(last);
     match guard.refuse_if_forgetful(network.chain_id, network.oracle, &signed).await {
         Err(error @ GuardError::Forgetful { .. }) if config.accept_missing_guard => {
@@ -58,10 +65,6 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         }
         other => other?,
     }
-    let (guard, lead) = match register {
-        Some(register) => (guard.shared(register), Lead::among(store.clone(), config.store.lease())),
-        None => (guard, Lead::alone()),
-    };
     let sender =
         Sender::new(chain.provider(), store.clone(), gas, network.clone(), config.finality, config.sender.clone());
     let keeper = Keeper::new(
@@ -91,6 +94,22 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     }
     keeper.close().await;
     Ok(())
+}
+
+/// The store, waited for while its server is away; `None` if told to stop meanwhile.
+async fn open_store(config: &Config, stop: &CancellationToken) -> anyhow::Result<Option<Opened>> {
+    loop {
+        match store::open(&config.store, &config.data_dir).await {
+            Err(error) if error.is_transient() => {
+                tracing::warn!(%error, "the store is not there, trying again");
+                tokio::select! {
+                    () = stop.cancelled() => return Ok(None),
+                    () = tokio::time::sleep(STORE_AGAIN) => {}
+                }
+            }
+            opened => return Ok(Some(opened?)),
+        }
+    }
 }
 
 /// Binds the API of `keeper` and answers the address and the server, which ends when the keeper is stopped.

@@ -39,6 +39,7 @@ pub struct MigrateArgs {
 pub async fn run(args: DbArgs) -> anyhow::Result<String> {
     let DbCommand::Migrate(MigrateArgs { config }) = args.command;
     let config = Config::load(&config, &Overrides::default())?;
+    crate::service::create_private(&config.data_dir)?;
     let version = store::migrate(&config.store, &config.data_dir).await.context("nothing else was changed")?;
     Ok(format!("the database is at migration {version}"))
 }

@@ -59,15 +59,22 @@ pub async fn run(args: GuardArgs) -> anyhow::Result<String> {
             let (config, network) = load(&args)?;
             let text = fs::read_to_string(&args.file).with_context(|| args.file.display().to_string())?;
             let export = Interchange::parse(&text)?;
-            let opened = store::open(&config.store, &config.data_dir).await?;
             let guard = open(&config).await?;
-            let guard = match opened.register {
+            // Without a shared database there is no register, and no need to open the store.
+            let opened = match config.store.url {
+                Some(_) => Some(store::open(&config.store, &config.data_dir).await?),
+                None => None,
+            };
+            let register = opened.as_ref().and_then(|opened| opened.register.clone());
+            let guard = match register {
                 Some(register) => guard.shared(register),
                 None => guard,
             };
             let imported = guard.import(&export, network.chain_id, network.oracle).await?;
             guard.close().await;
-            opened.store.close().await;
+            if let Some(opened) = opened {
+                opened.store.close().await;
+            }
             Ok(format!("{} signed reports were added, {} were known", imported.new, imported.known))
         }
     }

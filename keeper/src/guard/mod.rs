@@ -94,6 +94,14 @@ pub trait Register: std::fmt::Debug + Send + Sync {
     /// Reserves the slot for `digest` unless another one holds it; answers the digest that does. Of several calls at the
     /// same time one is first, for everybody.
     async fn reserve(&self, slot: Slot, digest: B256) -> Result<B256, StoreError>;
+
+    /// What is reserved for a contract from an epoch on, ascending.
+    async fn reserved(
+        &self,
+        chain_id: u64,
+        contract: Address,
+        from_epoch: u64,
+    ) -> Result<Vec<(Slot, B256)>, StoreError>;
 }
 
 /// The guard's database.
@@ -146,14 +154,29 @@ impl Guard {
         signed: &[u64],
     ) -> Result<(), GuardError> {
         let Some(newest) = signed.iter().max().copied() else { return Ok(()) };
+        let known = self.newest(chain_id, contract).await?;
+        if known >= Some(newest) { Ok(()) } else { Err(GuardError::Forgetful { signed: newest, known }) }
+    }
+
+    /// Notes in the file what other replicas have signed since its newest epoch, so that it is a copy of the register and
+    /// not only of what this process signed. Without a register there is nothing to note.
+    pub async fn catch_up(&self, chain_id: u64, contract: Address) -> Result<(), GuardError> {
+        let Some(register) = &self.register else { return Ok(()) };
+        let from = self.newest(chain_id, contract).await?.unwrap_or_default();
+        for (slot, digest) in register.reserved(chain_id, contract, from).await.map_err(GuardError::Register)? {
+            self.insert(slot, digest).await?;
+        }
+        Ok(())
+    }
+
+    async fn newest(&self, chain_id: u64, contract: Address) -> Result<Option<u64>, GuardError> {
         let epoch: Option<i64> =
             sqlx::query_scalar("SELECT max(epoch) FROM signed WHERE chain_id = ? AND contract = ?")
                 .bind(signed_i64(chain_id)?)
                 .bind(contract.as_slice())
                 .fetch_one(&self.pool)
                 .await?;
-        let known = epoch.and_then(|epoch| u64::try_from(epoch).ok());
-        if known >= Some(newest) { Ok(()) } else { Err(GuardError::Forgetful { signed: newest, known }) }
+        Ok(epoch.and_then(|epoch| u64::try_from(epoch).ok()))
     }
 
     /// Reserves the slot for `digest`, or finds it reserved for this very digest. Only after `Ok` may a signature be made.

@@ -18,7 +18,7 @@ use tandem_protocol::{
 use super::{FinalInputs, Keeper};
 use crate::{
     attester::AttestError,
-    chain::{EpochFacts, Heads, NeuronFacts, ReportRef, StoredReport},
+    chain::{EpochFacts, Heads, ReportRef, StoredReport},
     claims::ClaimsIndex,
     decide::Action,
     inputs::{Sources, assemble, first_granted},
@@ -31,6 +31,8 @@ use crate::{
 
 /// Jobs of so many epochs before the one that is published are kept, for late results and for `/audits`.
 const JOBS_KEPT: u64 = 3;
+/// Jobs are handed to the store when so many have come together.
+const JOBS_AT_ONCE: usize = 16_384;
 
 impl Keeper {
     /// Does one thing.
@@ -71,20 +73,23 @@ impl Keeper {
 
     async fn publish_jobs(&self, epoch: u64) -> anyhow::Result<()> {
         let facts = self.facts(epoch).context("the epoch's facts are gone")?;
-        let mut added = 0;
-        for subnet in &facts.subnets {
+        let (mut added, mut gathered) = (0, Vec::new());
+        for (place, subnet) in (1..).zip(&facts.subnets) {
             let serving: Vec<u16> = (0..=u16::MAX)
                 .zip(&subnet.neurons)
                 .filter(|(_, neuron)| !neuron.endpoint.is_empty())
                 .map(|(uid, _)| uid)
                 .collect();
-            let of_validator = |(uid, neuron): (u16, &NeuronFacts)| {
+            for (uid, neuron) in subnet.permitted() {
                 let targets: Vec<u16> = serving.iter().copied().filter(|target| *target != uid).collect();
                 let hotkey = neuron.input.hotkey;
-                (hotkey, jobs(facts.beacon, hotkey, epoch, subnet.netuid, &targets, self.jobs.rounds))
-            };
-            let list: Vec<_> = subnet.permitted().into_iter().map(of_validator).collect();
-            match self.store.add_jobs(epoch, &list).await {
+                gathered.push((hotkey, jobs(facts.beacon, hotkey, epoch, subnet.netuid, &targets, self.jobs.rounds)));
+            }
+            let count: usize = gathered.iter().map(|(_, list)| list.len()).sum();
+            if count < JOBS_AT_ONCE && place < facts.subnets.len() {
+                continue;
+            }
+            match self.store.add_jobs(epoch, &gathered).await {
                 Ok(new) => added += new,
                 // What fits is published; tried again it would not fit either.
                 Err(error @ StoreError::Full { .. }) => {
@@ -93,6 +98,7 @@ impl Keeper {
                 }
                 Err(error) => return Err(error.into()),
             }
+            gathered.clear();
         }
         let pruned = self.store.prune_jobs(epoch.saturating_sub(JOBS_KEPT)).await?;
         tracing::info!(epoch, added, pruned, "jobs published");

@@ -20,6 +20,7 @@ impl Keeper {
     /// One round. A process that does not lead only counts.
     pub(super) async fn upkeep(&self) -> anyhow::Result<()> {
         let Some(epoch) = self.chain_time().and_then(|now| self.network.clock.epoch_at(now)) else { return Ok(()) };
+        self.attester.catch_up().await?;
         let now_ms = now_ms();
         match self.tidy(epoch, now_ms).await {
             Ok(()) | Err(StoreError::NotLeading) => {}

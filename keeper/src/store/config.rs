@@ -4,8 +4,11 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use serde::Deserialize;
 
-use super::{MAX_PENDING, PostgresStore, SqliteStore, Store, StoreError, postgres};
+use super::{Bounded, MAX_PENDING, PostgresStore, SqliteStore, Store, StoreError, postgres};
 use crate::{config::SecretRef, guard::Register};
+
+/// An answer of a shared database is waited for so long: longer than it lets any statement take.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// `[store]`: without it, a SQLite file in `data_dir` that one process uses alone.
 #[derive(Clone, Debug, Deserialize)]
@@ -60,7 +63,7 @@ pub async fn open(config: &StoreConfig, data_dir: &Path) -> Result<Opened, Store
         return Ok(Opened { store: Arc::new(store), register: None });
     };
     let opened = PostgresStore::open(&url, config.max_connections, config.max_pending, config.migrate).await?;
-    let store = Arc::new(opened);
+    let store = Arc::new(Bounded::new(opened, LIMIT));
     Ok(Opened { store: store.clone(), register: Some(store) })
 }
 

@@ -1,5 +1,7 @@
 //! What can go wrong with a store, and whether it may go away by itself.
 
+use std::time::Duration;
+
 use alloy_primitives::Address;
 
 /// Why the store failed.
@@ -44,6 +46,9 @@ pub enum StoreError {
     /// The server would forget what it has confirmed.
     #[error("[K-STORE-9] the server's {0} is off: what it confirms could be lost; switch it on")]
     Forgetful(&'static str),
+    /// The database is silent.
+    #[error("[K-STORE-10] the database did not answer within {} s", .0.as_secs_f32())]
+    Silent(Duration),
 }
 
 impl StoreError {
@@ -52,7 +57,7 @@ impl StoreError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Database(error) | Self::Migration(sqlx::migrate::MigrateError::Execute(error)) => transient(error),
-            Self::InFlight(_) | Self::Full { .. } | Self::NotLeading => true,
+            Self::InFlight(_) | Self::Full { .. } | Self::NotLeading | Self::Silent(_) => true,
             Self::Migration(_) | Self::Malformed { .. } | Self::TooLarge(_) | Self::Config(_) | Self::Forgetful(_) => {
                 false
             }

@@ -5,6 +5,7 @@
 //! forgets with its process and serves simulations. One suite of tests holds for all.
 
 mod ballots;
+mod bounded;
 mod config;
 mod error;
 mod jobs;
@@ -25,6 +26,7 @@ use tandem_protocol::{
 };
 
 pub use ballots::Ballots;
+pub use bounded::Bounded;
 pub use config::{Opened, StoreConfig, migrate, open};
 pub use error::StoreError;
 pub use jobs::{DeadJob, JobDepths, JobOutcome, Jobs, LeaseQuery, LeasedJob, MAX_PENDING};

@@ -5,6 +5,10 @@ use std::sync::Arc;
 use alloy_primitives::{Address, B256};
 use tandem_keeper::{
     attester::{AttestError, Attester},
+    commands::{
+        db::{self, DbArgs, DbCommand, MigrateArgs},
+        guard::{self, FileArgs, GuardArgs, GuardCommand},
+    },
     guard::{Guard, GuardError, Interchange, Register, SignedReport, Slot},
     store::{MemoryStore, StoreError},
 };
@@ -189,6 +193,40 @@ impl Register for Away {
     async fn reserve(&self, _slot: Slot, _digest: B256) -> Result<B256, StoreError> {
         Err(StoreError::Config("away".into()))
     }
+
+    async fn reserved(&self, _: u64, _: Address, _: u64) -> Result<Vec<(Slot, B256)>, StoreError> {
+        Err(StoreError::Config("away".into()))
+    }
+}
+
+/// `[KP-2]`
+#[tokio::test]
+async fn a_replica_that_has_never_signed_knows_what_the_others_have() {
+    let folder = tempfile::tempdir().unwrap();
+    let register = Arc::new(MemoryStore::default());
+    let leader = open(&folder, "leader").await.shared(register.clone());
+    let follower = open(&folder, "follower").await.shared(register.clone());
+    for epoch in [3, 4, 5] {
+        leader.authorize(Slot { epoch, ..SLOT }, B256::repeat_byte(1)).await.unwrap();
+        if epoch != 4 {
+            follower.catch_up(SLOT.chain_id, SLOT.contract).await.unwrap();
+        }
+    }
+    follower.refuse_if_forgetful(SLOT.chain_id, SLOT.contract, &[5]).await.unwrap();
+    let known = follower.export(SLOT.chain_id, SLOT.contract).await.unwrap();
+    assert_eq!(known, leader.export(SLOT.chain_id, SLOT.contract).await.unwrap());
+    // A database restored from an old backup does not unlearn it.
+    follower.close().await;
+    let follower = open(&folder, "follower").await.shared(Arc::new(MemoryStore::default()));
+    follower.catch_up(SLOT.chain_id, SLOT.contract).await.unwrap();
+    let refused = follower.authorize(SLOT, B256::repeat_byte(2)).await;
+    assert!(matches!(refused, Err(GuardError::AlreadySigned { .. })));
+    // A register that contradicts the file is no ground to go on.
+    let other = Arc::new(MemoryStore::default());
+    other.reserve(SLOT, B256::repeat_byte(9)).await.unwrap();
+    follower.close().await;
+    let follower = open(&folder, "follower").await.shared(other);
+    assert!(follower.catch_up(SLOT.chain_id, SLOT.contract).await.is_err());
 }
 
 /// `[KP-2]`
@@ -202,4 +240,51 @@ async fn without_the_register_nothing_is_signed() {
         assert!(matches!(guard.authorize(slot, B256::ZERO).await, Err(GuardError::Register(_))));
     }
     assert_eq!(guard.export(SLOT.chain_id, SLOT.contract).await.unwrap().signed.len(), 1);
+}
+
+/// `[KP-2]`
+#[tokio::test]
+async fn the_commands_export_and_import_and_overwrite_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = [
+        "EpochOracle",
+        "KeeperSet",
+        "SubnetRegistry",
+        "Staking",
+        "EmissionController",
+        "RewardDistributor",
+        "CreditDesk",
+    ];
+    let address = SLOT.contract;
+    let contracts: Vec<_> = names.iter().map(|name| format!(r#""{name}": {{"address": "{address}"}}"#)).collect();
+    let manifest =
+        format!(r#"{{"chainId": 1, "genesis": 5, "epochLength": 20, "contracts": {{{}}}}}"#, contracts.join(","));
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("1.json"), manifest).unwrap();
+    let config = |name: &str| {
+        let text = format!(
+            "rpc = \"http://127.0.0.1:1\"\nmanifest = {:?}\ndata_dir = {:?}\n[keys]\nattest = {{ env = \"NONE\" }}\n",
+            at("1.json"),
+            at(name)
+        );
+        std::fs::write(at(&format!("{name}.toml")), text).unwrap();
+        at(&format!("{name}.toml"))
+    };
+    let files = |name: &str| FileArgs { config: config(name), file: at("export.json") };
+    let export = |name: &str| guard::run(GuardArgs { command: GuardCommand::Export(files(name)) });
+    let import = |name: &str| guard::run(GuardArgs { command: GuardCommand::Import(files(name)) });
+
+    assert!(export("old").await.unwrap_err().to_string().starts_with("there is no guard"));
+    std::fs::create_dir(at("old")).unwrap();
+    let old = Guard::open(&at("old").join("guard.sqlite")).await.unwrap();
+    old.authorize(SLOT, B256::repeat_byte(1)).await.unwrap();
+    assert!(format!("{:#}", export("old").await.unwrap_err()).contains("stop the keeper"));
+    old.close().await;
+    assert!(export("old").await.unwrap().starts_with("1 signed reports are in"));
+    assert!(export("old").await.unwrap_err().to_string().contains("is not written"));
+    assert_eq!(import("new").await.unwrap(), "1 signed reports were added, 0 were known");
+    let new = Guard::open(&at("new").join("guard.sqlite")).await.unwrap();
+    assert!(new.authorize(SLOT, B256::repeat_byte(2)).await.is_err());
+    let migrate = DbCommand::Migrate(MigrateArgs { config: config("new") });
+    assert_eq!(db::run(DbArgs { command: migrate }).await.unwrap(), "the database is at migration 3");
 }

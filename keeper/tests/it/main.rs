@@ -15,6 +15,7 @@ mod rows;
 mod sender;
 mod simulation;
 mod store;
+mod store_jobs;
 mod store_places;
 mod suite;
 mod support;

@@ -8,11 +8,13 @@ use std::{
 };
 
 use alloy_primitives::{Address, B256};
+use sqlx::Connection;
 use tandem_keeper::{
     guard::{Guard, GuardError, Register, Slot},
     lead::Lead,
     store::{
-        self, CommitOutcome, Fence, JobOutcome, Jobs, LeaseQuery, Leases, PostgresStore, Store, StoreConfig, StoreError,
+        self, Bounded, CommitOutcome, Fence, JobOutcome, Jobs, LeaseQuery, Leases, PostgresStore, Store, StoreConfig,
+        StoreError,
     },
 };
 use tandem_protocol::{
@@ -43,11 +45,13 @@ async fn replicas_share_a_database_without_harm() {
     let cluster = Cluster::start().await;
     ten_thousand_jobs_go_to_eight_clients_once_each(&cluster.database("jobs").await).await;
     a_cut_off_leader_is_fenced(&cluster.database("leads").await).await;
+    a_lease_is_not_taken_over_in_the_middle_of_a_fenced_write(&cluster.database("fence").await).await;
     of_many_replicas_one_signs(&cluster.database("guards").await).await;
     a_restored_backup_of_either_guard_signs_nothing_else(&cluster).await;
     a_database_s_shape_is_brought_up_to_date_by_whoever_may(&cluster).await;
     cut_connections_fail_one_call_at_most(&cluster).await;
     what_could_forget_is_refused(&cluster).await;
+    a_server_that_falls_silent_is_not_waited_for(&cluster).await;
 }
 
 async fn ten_thousand_jobs_go_to_eight_clients_once_each(url: &str) {
@@ -125,6 +129,27 @@ async fn a_cut_off_leader_is_fenced(url: &str) {
     assert!(!first.ask(0).await);
 }
 
+async fn a_lease_is_not_taken_over_in_the_middle_of_a_fenced_write(url: &str) {
+    let (former, next) = (Arc::new(open(url).await), open(url).await);
+    let old = former.acquire("keeper", B256::repeat_byte(1), Duration::ZERO, 0).await.unwrap().unwrap();
+    former.fence(Fence::Lease(old));
+    // Somebody else's open transaction holds the write up after it has looked at the lease.
+    let mut blocker = sqlx::PgConnection::connect(url).await.unwrap();
+    sqlx::raw_sql("BEGIN; INSERT INTO choices VALUES (3, 0, '\\x00')").execute(&mut blocker).await.unwrap();
+    let write = tokio::spawn({
+        let former = former.clone();
+        async move { former.choose(3, 0, B256::repeat_byte(1)).await }
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut takeover = Box::pin(next.acquire("keeper", B256::repeat_byte(2), Duration::from_secs(60), 0));
+    assert!(tokio::time::timeout(Duration::from_millis(300), &mut takeover).await.is_err());
+    sqlx::raw_sql("ROLLBACK").execute(&mut blocker).await.unwrap();
+    assert_eq!(write.await.unwrap().unwrap(), B256::repeat_byte(1));
+    next.fence(Fence::Lease(takeover.await.unwrap().unwrap()));
+    assert!(matches!(former.choose(4, 0, B256::repeat_byte(1)).await, Err(StoreError::NotLeading)));
+    assert_eq!(next.choose(3, 0, B256::repeat_byte(2)).await.unwrap(), B256::repeat_byte(1));
+}
+
 async fn of_many_replicas_one_signs(url: &str) {
     let folder = tempfile::tempdir().unwrap();
     let mut guards = Vec::new();
@@ -159,6 +184,9 @@ async fn a_restored_backup_of_either_guard_signs_nothing_else(cluster: &Cluster)
     assert!(matches!(guard.authorize(SLOT, other).await, Err(GuardError::AlreadySigned { .. })));
     guard.authorize(SLOT, signed).await.unwrap();
     assert_eq!(restored.reserve(SLOT, other).await.unwrap(), signed);
+    assert_eq!(restored.reserved(1, SLOT.contract, 5).await.unwrap(), [(SLOT, signed)]);
+    assert!(restored.reserved(1, SLOT.contract, 6).await.unwrap().is_empty());
+    assert!(restored.reserved(2, SLOT.contract, 0).await.unwrap().is_empty());
     guard.close().await;
 
     // An old file, the right database: what the database knows is noted in the file.
@@ -220,6 +248,21 @@ async fn what_could_forget_is_refused(cluster: &Cluster) {
     assert!(matches!(refused, Err(StoreError::Forgetful("synchronous_commit"))), "{refused:?}");
 }
 
+async fn a_server_that_falls_silent_is_not_waited_for(cluster: &Cluster) {
+    let store = Bounded::new(open(&cluster.database("silent").await).await, Duration::from_millis(500));
+    let commit = commit(&network(), &key(11), 3, 1, 1, &[(4, 1)]);
+    store.put_commit(&commit).await.unwrap();
+    cluster.signal("silent", "-STOP").await;
+    let began = Instant::now();
+    let refused = store.put_commit(&commit).await;
+    assert!(matches!(&refused, Err(error @ StoreError::Silent(_)) if error.is_transient()), "{refused:?}");
+    assert!(began.elapsed() < Duration::from_secs(5));
+    cluster.signal("silent", "-CONT").await;
+    let again =
+        tokio::time::timeout(Duration::from_secs(20), async { while store.put_commit(&commit).await.is_err() {} });
+    again.await.unwrap();
+}
+
 /// `[KP-1]`
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_server_loses_nothing_that_was_confirmed_and_nobody_falls_over() {
@@ -239,6 +282,7 @@ async fn a_killed_server_loses_nothing_that_was_confirmed_and_nobody_falls_over(
                 if stop.is_cancelled() {
                     break;
                 }
+                tokio::time::sleep(Duration::from_millis(5)).await;
                 let commit = commit(&network, &key(20 + client as u8), epoch, 1, 1, &[(4, 1)]);
                 match store.put_commit(&commit).await {
                     Ok(outcome) => {
@@ -320,4 +364,8 @@ async fn a_url_is_in_no_error_and_a_server_that_is_away_is_a_passing_fault() {
     let config: StoreConfig = toml::from_str("url = { env = \"TANDEM_NO_SUCH_VARIABLE\" }").unwrap();
     let error = config.resolve().unwrap_err();
     assert_eq!(error.to_string(), "[K-STORE-8] [store] url: the environment has no TANDEM_NO_SUCH_VARIABLE");
+    // The URL itself has no place in the configuration.
+    for text in ["url = \"postgres://keeper:hunter2@localhost/x\"", "pool = 3"] {
+        assert!(toml::from_str::<StoreConfig>(text).is_err(), "{text}");
+    }
 }

@@ -29,7 +29,7 @@ use tandem_protocol::{
     tree::RewardKind,
 };
 
-use crate::support::{SALT, anvil::Anvil, commit};
+use crate::support::{SALT, anvil::Anvil, commit, postgres::Cluster};
 
 const KEEPERS: usize = 3;
 const POT: u64 = 1_000_000_000;
@@ -157,21 +157,26 @@ impl Net {
     }
 
     fn run(&self, index: usize) -> Program {
+        self.run_as(index, &index.to_string(), self.ports[index], "")
+    }
+
+    /// A process of a keeper under another name, with more in its configuration.
+    fn run_as(&self, index: usize, name: &str, port: u16, more: &str) -> Program {
         let folder = self.folder.path();
-        let (key, config) = (folder.join(format!("{index}.key")), folder.join(format!("{index}.toml")));
+        let (key, config) = (folder.join(format!("{name}.key")), folder.join(format!("{name}.toml")));
         write_key(&key, &self.keepers()[index]);
         let manifest = folder.join("31337.json");
         let text = format!(
             "rpc = {:?}\nmanifest = {:?}\ndata_dir = {:?}\nlisten = \"127.0.0.1:{}\"\npoll_ms = 50\n\
-             [keys]\nattest = {{ file = {:?} }}\n[peers]\ntimeout_ms = 500\n",
+             [keys]\nattest = {{ file = {:?} }}\n[peers]\ntimeout_ms = 500\n{more}",
             self.anvil.url,
             manifest,
-            folder.join(format!("keeper-{index}")),
-            self.ports[index],
+            folder.join(format!("keeper-{name}")),
+            port,
             key,
         );
         fs::write(&config, text).unwrap();
-        let log = fs::OpenOptions::new().create(true).append(true).open(folder.join(format!("{index}.log"))).unwrap();
+        let log = fs::OpenOptions::new().create(true).append(true).open(folder.join(format!("{name}.log"))).unwrap();
         let program = Command::new(env!("CARGO_BIN_EXE_tandem-keeper"))
             .arg("run")
             .arg("--config")
@@ -338,4 +343,51 @@ async fn three_processes_carry_an_epoch_from_commit_to_claim_though_one_is_kille
     let mut last = programs.remove(2);
     Command::new("kill").args(["-TERM", &last.0.id().to_string()]).status().unwrap();
     assert!(last.0.wait().unwrap().success(), "asked to stop, it stops cleanly");
+}
+
+/// `[KP-1]`
+#[tokio::test]
+async fn a_process_on_the_same_database_takes_over_from_a_leader_that_was_killed() {
+    let (cluster, net) = (Cluster::start().await, Net::deploy().await);
+    let url = net.folder.path().join("store.url");
+    fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(&url).unwrap();
+    fs::write(&url, cluster.url("postgres")).unwrap();
+    let store = format!("[store]\nurl = {{ file = {url:?} }}\nlease_s = 3\n");
+    let leads = async |port: u16| {
+        let metrics = net.http.get(format!("http://127.0.0.1:{port}/metrics")).send().await.ok()?;
+        metrics.text().await.ok()?.lines().find_map(|line| line.strip_prefix("tandem_keeper_leads ")?.parse().ok())
+    };
+    let until = async |port: u16, wanted: u8| {
+        let started = Instant::now();
+        while leads(port).await != Some(wanted) {
+            assert!(started.elapsed() < Duration::from_secs(30), "{port} does not change its part:\n{}", net.logs());
+            net.pass(1).await;
+        }
+    };
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let leader = net.run_as(0, "leader", port, &store);
+    until(port, 1).await;
+    // Whom validators and peers know is the other one, which only serves.
+    let _programs = [net.run_as(0, "0", net.ports[0], &store), net.run(1), net.run(2)];
+    for index in 0..KEEPERS {
+        net.healthy(index).await;
+    }
+    let clock = net.network.clock;
+    net.anvil.mine_at(clock.start_of(0) + 3).await;
+    net.pass(2).await;
+    let reveal = net.commit("hotkey 1", 0, &[(3, 60_000), (4, 20_000)]).await;
+    assert_eq!((leads(port).await, leads(net.ports[0]).await), (Some(1), Some(0)));
+    assert_eq!(net.status(0).await.last_attested, None);
+    net.anvil.mine_at(clock.commit_deadline(0)).await;
+    net.pass(1).await;
+    for index in 0..KEEPERS {
+        let answer = net.http.post(format!("{}/v1/reveals", net.base(index))).json(&reveal).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::NO_CONTENT, "{}", net.logs());
+    }
+    drop(leader);
+    until(net.ports[0], 1).await;
+    while net.status(0).await.last_attested.is_none() {
+        assert!(net.anvil.time().await < clock.start_of(4), "nothing was attested:\n{}", net.logs());
+        net.pass(1).await;
+    }
 }

@@ -47,7 +47,11 @@ impl Jobs for MemoryStore {
             .filter(|(_, job)| !state.jobs.contains_key(&job.id))
             .enumerate()
             .collect();
-        let pending = state.jobs.values().filter(|row| row.job.epoch == epoch && row.is_open()).count() as u64;
+        // Counted only where it could matter.
+        let mut pending = state.jobs.len() as u64;
+        if pending + new.len() as u64 > self.max_pending {
+            pending = state.jobs.values().filter(|row| row.job.epoch == epoch && row.is_open()).count() as u64;
+        }
         let (room, full) = room(epoch, pending, self.max_pending, new.len() as u64);
         for (validator, job) in new.into_values().take(room as usize) {
             let job = job.clone();

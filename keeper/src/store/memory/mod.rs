@@ -313,4 +313,15 @@ impl Register for MemoryStore {
     async fn reserve(&self, slot: Slot, digest: B256) -> Result<B256, StoreError> {
         Ok(*self.state().signed.entry(slot).or_insert(digest))
     }
+
+    async fn reserved(
+        &self,
+        chain_id: u64,
+        contract: Address,
+        from_epoch: u64,
+    ) -> Result<Vec<(Slot, B256)>, StoreError> {
+        let asked = |slot: &Slot| (slot.chain_id, slot.contract) == (chain_id, contract) && slot.epoch >= from_epoch;
+        let state = self.state();
+        Ok(state.signed.iter().filter(|(slot, _)| asked(slot)).map(|(slot, digest)| (*slot, *digest)).collect())
+    }
 }

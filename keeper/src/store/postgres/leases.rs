@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use async_trait::async_trait;
 
 use super::{PostgresStore, hash, number};
@@ -89,6 +89,28 @@ impl Register for PostgresStore {
         .await?;
         transaction.commit().await?;
         hash(&row, "digest")
+    }
+
+    async fn reserved(
+        &self,
+        chain_id: u64,
+        contract: Address,
+        from_epoch: u64,
+    ) -> Result<Vec<(Slot, B256)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT epoch, attempt, digest FROM signed WHERE chain_id = $1 AND contract = $2 AND epoch >= $3
+             ORDER BY epoch, attempt",
+        )
+        .bind(int(chain_id)?)
+        .bind(contract.as_slice())
+        .bind(int(from_epoch)?)
+        .fetch_all(&self.pool)
+        .await?;
+        let slot = |row| {
+            let (epoch, attempt) = (number(row, "epoch")?, number(row, "attempt")?);
+            Ok((Slot { chain_id, contract, epoch, attempt }, hash(row, "digest")?))
+        };
+        rows.iter().map(slot).collect()
     }
 }
 

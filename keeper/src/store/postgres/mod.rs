@@ -15,7 +15,7 @@ use std::{str::FromStr, time::Duration};
 use alloy_primitives::{Address, B256, keccak256};
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{
-    PgPool, Postgres, Row, Transaction,
+    ConnectOptions, Connection, PgPool, Postgres, Row, Transaction,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions, PgRow},
 };
@@ -112,6 +112,9 @@ fn parse(url: &str) -> Result<PgConnectOptions, StoreError> {
 }
 
 async fn connect(options: PgConnectOptions, max_connections: u32) -> Result<PgPool, StoreError> {
+    // A pool hides why there is no connection, and goes on trying.
+    let probe = tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await;
+    probe.unwrap_or(Err(sqlx::Error::PoolTimedOut))?.close().await?;
     let pool = PgPoolOptions::new().max_connections(max_connections).acquire_timeout(CONNECT_TIMEOUT);
     Ok(pool.connect_with(options).await?)
 }

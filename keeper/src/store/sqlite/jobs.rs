@@ -2,7 +2,7 @@
 
 use alloy_primitives::{Address, B256};
 use async_trait::async_trait;
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteExecutor, Transaction, sqlite::SqliteRow};
+use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, SqliteExecutor, Transaction, sqlite::SqliteRow};
 use tandem_protocol::{
     api::{AuditCount, JobFailure, JobResult},
     jobs::Job,
@@ -170,16 +170,24 @@ impl Jobs for SqliteStore {
     }
 
     async fn bury_jobs(&self, epoch: u64, now_ms: u64, max_attempts: u32) -> Result<u64, StoreError> {
+        // Most of the time there is none, and those who write need not wait for the search.
+        let spent = "state = 'open' AND epoch = ? AND attempt >= ? AND lease_until_ms <= ?";
+        let any = sqlx::query(AssertSqlSafe(format!("SELECT 1 FROM jobs WHERE {spent} LIMIT 1")))
+            .bind(int(epoch)?)
+            .bind(max_attempts)
+            .bind(int(now_ms)?)
+            .fetch_optional(&self.readers)
+            .await?;
         let mut transaction = self.write_fenced().await?;
-        let buried = sqlx::query(
-            "UPDATE jobs SET state = 'dead'
-             WHERE state = 'open' AND epoch = ? AND attempt >= ? AND lease_until_ms <= ?",
-        )
-        .bind(int(epoch)?)
-        .bind(max_attempts)
-        .bind(int(now_ms)?)
-        .execute(&mut *transaction)
-        .await?;
+        if any.is_none() {
+            return Ok(0);
+        }
+        let buried = sqlx::query(AssertSqlSafe(format!("UPDATE jobs SET state = 'dead' WHERE {spent}")))
+            .bind(int(epoch)?)
+            .bind(max_attempts)
+            .bind(int(now_ms)?)
+            .execute(&mut *transaction)
+            .await?;
         transaction.commit().await?;
         Ok(buried.rows_affected())
     }

@@ -94,6 +94,18 @@ impl Cluster {
         connection.close().await.unwrap();
     }
 
+    /// A signal to every server process that serves the database.
+    pub(crate) async fn signal(&self, database: &str, signal: &str) {
+        let mut connection = PgConnection::connect(&self.url("postgres")).await.unwrap();
+        let serving = sqlx::query_scalar("SELECT pid FROM pg_stat_activity WHERE datname = $1").bind(database);
+        let pids: Vec<i32> = serving.fetch_all(&mut connection).await.unwrap();
+        assert!(!pids.is_empty());
+        for pid in pids {
+            assert!(Command::new("kill").args([signal, &pid.to_string()]).status().unwrap().success());
+        }
+        connection.close().await.unwrap();
+    }
+
     pub(crate) fn url(&self, database: &str) -> String {
         format!("postgres://keeper@localhost/{database}?host={}", self.folder.path().display())
     }
