@@ -82,7 +82,7 @@ impl Keeper {
         let reveals: Vec<_> = stored.into_iter().map(|stored| stored.reveal).collect();
         let list = RowList { epoch, attempt, round, rowsHash: rows_hash(&reveals) };
         tracing::info!(epoch, attempt, round, rows = reveals.len(), "proposing");
-        let proposal = Proposal { proposer: self.attester.address(), list: self.attester.list(list)?, reveals };
+        let proposal = Proposal { proposer: self.attester.address(), list: self.attester.list(list).await?, reveals };
         Ok(self.store.put_proposal(&proposal).await?)
     }
 

@@ -4,10 +4,13 @@
 
 mod agreement;
 mod api;
+mod bundles;
 mod chain;
+mod commands;
 mod config;
 mod decide;
 mod guard;
+mod keys;
 mod rows;
 mod sender;
 mod store;
