@@ -14,13 +14,13 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use alloy::consensus::{SignableTransaction, TxEip1559};
+use alloy::{consensus::SignableTransaction, network::TxSigner};
 use alloy_primitives::{Address, B256, Bytes, FixedBytes, Signature, keccak256};
 use alloy_signer::SignerSync;
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::{Eip712Domain, SolStruct};
+use async_trait::async_trait;
 use reqwest::Client;
-use secrecy::ExposeSecret;
 use serde_json::json;
 use tandem_protocol::messages::SignatureBytes;
 
@@ -148,7 +148,10 @@ impl Key {
     }
 
     /// Signs a transaction; the signature's `s` is low.
-    pub async fn sign_transaction(&self, transaction: &TxEip1559) -> Result<Signature, KeyError> {
+    pub async fn sign_transaction(
+        &self,
+        transaction: &dyn SignableTransaction<Signature>,
+    ) -> Result<Signature, KeyError> {
         let preimage = transaction.encoded_for_signing();
         let signature = match &*self.place {
             #[cfg(feature = "ledger")]
@@ -206,6 +209,17 @@ impl Key {
     }
 }
 
+#[async_trait]
+impl TxSigner<Signature> for Key {
+    fn address(&self) -> Address {
+        self.address
+    }
+
+    async fn sign_transaction(&self, tx: &mut dyn SignableTransaction<Signature>) -> alloy_signer::Result<Signature> {
+        Self::sign_transaction(self, tx).await.map_err(alloy_signer::Error::other)
+    }
+}
+
 impl Keys {
     /// Reaches both keys: (attest, gas).
     pub async fn open(&self, chain_id: u64) -> Result<(Key, Key), ConfigError> {
@@ -226,7 +240,7 @@ async fn open(reference: &KeyRef, chain_id: u64) -> Result<Key, String> {
             let (path, password) = (path.clone(), password.read()?);
             // Deriving the key from the password takes a second or more, by design.
             let decrypted = tokio::task::spawn_blocking(move || {
-                PrivateKeySigner::decrypt_keystore(&path, password.expose_secret())
+                PrivateKeySigner::decrypt_keystore(&path, password)
                     .map_err(|error| format!("{}: {error}", path.display()))
             });
             let key = decrypted.await.map_err(|error| error.to_string())??;
@@ -247,8 +261,7 @@ async fn open(reference: &KeyRef, chain_id: u64) -> Result<Key, String> {
 fn from_hex(secret: &SecretRef) -> Result<Key, String> {
     let text = secret.read()?;
     // The key's text must not reach a message.
-    let key: PrivateKeySigner =
-        text.expose_secret().trim().parse().map_err(|_| "not a private key of 32 bytes in hex".to_owned())?;
+    let key: PrivateKeySigner = text.trim().parse().map_err(|_| "not a private key of 32 bytes in hex".to_owned())?;
     Ok(key.into())
 }
 

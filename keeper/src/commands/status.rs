@@ -17,7 +17,7 @@ const MAX_STATUS: usize = 64 << 10;
 #[derive(Debug, Args)]
 pub struct StatusArgs {
     /// Base URL of a keeper; may be given more than once.
-    #[arg(long = "url", value_name = "URL", default_value = "http://127.0.0.1:9400")]
+    #[arg(long = "url", env = "TANDEM_KEEPER_URL", value_name = "URL", default_value = "http://127.0.0.1:9400")]
     pub urls: Vec<String>,
     /// Say it as JSON, a line for each keeper.
     #[arg(long)]

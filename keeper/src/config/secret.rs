@@ -6,7 +6,6 @@ use std::{
 };
 
 use alloy_primitives::Address;
-use secrecy::SecretString;
 use serde::Deserialize;
 
 /// Where the keys are.
@@ -88,7 +87,7 @@ pub enum SecretRef {
 
 impl SecretRef {
     /// The secret, or in words why it cannot be had. The words never hold it.
-    pub fn read(&self) -> Result<SecretString, String> {
+    pub fn read(&self) -> Result<String, String> {
         let text = match self {
             Self::Env(variable) => env::var(variable).map_err(|_| format!("the environment has no {variable}"))?,
             Self::File(path) => {
@@ -96,7 +95,7 @@ impl SecretRef {
                 fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?
             }
         };
-        Ok(SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned()))
+        Ok(text.trim_end_matches(['\r', '\n']).to_owned())
     }
 }
 

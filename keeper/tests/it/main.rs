@@ -11,6 +11,7 @@ mod config;
 mod decide;
 mod guard;
 mod keys;
+mod operate;
 mod rows;
 mod sender;
 mod store;

@@ -246,7 +246,7 @@ fn world_account(name: &str) -> Address {
     World::new().account(name)
 }
 
-fn write_key(path: &Path, key: &PrivateKeySigner) {
+pub(crate) fn write_key(path: &Path, key: &PrivateKeySigner) {
     use std::io::Write;
     let mut file = fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(path).unwrap();
     writeln!(file, "{}", key.to_bytes()).unwrap();
