@@ -69,12 +69,17 @@ impl Bundles {
         Ok(Self { objects: Arc::new(LocalFileSystem::new_with_prefix(path)?.with_fsync(true)), place })
     }
 
+    /// Bundles in any object store; `place` names it for people.
+    pub fn over(objects: Arc<dyn ObjectStore>, place: &str) -> Self {
+        Self { objects, place: place.to_owned() }
+    }
+
     #[cfg(feature = "s3")]
     fn in_s3(url: &str, prefix: &str) -> Result<Self, BundleStoreError> {
         // Credentials, region and endpoint as AWS_… in the environment say, or the machine's role.
         let store = object_store::aws::AmazonS3Builder::from_env().with_url(url).build()?;
         let store = object_store::prefix::PrefixStore::new(store, ObjectPath::from(prefix));
-        Ok(Self { objects: Arc::new(store), place: url.to_owned() })
+        Ok(Self::over(Arc::new(store), url))
     }
 
     #[cfg(not(feature = "s3"))]

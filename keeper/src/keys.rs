@@ -250,11 +250,12 @@ async fn open(reference: &KeyRef, chain_id: u64) -> Result<Key, String> {
             let signer = Web3Signer::new(url, identifier.as_deref(), *address)?;
             Ok(Key { address: *address, place: Arc::new(Place::Web3Signer(signer)) })
         }
-        KeyRef::AwsKms { key } => open_aws(key, chain_id).await,
+        // Boxed: what the clouds' libraries build is too deep a nest of types for the compiler otherwise.
+        KeyRef::AwsKms { key } => Box::pin(open_aws(key, chain_id)).await,
         KeyRef::GcpKms { project, location, key_ring, key, version } => {
-            open_gcp([project, location, key_ring, key], *version, chain_id).await
+            Box::pin(open_gcp([project, location, key_ring, key], *version, chain_id)).await
         }
-        KeyRef::Ledger { account } => open_ledger(*account, chain_id).await,
+        KeyRef::Ledger { account } => Box::pin(open_ledger(*account, chain_id)).await,
     }
 }
 

@@ -14,7 +14,8 @@
 //! * [`rows`], [`inputs`] and [`decide`] are pure: which rows count, what an epoch is computed from, what to do next;
 //! * [`store`], [`guard`] and [`bundles`] remember; [`attester`] holds the key and signs reports only past the guard;
 //! * [`api`] serves workers, validators, peers and claimants; [`peers`] asks the other keepers the same questions;
-//! * [`replay`] recomputes a posted epoch from public data.
+//! * [`replay`] recomputes a posted epoch from public data, [`watch`] every one;
+//! * [`config`] reads what an operator wrote, [`keys`] reaches keys wherever they are, [`commands`] is the program.
 //!
 //! Whose turn it is follows from the keeper set and the epoch alone:
 //!
@@ -50,3 +51,4 @@ pub mod sender;
 pub mod service;
 pub mod store;
 pub mod telemetry;
+pub mod watch;

@@ -1,8 +1,7 @@
 //! `watch`: every report recomputed as it is posted.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, process::Command, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, process::Command, sync::Arc, time::Duration};
 
-use alloy_primitives::B256;
 use anyhow::Context;
 use axum::{Router, http::header, routing::get};
 use clap::Args;
@@ -11,16 +10,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{AuditArgs, quiet_logs, replay::said, until_asked_to_stop};
-use crate::{
-    chain::{ChainReader, ReportStatus, RpcChain},
-    config::Finality,
-    network::Network,
-    replay::{BundleSources, Replay, replay},
-    telemetry,
-};
-
-/// A void report is posted again under its epoch: so many epochs before the last one are looked at again.
-const WINDOW: u64 = 64;
+use crate::{config::Finality, replay::Replay, telemetry, watch::Watch};
 
 /// Of `watch`.
 #[derive(Debug, Args)]
@@ -51,17 +41,6 @@ pub struct WatchArgs {
     pub json: bool,
 }
 
-struct Watch {
-    network: Network,
-    chain: RpcChain,
-    sources: BundleSources,
-    from: Option<u64>,
-    /// Reports that were recomputed, by epoch.
-    done: BTreeMap<u64, B256>,
-    /// The last posted report at the last look at which nothing remained to be done.
-    settled: Option<B256>,
-}
-
 /// Watches until told to stop; answers whether everything was the same to the bit.
 pub async fn watch(args: WatchArgs) -> anyhow::Result<bool> {
     quiet_logs()?;
@@ -72,11 +51,12 @@ pub async fn watch(args: WatchArgs) -> anyhow::Result<bool> {
         serve(listen, handle, stop.clone()).await?;
     }
     let (network, chain, sources) = args.audit.clone().open(Finality::Behind(0)).await?;
-    let mut watch = Watch { network, chain, sources, from: args.from, done: BTreeMap::new(), settled: None };
+    let mut watch = Watch::new(network, Arc::new(chain), sources, args.from);
     let mut all_same = true;
     loop {
         match watch.look().await {
             Ok(found) => {
+                gauge!(telemetry::WATCH_UNRESOLVED).set(f64::from(watch.unresolved()));
                 for replay in &found {
                     all_same &= replay.differences.is_empty();
                     tell(&args, replay);
@@ -87,8 +67,7 @@ pub async fn watch(args: WatchArgs) -> anyhow::Result<bool> {
                 tracing::warn!(error = format!("{error:#}"), "the chain could not be read, trying again");
             }
         }
-        let through = watch.settled.and_then(|_| watch.done.last_key_value().map(|(epoch, _)| *epoch));
-        let ended = args.until.is_some_and(|until| through.is_some_and(|through| through >= until));
+        let ended = args.until.is_some_and(|until| watch.through().is_some_and(|through| through >= until));
         if ended || (args.exit_on_difference && !all_same) {
             return Ok(all_same);
         }
@@ -99,50 +78,9 @@ pub async fn watch(args: WatchArgs) -> anyhow::Result<bool> {
     }
 }
 
-impl Watch {
-    /// Recomputes what was posted since the last look.
-    async fn look(&mut self) -> anyhow::Result<Vec<Replay>> {
-        let heads = self.chain.heads().await?;
-        let oracle = self.chain.oracle_state(&heads.latest).await?;
-        let Some(last) = oracle.last_posted.filter(|last| self.settled != Some(last.hash)) else {
-            return Ok(Vec::new());
-        };
-        self.settled = None;
-        let from = *self.from.get_or_insert(last.epoch);
-        let known = self.done.last_key_value().map_or(from, |(epoch, _)| epoch.saturating_sub(WINDOW));
-        let (mut found, mut unresolved) = (Vec::new(), 0);
-        for epoch in known.max(from)..=last.epoch {
-            let stored = self.chain.stored_report(epoch, &heads.latest).await?;
-            let posted = matches!(stored.status, ReportStatus::Pending | ReportStatus::Active);
-            if !posted || self.done.get(&epoch) == Some(&stored.hash) {
-                continue;
-            }
-            match replay(&self.network, &self.chain, &self.sources, epoch).await {
-                Ok(replayed) => {
-                    self.done.insert(epoch, stored.hash);
-                    counter!(telemetry::WATCH_EPOCHS).increment(1);
-                    gauge!(telemetry::WATCH_LAST).set(epoch as f64);
-                    found.push(replayed);
-                }
-                // Told at once, tried again: who posts a report and hides its bundle is to be noticed as well.
-                Err(error) => {
-                    unresolved += 1;
-                    tracing::warn!(epoch, error = format!("{error:#}"), "not recomputed yet");
-                }
-            }
-        }
-        gauge!(telemetry::WATCH_UNRESOLVED).set(f64::from(unresolved));
-        if unresolved == 0 {
-            self.settled = Some(last.hash);
-        }
-        while self.done.len() as u64 > 2 * WINDOW {
-            self.done.pop_first();
-        }
-        Ok(found)
-    }
-}
-
 fn tell(args: &WatchArgs, replay: &Replay) {
+    counter!(telemetry::WATCH_EPOCHS).increment(1);
+    gauge!(telemetry::WATCH_LAST).set(replay.epoch as f64);
     if args.json {
         println!("{}", said(replay));
     } else if replay.differences.is_empty() {

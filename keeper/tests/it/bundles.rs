@@ -1,6 +1,6 @@
 //! The store of bundles.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use alloy_primitives::B256;
 use tandem_keeper::{
@@ -44,6 +44,19 @@ async fn what_is_older_than_the_bound_is_forgotten_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let config = BundlesConfig { url: Some(format!("file://{}", folder.path().display())), ..BundlesConfig::default() };
     let bundles = Bundles::open(&config, folder.path()).unwrap();
+    only_the_old_are_forgotten(&bundles, folder.path()).await;
+}
+
+#[cfg(feature = "deep-s3")]
+#[tokio::test]
+async fn a_server_of_amazons_protocol_keeps_and_forgets_as_a_folder_does() {
+    let server = crate::support::s3::S3::start().await;
+    let bundles = Bundles::over(server.store(), "s3");
+    only_the_old_are_forgotten(&bundles, &server.bucket()).await;
+    damage_is_noticed(&bundles, &server.bucket()).await;
+}
+
+async fn only_the_old_are_forgotten(bundles: &Bundles, folder: &Path) {
     bundles.probe().await.unwrap();
     let kept: Vec<_> = (5..12).map(bundle).collect();
     for (hash, bundle) in &kept {
@@ -51,9 +64,9 @@ async fn what_is_older_than_the_bound_is_forgotten_and_nothing_else() {
     }
     // As a version without markers left it, and something that is none of ours.
     let (old_hash, old) = bundle(1);
-    fs::write(folder.path().join(format!("{old_hash:x}.bundle")), old.encode()).unwrap();
-    fs::create_dir_all(folder.path().join("epochs/notes")).unwrap();
-    fs::write(folder.path().join("epochs/notes/readme"), "x").unwrap();
+    fs::write(folder.join(format!("{old_hash:x}.bundle")), old.encode()).unwrap();
+    fs::create_dir_all(folder.join("epochs/notes")).unwrap();
+    fs::write(folder.join("epochs/notes/readme"), "x").unwrap();
     assert_eq!(bundles.prune(8).await.unwrap(), 3);
     assert_eq!(bundles.prune(8).await.unwrap(), 0);
     for (hash, bundle) in &kept {
@@ -70,13 +83,17 @@ async fn what_is_older_than_the_bound_is_forgotten_and_nothing_else() {
 async fn damaged_bytes_are_neither_taken_nor_shown() {
     let folder = tempfile::tempdir().unwrap();
     let bundles = Bundles::in_folder(folder.path()).unwrap();
+    damage_is_noticed(&bundles, folder.path()).await;
+}
+
+async fn damage_is_noticed(bundles: &Bundles, folder: &Path) {
     let (hash, bundle) = bundle(3);
     let mut bytes = bundle.encode();
     bytes[20] ^= 1;
     let refused = bundles.put(hash, bytes.clone().into()).await;
     assert!(matches!(refused, Err(BundleStoreError::Content(_))), "{refused:?}");
     assert!(bundles.bytes(hash).await.unwrap().is_none());
-    fs::write(folder.path().join(format!("{hash:x}.bundle")), &bytes).unwrap();
+    fs::write(folder.join(format!("{hash:x}.bundle")), &bytes).unwrap();
     assert!(bundles.get(hash).await.unwrap().is_none());
     bundles.put(hash, bundle.encode().into()).await.unwrap();
     assert_eq!(bundles.get(hash).await.unwrap(), Some(bundle));

@@ -31,8 +31,16 @@ impl Said {
 }
 
 fn keeper(arguments: &[&str]) -> Said {
-    let output: Output =
-        Command::new(env!("CARGO_BIN_EXE_tandem-keeper")).args(arguments).env_remove("RUST_LOG").output().unwrap();
+    keeper_with(&[], arguments)
+}
+
+fn keeper_with(variables: &[(&str, String)], arguments: &[&str]) -> Said {
+    let output: Output = Command::new(env!("CARGO_BIN_EXE_tandem-keeper"))
+        .args(arguments)
+        .env_remove("RUST_LOG")
+        .envs(variables.iter().map(|(name, value)| (name, value)))
+        .output()
+        .unwrap();
     Said {
         code: output.status.code(),
         out: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -109,6 +117,9 @@ pub(crate) async fn all_do_their_work_on(net: &Net) {
     assert_eq!((&first["held"], &first["fetched"]), (&Value::from(1), &Value::from(1)));
     assert_eq!(keeper(&backfill).good().json()["fetched"], Value::from(0));
 
+    #[cfg(feature = "deep-s3")]
+    the_program_keeps_bundles_in_s3(&config).await;
+
     // From one keeper's folder through a snapshot into another's, and not into another network's.
     let (snapshot, restored) = (folder.join("snapshot"), folder.join("restored"));
     keeper(&["snapshot", "export", "--to", text(&snapshot), "--data-dir", text(&fresh), "--config", text(&config)])
@@ -131,6 +142,34 @@ pub(crate) async fn all_do_their_work_on(net: &Net) {
     let said = keeper(&[&["simulate", "--looks", "3", "--poll-ms", "100", "--json"][..], &audit].concat()).good();
     assert!(said.err.contains("nothing is sent"), "{}", said.err);
     assert_eq!(nonces, self::nonces(net).await, "nothing of this has sent a transaction");
+}
+
+/// Through the environment, as an operator tells it; the folder of the server is looked at behind its back.
+#[cfg(feature = "deep-s3")]
+async fn the_program_keeps_bundles_in_s3(config: &Path) {
+    let server = crate::support::s3::S3::start().await;
+    let variables = server.variables();
+    let arguments =
+        ["backfill", "--json", "--set", "bundles.url=s3://bundles/of/this/network", "--config", text(config)];
+    let arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
+    let backfill = async || {
+        let (variables, arguments) = (variables.clone(), arguments.clone());
+        // The server runs in this process and must not be kept from it.
+        let run = move || {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            keeper_with(&variables, &arguments).good().json()
+        };
+        tokio::task::spawn_blocking(run).await.unwrap()
+    };
+    let first = backfill().await;
+    assert_eq!((&first["held"], &first["fetched"]), (&Value::from(1), &Value::from(1)));
+    assert_eq!(backfill().await["fetched"], Value::from(0));
+    let folder = server.bucket().join("of/this/network");
+    let objects = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let bundle = objects.filter(|path| path.extension().is_some_and(|kind| kind == "bundle")).next().unwrap();
+    fs::write(bundle, "rubbish").unwrap();
+    assert_eq!(backfill().await["fetched"], Value::from(1), "what is damaged is fetched again");
+    assert_eq!(backfill().await["fetched"], Value::from(0));
 }
 
 async fn nonces(net: &Net) -> Vec<u64> {

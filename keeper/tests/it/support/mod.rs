@@ -2,6 +2,8 @@
 
 pub(crate) mod anvil;
 pub(crate) mod memory;
+#[cfg(feature = "deep-s3")]
+pub(crate) mod s3;
 
 use std::{path::Path, sync::Arc};
 
