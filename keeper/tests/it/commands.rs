@@ -127,8 +127,8 @@ pub(crate) async fn all_do_their_work_on(net: &Net) {
     let import =
         ["snapshot", "import", "--from", text(&snapshot), "--data-dir", text(&restored), "--config", text(&config)];
     assert!(keeper(&import).good().out.contains("1 bundles taken in"));
-    let name = fs::read_dir(restored.join("bundles")).unwrap().map(|entry| entry.unwrap().path());
-    let name = name.filter(|path| path.extension().is_some_and(|kind| kind == "bundle")).next().unwrap();
+    let mut objects = fs::read_dir(restored.join("bundles")).unwrap().map(|entry| entry.unwrap().path());
+    let name = objects.find(|path| path.extension().is_some_and(|kind| kind == "bundle")).unwrap();
     let bytes = fs::read(&name).unwrap();
     let in_snapshot = snapshot.join(name.file_name().unwrap());
     assert_eq!(fs::read(&in_snapshot).unwrap(), bytes);
@@ -165,8 +165,8 @@ async fn the_program_keeps_bundles_in_s3(config: &Path) {
     assert_eq!((&first["held"], &first["fetched"]), (&Value::from(1), &Value::from(1)));
     assert_eq!(backfill().await["fetched"], Value::from(0));
     let folder = server.bucket().join("of/this/network");
-    let objects = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
-    let bundle = objects.filter(|path| path.extension().is_some_and(|kind| kind == "bundle")).next().unwrap();
+    let mut objects = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let bundle = objects.find(|path| path.extension().is_some_and(|kind| kind == "bundle")).unwrap();
     fs::write(bundle, "rubbish").unwrap();
     assert_eq!(backfill().await["fetched"], Value::from(1), "what is damaged is fetched again");
     assert_eq!(backfill().await["fetched"], Value::from(0));
