@@ -4,7 +4,7 @@
 use alloy_primitives::{Address, B256};
 use alloy_sol_types::{Eip712Domain, SolStruct};
 use tandem_protocol::{
-    messages::{CommitReceipt, EpochReport, RowList, SignatureBytes, WeightsCommit},
+    messages::{CommitReceipt, EpochReport, ListVote, RowList, SignatureBytes, WeightsCommit},
     signed::Signed,
 };
 
@@ -57,6 +57,12 @@ impl Attester {
     pub async fn list(&self, list: RowList) -> Result<Signed<RowList>, KeyError> {
         let signature = self.key.sign_message(&list, &self.domain).await?;
         Ok(Signed { message: list, signature })
+    }
+
+    /// A vote for a list.
+    pub async fn vote(&self, vote: ListVote) -> Result<Signed<ListVote>, KeyError> {
+        let signature = self.key.sign_message(&vote, &self.domain).await?;
+        Ok(Signed { message: vote, signature })
     }
 
     /// A report, if this key has signed no other one for its epoch and attempt.

@@ -17,7 +17,7 @@ use crate::{
     config::PeersConfig,
     inputs::{Sources, assemble, first_granted},
     network::Network,
-    peers::Peers,
+    peers::HttpPeers,
 };
 
 /// Where bundles are fetched from.
@@ -192,13 +192,13 @@ fn differing_fields(expected: &EpochInputs, claimed: &EpochInputs) -> Vec<String
 
 /// Fetches bundles by hash from wherever they are; what is not the bundle of its name is as good as not there.
 pub(crate) struct Fetcher<'a> {
-    peers: Peers,
+    peers: HttpPeers,
     sources: &'a BundleSources,
 }
 
 impl<'a> Fetcher<'a> {
     pub(crate) fn new(sources: &'a BundleSources) -> anyhow::Result<Self> {
-        Ok(Self { peers: Peers::new(&PeersConfig { timeout_ms: 30_000, ..PeersConfig::default() })?, sources })
+        Ok(Self { peers: HttpPeers::new(&PeersConfig { timeout_ms: 30_000, ..PeersConfig::default() })?, sources })
     }
 
     async fn bundle(&self, hash: B256) -> anyhow::Result<EpochBundle> {

@@ -13,7 +13,7 @@ use crate::{
     chain::{ChainReader, Heads, ReportRef, RpcChain},
     config::Config,
     network::Network,
-    peers::Peers,
+    peers::peers_of,
     replay::{BundleSources, Fetcher},
 };
 
@@ -58,7 +58,7 @@ impl Walk {
         chain.check().await?;
         let heads = chain.heads().await?;
         let (_, set) = keeper_set(&chain, &network, &heads.latest).await?;
-        let keepers = Peers::new(&config.peers)?.of(&set, alloy_primitives::Address::ZERO);
+        let keepers = peers_of(&set, alloy_primitives::Address::ZERO, &config.peers.endpoints);
         sources.peers.extend(keepers.into_iter().map(|peer| peer.base));
         let oracle = chain.oracle_state(&heads.latest).await?;
         let next = match oracle.last_posted {

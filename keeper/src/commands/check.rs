@@ -15,7 +15,7 @@ use crate::{
     config::Config,
     keys::Key,
     network::Network,
-    peers::Peers,
+    peers::{HttpPeers, Peers, peers_of},
 };
 
 /// Of `check-config`.
@@ -208,11 +208,11 @@ async fn look_at_chain(config: &Config, network: &Network, attest: &Key, gas: &K
             findings.add("keeper set", Verdict::Warning, words);
         }
     }
-    let peers = match Peers::new(&config.peers) {
+    let peers = match HttpPeers::new(&config.peers) {
         Ok(peers) => peers,
         Err(error) => return findings.add("peers", Verdict::Fault, error.to_string()),
     };
-    for peer in peers.of(&set, attest.address()) {
+    for peer in peers_of(&set, attest.address(), &config.peers.endpoints) {
         match peers.attestations(&peer, epoch).await {
             Ok(_) => findings.add("peers", Verdict::Ok, format!("{} answers", peer.base)),
             Err(error) => {

@@ -25,7 +25,7 @@ use crate::{
     keeper::{Keeper, Parts},
     keys::Key,
     network::Network,
-    peers::Peers,
+    peers::HttpPeers,
     sender::{Intent, SendError, Transactor},
     store::{SqliteStore, Store},
     telemetry,
@@ -123,7 +123,8 @@ pub async fn simulate(args: SimulateArgs) -> anyhow::Result<()> {
         chain: chain.clone(),
         transactor: Arc::new(DryRun(said.clone())),
         attester: Attester::new(Key::pretended(me), &network, guard),
-        peers: Peers::new(&PeersConfig::default())?,
+        peers: Arc::new(HttpPeers::new(&PeersConfig::default())?),
+        endpoints: PeersConfig::default().endpoints,
         network: network.clone(),
     };
     let keeper = Keeper::new(parts, stop.clone());
@@ -154,8 +155,11 @@ impl Simulation {
         for epoch in current.saturating_sub(LOOK_BACK)..=current {
             let stored = self.chain.stored_report(epoch, &heads.latest).await?;
             for proposal in self.store.proposals(epoch, stored.attempt).await? {
-                let (round, rows) = (proposal.list.message.round, proposal.reveals.len());
-                if proposal.proposer == self.me {
+                let message = &proposal.list.message;
+                let ours = proposal.list.verify(&self.network.domain(), self.me).is_err();
+                if proposal.proposer == self.me && ours {
+                    let rows = self.store.list(epoch, message.rowsHash).await?.map_or(0, |rows| rows.len());
+                    let round = message.round;
                     let words = format!("propose {rows} rows for epoch {epoch} in round {round}");
                     self.said.once(words, json!({ "would": "propose", "epoch": epoch, "round": round, "rows": rows }));
                 }
