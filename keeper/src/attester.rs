@@ -2,15 +2,15 @@
 //! signed past the [`Guard`].
 
 use alloy_primitives::{Address, B256};
-use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::{Eip712Domain, SolStruct};
 use tandem_protocol::{
     messages::{CommitReceipt, EpochReport, ListVote, RowList, SignatureBytes, WeightsCommit},
-    signed::{SignatureError, Signed, sign},
+    signed::Signed,
 };
 
 use crate::{
     guard::{Guard, GuardError, Slot},
+    keys::{Key, KeyError},
     kill,
     network::Network,
 };
@@ -23,13 +23,13 @@ pub enum AttestError {
     Guard(#[from] GuardError),
     /// The key failed.
     #[error(transparent)]
-    Signature(#[from] SignatureError),
+    Key(#[from] KeyError),
 }
 
 /// Signs for one keeper on one network.
 #[derive(Debug)]
 pub struct Attester {
-    key: PrivateKeySigner,
+    key: Key,
     domain: Eip712Domain,
     chain_id: u64,
     oracle: Address,
@@ -38,8 +38,8 @@ pub struct Attester {
 
 impl Attester {
     /// Takes the key into custody.
-    pub fn new(key: PrivateKeySigner, network: &Network, guard: Guard) -> Self {
-        Self { key, domain: network.domain(), chain_id: network.chain_id, oracle: network.oracle, guard }
+    pub fn new(key: impl Into<Key>, network: &Network, guard: Guard) -> Self {
+        Self { key: key.into(), domain: network.domain(), chain_id: network.chain_id, oracle: network.oracle, guard }
     }
 
     /// The keeper.
@@ -48,26 +48,29 @@ impl Attester {
     }
 
     /// A receipt for a commit that is stored.
-    pub fn receipt(&self, commit: &WeightsCommit) -> Result<SignatureBytes, SignatureError> {
+    pub async fn receipt(&self, commit: &WeightsCommit) -> Result<SignatureBytes, KeyError> {
         let receipt = CommitReceipt { epoch: commit.epoch, commit: commit.eip712_hash_struct() };
-        sign(receipt.eip712_signing_hash(&self.domain), &self.key)
+        self.key.sign_message(&receipt, &self.domain).await
     }
 
     /// A proposal's list.
-    pub fn list(&self, list: RowList) -> Result<Signed<RowList>, SignatureError> {
-        Signed::new(list, &self.domain, &self.key)
+    pub async fn list(&self, list: RowList) -> Result<Signed<RowList>, KeyError> {
+        let signature = self.key.sign_message(&list, &self.domain).await?;
+        Ok(Signed { message: list, signature })
     }
 
     /// A vote for a list.
-    pub fn vote(&self, vote: ListVote) -> Result<Signed<ListVote>, SignatureError> {
-        Signed::new(vote, &self.domain, &self.key)
+    pub async fn vote(&self, vote: ListVote) -> Result<Signed<ListVote>, KeyError> {
+        let signature = self.key.sign_message(&vote, &self.domain).await?;
+        Ok(Signed { message: vote, signature })
     }
 
     /// A report, if this key has signed no other one for its epoch and attempt.
     pub async fn report(&self, report: EpochReport) -> Result<Signed<EpochReport>, AttestError> {
         self.guard.authorize(self.slot(&report), self.digest(&report)).await?;
         kill::point("attest.authorized");
-        Ok(Signed::new(report, &self.domain, &self.key)?)
+        let signature = self.key.sign_message(&report, &self.domain).await?;
+        Ok(Signed { message: report, signature })
     }
 
     /// Notes a report that others show with this key's signature on it, so that no second one is signed.

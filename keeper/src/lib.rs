@@ -16,7 +16,8 @@
 //! * of several processes that share a store, [`lead`] says which one acts;
 //! * [`store`], [`guard`] and [`bundles`] remember; [`attester`] holds the key and signs reports only past the guard;
 //! * [`api`] serves workers, validators, peers and claimants; [`peers`] asks the other keepers the same questions;
-//! * [`replay`] recomputes a posted epoch from public data.
+//! * [`replay`] recomputes a posted epoch from public data, [`watch`] every one;
+//! * [`config`] reads what an operator wrote, [`keys`] reaches keys wherever they are, [`commands`] is the program.
 //!
 //! Whose turn it is follows from the keeper set and the epoch alone:
 //!
@@ -43,6 +44,7 @@ pub mod decide;
 pub mod guard;
 pub mod inputs;
 pub mod keeper;
+pub mod keys;
 pub mod kill;
 pub mod lead;
 pub mod network;
@@ -53,3 +55,4 @@ pub mod sender;
 pub mod service;
 pub mod store;
 pub mod telemetry;
+pub mod watch;

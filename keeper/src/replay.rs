@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::B256;
 use alloy_sol_types::SolStruct;
 use anyhow::{Context, bail};
+use bytes::Bytes;
 use tandem_protocol::{
     bundle::{EpochBundle, EpochInputs},
     outcome,
@@ -16,7 +17,7 @@ use crate::{
     config::PeersConfig,
     inputs::{Sources, assemble, first_granted},
     network::Network,
-    peers::{HttpPeers, Peer, Peers},
+    peers::HttpPeers,
 };
 
 /// Where bundles are fetched from.
@@ -189,34 +190,33 @@ fn differing_fields(expected: &EpochInputs, claimed: &EpochInputs) -> Vec<String
     differences
 }
 
-struct Fetcher<'a> {
+/// Fetches bundles by hash from wherever they are; what is not the bundle of its name is as good as not there.
+pub(crate) struct Fetcher<'a> {
     peers: HttpPeers,
     sources: &'a BundleSources,
 }
 
 impl<'a> Fetcher<'a> {
-    fn new(sources: &'a BundleSources) -> anyhow::Result<Self> {
+    pub(crate) fn new(sources: &'a BundleSources) -> anyhow::Result<Self> {
         Ok(Self { peers: HttpPeers::new(&PeersConfig { timeout_ms: 30_000, ..PeersConfig::default() })?, sources })
     }
 
     async fn bundle(&self, hash: B256) -> anyhow::Result<EpochBundle> {
+        Ok(self.bytes(hash).await?.1)
+    }
+
+    /// A bundle as it came, and what it says.
+    pub(crate) async fn bytes(&self, hash: B256) -> anyhow::Result<(Bytes, EpochBundle)> {
+        let from_peers =
+            self.sources.peers.iter().map(|base| format!("{}/v1/bundles/{hash}", base.trim_end_matches('/')));
+        let from_urls = self.sources.urls.iter().map(|template| template.replace("{hash}", &hash.to_string()));
         let mut reasons = Vec::new();
-        for base in &self.sources.peers {
-            let peer = Peer { keeper: Address::ZERO, base: base.trim_end_matches('/').to_owned() };
-            let answer = self.peers.bundle(&peer, hash).await;
-            match answer.map(|bytes| bytes.map(|bytes| EpochBundle::decode_named(&bytes, hash))) {
-                Ok(Some(Ok(bundle))) => return Ok(bundle),
-                Ok(Some(Err(error))) => reasons.push(format!("{base}: {error}")),
-                Ok(None) => reasons.push(format!("{base}: not held there")),
-                Err(error) => reasons.push(format!("{base}: {error}")),
-            }
-        }
-        for template in &self.sources.urls {
-            let url = template.replace("{hash}", &hash.to_string());
-            let answer = self.peers.get(url.clone()).await;
-            match answer.map(|bytes| bytes.map(|bytes| EpochBundle::decode_named(&bytes, hash))) {
-                Ok(Some(Ok(bundle))) => return Ok(bundle),
-                Ok(Some(Err(error))) => reasons.push(format!("{url}: {error}")),
+        for url in from_peers.chain(from_urls) {
+            match self.peers.get(url.clone()).await {
+                Ok(Some(bytes)) => match EpochBundle::decode_named(&bytes, hash) {
+                    Ok(bundle) => return Ok((bytes, bundle)),
+                    Err(error) => reasons.push(format!("{url}: {error}")),
+                },
                 Ok(None) => reasons.push(format!("{url}: not held there")),
                 Err(error) => reasons.push(format!("{url}: {error}")),
             }

@@ -35,12 +35,14 @@ use crate::{
 const GRACE: Duration = Duration::from_secs(5);
 /// Between two attempts to open a store whose server is away.
 const STORE_AGAIN: Duration = Duration::from_secs(2);
+/// Between two looks for bundles that are too old.
+const FORGET_EVERY: Duration = Duration::from_secs(3_600);
 
 /// Runs a keeper until `stop` is cancelled.
 pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     telemetry::metrics_handle();
     let network = Network::load(&config.manifest)?;
-    let (attest, gas) = config.keys.load()?;
+    let (attest, gas) = config.keys.open(network.chain_id).await?;
     create_private(&config.data_dir).with_context(|| format!("folder {}", config.data_dir.display()))?;
 
     let chain = RpcChain::connect(&config.rpc, network.clone(), config.finality)?;
@@ -65,6 +67,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         }
         other => other?,
     }
+    let bundles = Bundles::open(&config.bundles, &config.data_dir)?;
     let sender =
         Sender::new(chain.provider(), store.clone(), gas, network.clone(), config.finality, config.sender.clone());
     let keeper = Keeper::new(
@@ -72,7 +75,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
             policy: Policy::new(&config.agreement, &network.clock),
             jobs: config.jobs.clone(),
             store: store.clone(),
-            bundles: Bundles::in_folder(&config.data_dir.join("bundles"))?,
+            bundles,
             chain: Arc::new(chain),
             transactor: Arc::new(sender),
             attester: Attester::new(attest, &network, guard),
@@ -87,6 +90,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     tracing::info!(keeper = %keeper.address(), %address, "serving");
 
     let server = tokio::spawn(server);
+    tokio::spawn(forget(keeper.clone(), config.bundles.keep_epochs));
     keeper.run(Duration::from_millis(config.poll_ms)).await;
     tracing::info!("stopping");
     if tokio::time::timeout(GRACE, server).await.is_err() {
@@ -108,6 +112,22 @@ async fn open_store(config: &Config, stop: &CancellationToken) -> anyhow::Result
                 }
             }
             opened => return Ok(Some(opened?)),
+        }
+    }
+}
+
+/// Forgets bundles that no window reaches any more, until the keeper is stopped.
+async fn forget(keeper: Arc<Keeper>, keep_epochs: u64) {
+    loop {
+        tokio::select! {
+            () = keeper.stop.cancelled() => return,
+            () = tokio::time::sleep(FORGET_EVERY) => {}
+        }
+        let active = keeper.live().oracle.last_active.map_or(0, |report| report.epoch);
+        match keeper.bundles.prune(active.saturating_sub(keep_epochs)).await {
+            Ok(0) => {}
+            Ok(pruned) => tracing::info!(pruned, "old bundles forgotten"),
+            Err(error) => tracing::warn!(%error, "old bundles could not be forgotten, trying again"),
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 
 use crate::town::{Kind, MODEL, Town, TownNode, User, limits};
 
-const OPERATE: &str = include_str!("../../../docs/operate.md");
+const OPERATE: &str = include_str!("../../../docs/operate/node.md");
 const ERRORS: &str = include_str!("../../../docs/errors.md");
 const SOURCES: [&str; 6] = [
     include_str!("../../src/node/mod.rs"),

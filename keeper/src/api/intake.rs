@@ -50,7 +50,7 @@ pub(super) async fn commit(
             return Err(Failure::new(StatusCode::TOO_MANY_REQUESTS, "K-COMMIT-6", words));
         }
     }
-    let signature = keeper.attester.receipt(message).map_err(|error| {
+    let signature = keeper.attester.receipt(message).await.map_err(|error| {
         tracing::error!(%error, "receipt not signed");
         Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "K-INTERNAL", "the receipt could not be signed")
     })?;

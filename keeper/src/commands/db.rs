@@ -1,24 +1,12 @@
 //! `tandem-keeper db`: the store's shape.
 
-use std::path::PathBuf;
-
 use anyhow::Context;
 use clap::{Args, Subcommand};
 
-use crate::{
-    config::{Config, Overrides},
-    store,
-};
+use super::ConfigArgs;
+use crate::store;
 
-/// The keeper's database.
-#[derive(Debug, Args)]
-pub struct DbArgs {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: DbCommand,
-}
-
-/// What can be done with it.
+/// What can be done with the keeper's database.
 #[derive(Debug, Subcommand)]
 pub enum DbCommand {
     /// Bring the database that the configuration names up to date. Safe to run again, and while older keepers run: a new
@@ -30,15 +18,15 @@ pub enum DbCommand {
 /// Arguments of `db migrate`.
 #[derive(Debug, Args)]
 pub struct MigrateArgs {
-    /// Configuration, TOML.
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    /// Configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
 }
 
-/// Runs `tandem-keeper db …`; answers what is to be printed.
-pub async fn run(args: DbArgs) -> anyhow::Result<String> {
-    let DbCommand::Migrate(MigrateArgs { config }) = args.command;
-    let config = Config::load(&config, &Overrides::default())?;
+/// Does it, and answers what is to be printed.
+pub async fn run(command: DbCommand) -> anyhow::Result<String> {
+    let DbCommand::Migrate(MigrateArgs { config }) = command;
+    let config = config.load()?;
     crate::service::create_private(&config.data_dir)?;
     let version = store::migrate(&config.store, &config.data_dir).await.context("nothing else was changed")?;
     Ok(format!("the database is at migration {version}"))

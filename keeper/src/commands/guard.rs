@@ -5,22 +5,15 @@ use std::{fs, path::PathBuf};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 
+use super::ConfigArgs;
 use crate::{
-    config::{Config, Overrides},
+    config::Config,
     guard::{Guard, Interchange},
     network::Network,
     store,
 };
 
-/// The sign-once guard.
-#[derive(Debug, Args)]
-pub struct GuardArgs {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: GuardCommand,
-}
-
-/// What can be done with it.
+/// What can be done with the sign-once guard.
 #[derive(Debug, Subcommand)]
 pub enum GuardCommand {
     /// Write everything this keeper has signed to a JSON file. The keeper must be stopped: a report signed after the export
@@ -34,17 +27,17 @@ pub enum GuardCommand {
 /// Arguments of both.
 #[derive(Debug, Args)]
 pub struct FileArgs {
-    /// Configuration, TOML.
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    /// Configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
     /// The JSON file.
     #[arg(long, value_name = "FILE")]
     pub file: PathBuf,
 }
 
-/// Runs `tandem-keeper guard …`; answers what is to be printed.
-pub async fn run(args: GuardArgs) -> anyhow::Result<String> {
-    match args.command {
+/// Does it, and answers what is to be printed.
+pub async fn run(command: GuardCommand) -> anyhow::Result<String> {
+    match command {
         GuardCommand::Export(args) => {
             let (config, network) = load(&args)?;
             let path = config.data_dir.join("guard.sqlite");
@@ -81,7 +74,7 @@ pub async fn run(args: GuardArgs) -> anyhow::Result<String> {
 }
 
 fn load(args: &FileArgs) -> anyhow::Result<(Config, Network)> {
-    let config = Config::load(&args.config, &Overrides::default())?;
+    let config = args.config.load()?;
     let network = Network::load(&config.manifest)?;
     Ok((config, network))
 }

@@ -119,13 +119,13 @@ impl Keeper {
             }
         };
         tracing::info!(epoch, attempt, round, list = %content, "proposing");
-        let list = self.attester.list(RowList { epoch, attempt, round, rowsHash: content })?;
+        let list = self.attester.list(RowList { epoch, attempt, round, rowsHash: content }).await?;
         Ok(self.store.put_proposal(&Proposal { proposer: self.attester.address(), list }).await?)
     }
 
     async fn vote(&self, vote: ListVote) -> anyhow::Result<()> {
         let (epoch, round, list) = (vote.epoch, vote.round, vote.rowsHash);
-        let vote = Vote { keeper: self.attester.address(), vote: self.attester.vote(vote)? };
+        let vote = Vote { keeper: self.attester.address(), vote: self.attester.vote(vote).await? };
         // Peers are shown what the store holds, so a vote that contradicts an earlier one leaves the process never.
         if self.store.put_vote(&vote, false).await? {
             tracing::debug!(epoch, round, step = vote.vote.message.step, %list, "voted");

@@ -29,8 +29,6 @@ use alloy::{
     rpc::types::TransactionRequest,
 };
 use alloy_primitives::{Address, B256, Bytes, TxKind};
-use alloy_signer::SignerSync;
-use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::SolCall;
 use async_trait::async_trait;
 use metrics::{counter, gauge};
@@ -43,6 +41,7 @@ pub use classify::{Refusal, classify};
 use crate::{
     chain::without_urls,
     config::{Finality, SenderConfig},
+    keys::Key,
     kill,
     network::Network,
     store::{NewTx, OutboxTx, Store, StoreError, TxAttempt, TxState},
@@ -137,7 +136,7 @@ pub trait Transactor: Send + Sync {
 pub struct Sender {
     provider: DynProvider,
     store: Arc<dyn Store>,
-    key: PrivateKeySigner,
+    key: Key,
     network: Network,
     finality: Finality,
     config: SenderConfig,
@@ -162,12 +161,12 @@ impl Sender {
     pub fn new(
         provider: DynProvider,
         store: Arc<dyn Store>,
-        key: PrivateKeySigner,
+        key: impl Into<Key>,
         network: Network,
         finality: Finality,
         config: SenderConfig,
     ) -> Self {
-        Self { provider, store, key, network, finality, config, turn: Mutex::new(()) }
+        Self { provider, store, key: key.into(), network, finality, config, turn: Mutex::new(()) }
     }
 
     /// Simulates, signs and stores, but does not broadcast: [`Transactor::tick`] does. This is what a crash right after
@@ -186,7 +185,7 @@ impl Sender {
         if fees.max > self.ceiling() {
             return Err(SendError::TooExpensive { needed: fees.max, ceiling: self.ceiling() });
         }
-        let first = self.sign(to, &data, nonce, gas_limit, fees)?;
+        let first = self.sign(to, &data, nonce, gas_limit, fees).await?;
         let sender = self.key.address();
         let new = NewTx { sender, purpose, to, data, nonce, gas_limit, first: first.clone() };
         let id = match self.store.put_tx(&new).await {
@@ -288,7 +287,14 @@ impl Sender {
         })
     }
 
-    fn sign(&self, to: Address, data: &[u8], nonce: u64, gas_limit: u64, fees: Fees) -> Result<TxAttempt, SendError> {
+    async fn sign(
+        &self,
+        to: Address,
+        data: &[u8],
+        nonce: u64,
+        gas_limit: u64,
+        fees: Fees,
+    ) -> Result<TxAttempt, SendError> {
         let tx = TxEip1559 {
             chain_id: self.network.chain_id,
             nonce,
@@ -299,8 +305,7 @@ impl Sender {
             input: Bytes::copy_from_slice(data),
             ..TxEip1559::default()
         };
-        let signature =
-            self.key.sign_hash_sync(&tx.signature_hash()).map_err(|error| SendError::Signer(error.to_string()))?;
+        let signature = self.key.sign_transaction(&tx).await.map_err(|error| SendError::Signer(error.to_string()))?;
         let signed = TxEnvelope::from(tx.into_signed(signature));
         Ok(TxAttempt {
             hash: *signed.tx_hash(),
@@ -346,7 +351,7 @@ impl Sender {
             tracing::warn!(purpose = tx.purpose, nonce = tx.nonce, needed = fees.max, "fee ceiling reached");
             return Ok(false);
         }
-        let attempt = self.sign(tx.to, &tx.data, tx.nonce, tx.gas_limit, fees)?;
+        let attempt = self.sign(tx.to, &tx.data, tx.nonce, tx.gas_limit, fees).await?;
         tracing::info!(purpose = tx.purpose, nonce = tx.nonce, hash = %attempt.hash, max_fee = fees.max, "fees raised");
         self.store.put_attempt(tx.id, &attempt).await?;
         counter!(telemetry::BUMPS).increment(1);

@@ -12,6 +12,7 @@ use tandem_keeper::{
     config::PeersConfig,
     replay::{BundleSources, replay},
     rows::turn_of,
+    watch::Watch,
 };
 use tandem_protocol::{
     api::{Agreement, Attestation, ClaimList, Proposal, ReceiptResponse, RevealList, Vote},
@@ -194,6 +195,16 @@ async fn three_keepers_agree_post_once_and_serve_claims_under_the_active_root() 
     net.chain.deny_grants(1);
     let replayed = replay(&network(), net.chain.as_ref(), &sources, 1).await.unwrap();
     assert_eq!(replayed.differences, ["subnet 1 of the bundle is not what the chain says"]);
+
+    let watch = |sources: &BundleSources, from| Watch::new(network(), net.chain.clone(), sources.clone(), from);
+    let mut careful = watch(&sources, Some(0));
+    let found = careful.look().await.unwrap();
+    assert_eq!(found.iter().map(|replay| replay.epoch).collect::<Vec<_>>(), [0, 1]);
+    assert_eq!(found[1].differences, replayed.differences, "a watcher sees it too");
+    assert_eq!((careful.through(), careful.look().await.unwrap()), (Some(1), Vec::new()), "each report once");
+    let mut blind = watch(&BundleSources::default(), None);
+    assert_eq!(blind.look().await.unwrap(), Vec::new());
+    assert_eq!((blind.unresolved(), blind.through()), (1, None), "what cannot be recomputed is not taken for right");
 }
 
 #[tokio::test]

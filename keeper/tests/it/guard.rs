@@ -6,8 +6,9 @@ use alloy_primitives::{Address, B256};
 use tandem_keeper::{
     attester::{AttestError, Attester},
     commands::{
-        db::{self, DbArgs, DbCommand, MigrateArgs},
-        guard::{self, FileArgs, GuardArgs, GuardCommand},
+        ConfigArgs,
+        db::{self, DbCommand, MigrateArgs},
+        guard::{self, FileArgs, GuardCommand},
     },
     guard::{Guard, GuardError, Interchange, Register, SignedReport, Slot},
     store::{MemoryStore, StoreError},
@@ -268,11 +269,12 @@ async fn the_commands_export_and_import_and_overwrite_nothing() {
             at(name)
         );
         std::fs::write(at(&format!("{name}.toml")), text).unwrap();
-        at(&format!("{name}.toml"))
+        let config = at(&format!("{name}.toml"));
+        ConfigArgs { config, rpc: None, manifest: None, data_dir: None, listen: None, set: Vec::new() }
     };
     let files = |name: &str| FileArgs { config: config(name), file: at("export.json") };
-    let export = |name: &str| guard::run(GuardArgs { command: GuardCommand::Export(files(name)) });
-    let import = |name: &str| guard::run(GuardArgs { command: GuardCommand::Import(files(name)) });
+    let export = |name: &str| guard::run(GuardCommand::Export(files(name)));
+    let import = |name: &str| guard::run(GuardCommand::Import(files(name)));
 
     assert!(export("old").await.unwrap_err().to_string().starts_with("there is no guard"));
     std::fs::create_dir(at("old")).unwrap();
@@ -286,5 +288,5 @@ async fn the_commands_export_and_import_and_overwrite_nothing() {
     let new = Guard::open(&at("new").join("guard.sqlite")).await.unwrap();
     assert!(new.authorize(SLOT, B256::repeat_byte(2)).await.is_err());
     let migrate = DbCommand::Migrate(MigrateArgs { config: config("new") });
-    assert_eq!(db::run(DbArgs { command: migrate }).await.unwrap(), "the database is at migration 3");
+    assert_eq!(db::run(migrate).await.unwrap(), "the database is at migration 4");
 }

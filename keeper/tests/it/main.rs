@@ -5,11 +5,15 @@
 mod agree;
 mod agreement;
 mod api;
+mod bundles;
 mod chain;
+mod commands;
 mod config;
 mod decide;
 mod guard;
+mod keys;
 mod lead;
+mod operate;
 mod postgres;
 mod rows;
 mod sender;

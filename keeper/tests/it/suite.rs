@@ -31,11 +31,11 @@ use tandem_protocol::{
 
 use crate::support::{SALT, anvil::Anvil, commit, postgres::Cluster};
 
-const KEEPERS: usize = 3;
+pub(crate) const KEEPERS: usize = 3;
 const POT: u64 = 1_000_000_000;
 
 /// A process that is killed when dropped.
-struct Program(Child);
+pub(crate) struct Program(pub(crate) Child);
 
 impl Drop for Program {
     fn drop(&mut self) {
@@ -44,19 +44,19 @@ impl Drop for Program {
     }
 }
 
-struct Net {
-    anvil: Anvil,
-    world: World,
-    suite: Suite,
-    network: Network,
-    folder: tempfile::TempDir,
-    ports: Vec<u16>,
-    http: Client,
+pub(crate) struct Net {
+    pub(crate) anvil: Anvil,
+    pub(crate) world: World,
+    pub(crate) suite: Suite,
+    pub(crate) network: Network,
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) ports: Vec<u16>,
+    pub(crate) http: Client,
 }
 
 impl Net {
     /// Deploys the suite, registers three validators and two contributors in subnet 1, and fills its pot.
-    async fn deploy() -> Self {
+    pub(crate) async fn deploy() -> Self {
         let anvil = Anvil::start(&["--auto-impersonate", "--gas-limit", "60000000"]).await;
         let world = World::new();
         let mut config = GenesisConfig::devnet();
@@ -105,11 +105,11 @@ impl Net {
         net
     }
 
-    fn keepers(&self) -> Vec<PrivateKeySigner> {
+    pub(crate) fn keepers(&self) -> Vec<PrivateKeySigner> {
         (1..=KEEPERS).map(|number| self.world.signer(&format!("keeper {number}"))).collect()
     }
 
-    async fn register(&self, owner: &str, hotkey: &str, endpoint: &str) {
+    pub(crate) async fn register(&self, owner: &str, hotkey: &str, endpoint: &str) {
         let owner = world_account(owner);
         self.usdc(owner, self.suite.subnet_registry, 100_000_000).await;
         let register = SubnetRegistry::registerNeuronCall {
@@ -121,17 +121,17 @@ impl Net {
         self.call(owner, self.suite.subnet_registry, register).await;
     }
 
-    async fn usdc(&self, owner: Address, spender: Address, amount: u64) {
+    pub(crate) async fn usdc(&self, owner: Address, spender: Address, amount: u64) {
         let amount = U256::from(amount);
         self.call(owner, self.suite.usdc, TestUSDC::mintCall { to: owner, amount }).await;
         self.call(owner, self.suite.usdc, TestUSDC::approveCall { spender, value: amount }).await;
     }
 
-    async fn call<C: SolCall>(&self, from: Address, to: Address, call: C) {
+    pub(crate) async fn call<C: SolCall>(&self, from: Address, to: Address, call: C) {
         self.send(from, to, call.abi_encode().into()).await;
     }
 
-    async fn send(&self, from: Address, to: Address, data: Bytes) {
+    pub(crate) async fn send(&self, from: Address, to: Address, data: Bytes) {
         self.anvil.ask("anvil_setBalance", json!([from, U256::from(10).pow(U256::from(20))])).await;
         let request = TransactionRequest::default().from(from).to(to).input(data.into());
         let hash = *self.anvil.provider.send_transaction(request).await.unwrap().tx_hash();
@@ -144,19 +144,19 @@ impl Net {
     }
 
     /// A block after so many seconds, and a moment for the keepers to see it.
-    async fn pass(&self, seconds: u64) {
+    pub(crate) async fn pass(&self, seconds: u64) {
         self.anvil.mine_at(self.anvil.time().await + seconds).await;
         tokio::time::sleep(Duration::from_millis(120)).await;
     }
 
     /// Lets time pass second by second.
-    async fn pass_until(&self, time: u64) {
+    pub(crate) async fn pass_until(&self, time: u64) {
         while self.anvil.time().await < time {
             self.pass(1).await;
         }
     }
 
-    fn run(&self, index: usize) -> Program {
+    pub(crate) fn run(&self, index: usize) -> Program {
         self.run_as(index, &index.to_string(), self.ports[index], "")
     }
 
@@ -188,11 +188,11 @@ impl Net {
         Program(program)
     }
 
-    fn base(&self, index: usize) -> String {
+    pub(crate) fn base(&self, index: usize) -> String {
         format!("http://127.0.0.1:{}", self.ports[index])
     }
 
-    async fn healthy(&self, index: usize) {
+    pub(crate) async fn healthy(&self, index: usize) {
         let started = Instant::now();
         while started.elapsed() < Duration::from_secs(10) {
             let answer = self.http.get(format!("{}/health", self.base(index))).send().await;
@@ -204,18 +204,18 @@ impl Net {
         panic!("keeper {index} does not serve:\n{}", self.logs());
     }
 
-    fn logs(&self) -> String {
+    pub(crate) fn logs(&self) -> String {
         let log = |index| fs::read_to_string(self.folder.path().join(format!("{index}.log"))).unwrap_or_default();
         (0..KEEPERS).map(log).collect::<Vec<_>>().join("\n---\n")
     }
 
-    async fn status(&self, index: usize) -> KeeperStatus {
+    pub(crate) async fn status(&self, index: usize) -> KeeperStatus {
         let url = format!("{}/v1/status", self.base(index));
         self.http.get(url).send().await.unwrap().json().await.unwrap()
     }
 
     /// A commit with every keeper's receipt, as the reveal that opens it.
-    async fn commit(&self, hotkey: &str, epoch: u64, row: &[(u16, u16)]) -> Reveal {
+    pub(crate) async fn commit(&self, hotkey: &str, epoch: u64, row: &[(u16, u16)]) -> Reveal {
         let commit = commit(&self.network, &self.world.signer(hotkey), epoch, 1, 1, row);
         let mut receipts = Vec::new();
         for index in 0..KEEPERS {
@@ -251,7 +251,7 @@ fn world_account(name: &str) -> Address {
     World::new().account(name)
 }
 
-fn write_key(path: &Path, key: &PrivateKeySigner) {
+pub(crate) fn write_key(path: &Path, key: &PrivateKeySigner) {
     use std::io::Write;
     let mut file = fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(path).unwrap();
     writeln!(file, "{}", key.to_bytes()).unwrap();
@@ -339,6 +339,8 @@ async fn three_processes_carry_an_epoch_from_commit_to_claim_though_one_is_kille
     assert!(words.contains("the same to the bit"));
     assert_eq!(replay(&net, 5, &net.base(2)).0, Some(2));
     assert_eq!(replay(&net, 0, "http://127.0.0.1:1").0, Some(2));
+
+    crate::commands::all_do_their_work_on(&net).await;
 
     let mut last = programs.remove(2);
     Command::new("kill").args(["-TERM", &last.0.id().to_string()]).status().unwrap();

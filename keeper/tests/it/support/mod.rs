@@ -3,6 +3,8 @@
 pub(crate) mod anvil;
 pub(crate) mod memory;
 pub(crate) mod postgres;
+#[cfg(feature = "deep-s3")]
+pub(crate) mod s3;
 
 use std::{path::Path, sync::Arc};
 

@@ -1,5 +1,9 @@
-//! What an operator writes down: one TOML file, overridden by flags. Unknown keys are refused, and keys are never in it,
-//! only where to find them.
+//! What an operator writes down: one TOML file, over it environment variables, over them flags. Unknown keys are refused in
+//! all three, and secrets are in none of them, only where to find them.
+
+mod layers;
+mod secret;
+mod shape;
 
 use std::{
     collections::BTreeMap,
@@ -10,10 +14,13 @@ use std::{
 };
 
 use alloy_primitives::Address;
-use alloy_signer_local::PrivateKeySigner;
 use serde::Deserialize;
 
 use crate::store::StoreConfig;
+
+pub use layers::{ENVIRONMENT, keys};
+pub use secret::{KeyRef, Keys, SecretRef};
+pub use shape::Shape;
 
 /// The whole configuration of `tandem-keeper run`.
 #[derive(Clone, Debug, Deserialize)]
@@ -36,6 +43,9 @@ pub struct Config {
     pub poll_ms: u64,
     /// Signing keys.
     pub keys: Keys,
+    /// Where bundles are kept, and how long.
+    #[serde(default)]
+    pub bundles: BundlesConfig,
     /// Audits.
     #[serde(default)]
     pub jobs: JobsConfig,
@@ -90,26 +100,6 @@ impl FromStr for Finality {
             .map(Self::Behind)
             .ok_or_else(|| format!("finality {text:?} is neither \"finalized\" nor \"latest-N\""))
     }
-}
-
-/// Where the keys are.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Keys {
-    /// Signs receipts, lists and reports; its address is the keeper in KeeperSet.
-    pub attest: SecretRef,
-    /// Pays for transactions; the attest key if left out.
-    pub gas: Option<SecretRef>,
-}
-
-/// A private key as hex, or a database's URL, in a file that only its owner can read, or in an environment variable.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SecretRef {
-    /// Path of the file.
-    File(PathBuf),
-    /// Name of the variable.
-    Env(String),
 }
 
 /// How audits are handed out.
@@ -189,6 +179,24 @@ impl Default for SenderConfig {
     }
 }
 
+/// Where epoch bundles are kept.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BundlesConfig {
+    /// `file:///…`, or with the feature `s3` `s3://bucket/prefix`; the folder `bundles` in `data_dir` if left out.
+    pub url: Option<String>,
+    /// Bundles so many epochs before the last active report are forgotten. They must outlive every window in which a report
+    /// can be disputed or claimed from, and the time in which its signers can be slashed for it.
+    pub keep_epochs: u64,
+}
+
+impl Default for BundlesConfig {
+    fn default() -> Self {
+        // 90 days of an hour: beyond the 14 days of unbonding, and the 24 epochs that a pot is carried, many times.
+        Self { url: None, keep_epochs: 2_160 }
+    }
+}
+
 /// What is logged, and how. Logs go to standard error.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -215,7 +223,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// What flags of `run` replace in the file.
+/// What flags replace in file and environment.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
     /// `--rpc`.
@@ -226,6 +234,8 @@ pub struct Overrides {
     pub data_dir: Option<PathBuf>,
     /// `--listen`.
     pub listen: Option<SocketAddr>,
+    /// `--set`: dotted keys with their values.
+    pub set: Vec<(String, String)>,
 }
 
 /// Why a configuration cannot be used.
@@ -255,6 +265,14 @@ pub enum ConfigError {
         /// What is wrong and what to do.
         reason: String,
     },
+    /// A variable or a flag names a key that does not exist, or holds a value of the wrong kind.
+    #[error("[K-CONFIG-5] {place}: {reason}")]
+    Layer {
+        /// Variable or flag.
+        place: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// A value out of range.
     #[error("[K-CONFIG-4] {name}: {reason}")]
     OutOfRange {
@@ -266,33 +284,25 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Reads the file, lays `overrides` over it and checks the ranges.
+    /// Reads the file, lays the environment's `TANDEM_KEEPER__…` and `overrides` over it and checks the ranges.
     pub fn load(path: &Path, overrides: &Overrides) -> Result<Self, ConfigError> {
         let text = fs::read_to_string(path)
             .map_err(|error| ConfigError::Unreadable { path: path.to_owned(), reason: error.to_string() })?;
-        Self::parse(&text, overrides).map_err(|error| match error {
-            ConfigError::Malformed { reason, .. } => ConfigError::Malformed { path: path.to_owned(), reason },
-            other => other,
-        })
+        // Variables that are not text are none of ours.
+        let environment =
+            env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        layers::load(path, &text, environment, overrides)
     }
 
-    /// As [`Self::load`], from text.
+    /// As [`Self::load`], from text and without an environment.
     pub fn parse(text: &str, overrides: &Overrides) -> Result<Self, ConfigError> {
-        let malformed =
-            |error: toml::de::Error| ConfigError::Malformed { path: "configuration".into(), reason: error.to_string() };
-        let mut table: toml::Table = toml::from_str(text).map_err(malformed)?;
-        let mut replace = |key: &str, value: Option<String>| {
-            if let Some(value) = value {
-                table.insert(key.to_owned(), value.into());
-            }
-        };
-        replace("rpc", overrides.rpc.clone());
-        replace("manifest", overrides.manifest.as_ref().map(|path| path.display().to_string()));
-        replace("data_dir", overrides.data_dir.as_ref().map(|path| path.display().to_string()));
-        replace("listen", overrides.listen.map(|address| address.to_string()));
-        let config: Self = table.try_into().map_err(malformed)?;
-        config.check()?;
-        Ok(config)
+        Self::parse_in(text, &[], overrides)
+    }
+
+    /// As [`Self::load`], from text and with this environment.
+    pub fn parse_in(text: &str, environment: &[(&str, &str)], overrides: &Overrides) -> Result<Self, ConfigError> {
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        layers::load(Path::new("configuration"), text, environment, overrides)
     }
 
     fn check(&self) -> Result<(), ConfigError> {
@@ -306,6 +316,7 @@ impl Config {
         bound("jobs.rounds", u64::from(self.jobs.rounds), 1, 1_000)?;
         bound("jobs.lease_s", self.jobs.lease_s, 1, 3_600)?;
         bound("jobs.max_attempts", u64::from(self.jobs.max_attempts), 1, 100)?;
+        bound("bundles.keep_epochs", self.bundles.keep_epochs, 48, 1_000_000)?;
         bound("peers.timeout_ms", self.peers.timeout_ms, 50, 60_000)?;
         bound("store.max_connections", u64::from(self.store.max_connections), 2, 1_000)?;
         bound("store.lease_s", self.store.lease_s, 3, 600)?;
@@ -315,54 +326,6 @@ impl Config {
         bound("sender.gas_percent", self.sender.gas_percent, 100, 1_000)?;
         bound("sender.settle_batch", self.sender.settle_batch, 1, 1_024)
     }
-}
-
-impl Keys {
-    /// Reads both keys: (attest, gas).
-    pub fn load(&self) -> Result<(PrivateKeySigner, PrivateKeySigner), ConfigError> {
-        let attest = self.attest.load("attest")?;
-        let gas = match &self.gas {
-            Some(gas) => gas.load("gas")?,
-            None => attest.clone(),
-        };
-        Ok((attest, gas))
-    }
-}
-
-impl SecretRef {
-    /// The secret, or in words why it cannot be had. The words never hold it.
-    pub fn read(&self) -> Result<String, String> {
-        let text = match self {
-            Self::Env(variable) => env::var(variable).map_err(|_| format!("the environment has no {variable}"))?,
-            Self::File(path) => {
-                refuse_if_shared(path)?;
-                fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?
-            }
-        };
-        Ok(text.trim().to_owned())
-    }
-
-    fn load(&self, name: &'static str) -> Result<PrivateKeySigner, ConfigError> {
-        let fault = |reason: String| ConfigError::Key { name, reason };
-        let text = self.read().map_err(fault)?;
-        // The key's text must not reach a message.
-        text.parse().map_err(|_| fault("not a private key of 32 bytes in hex".to_owned()))
-    }
-}
-
-#[cfg(unix)]
-fn refuse_if_shared(path: &Path) -> Result<(), String> {
-    use std::os::unix::fs::PermissionsExt;
-    let metadata = fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    if metadata.permissions().mode() & 0o077 != 0 {
-        return Err(format!("others can read {0}; run `chmod 600 {0}`", path.display()));
-    }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn refuse_if_shared(_path: &Path) -> Result<(), String> {
-    Ok(())
 }
 
 fn default_listen() -> SocketAddr {
