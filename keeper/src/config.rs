@@ -13,6 +13,8 @@ use alloy_primitives::Address;
 use alloy_signer_local::PrivateKeySigner;
 use serde::Deserialize;
 
+use crate::api::ApiConfig;
+
 /// The whole configuration of `tandem-keeper run`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -46,6 +48,9 @@ pub struct Config {
     /// Transactions.
     #[serde(default)]
     pub sender: SenderConfig,
+    /// The HTTP API.
+    #[serde(default)]
+    pub api: ApiConfig,
     /// Logs.
     #[serde(default)]
     pub log: LogConfig,
@@ -294,6 +299,9 @@ impl Config {
             }
             Err(ConfigError::OutOfRange { name, reason: format!("{value} is not between {low} and {high}") })
         };
+        for (name, value, low, high) in self.api.ranges() {
+            bound(name, value, low, high)?;
+        }
         bound("poll_ms", self.poll_ms, 50, 60_000)?;
         bound("jobs.rounds", u64::from(self.jobs.rounds), 1, 1_000)?;
         bound("jobs.lease_s", self.jobs.lease_s, 1, 3_600)?;

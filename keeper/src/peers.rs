@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use alloy_primitives::{Address, B256};
 use bytes::{Bytes, BytesMut};
+use metrics::counter;
 use reqwest::{Client, StatusCode};
 use serde::de::DeserializeOwned;
 use tandem_protocol::{
@@ -12,7 +13,7 @@ use tandem_protocol::{
     bundle::MAX_BUNDLE_BYTES,
 };
 
-use crate::{chain::KeeperSetFacts, config::PeersConfig};
+use crate::{chain::KeeperSetFacts, config::PeersConfig, telemetry};
 
 /// Bytes of a list of attestations beyond which it is not read on: a signed report of each keeper is a fraction of this.
 const MAX_ATTESTATIONS: usize = 1 << 20;
@@ -97,6 +98,14 @@ impl Peers {
     }
 
     async fn read(&self, url: String, limit: usize) -> Result<Option<Bytes>, PeerError> {
+        let result = self.fetch(url, limit).await;
+        if result.is_err() {
+            counter!(telemetry::PEER_FAILURES).increment(1);
+        }
+        result
+    }
+
+    async fn fetch(&self, url: String, limit: usize) -> Result<Option<Bytes>, PeerError> {
         let mut answer = self.http.get(url).send().await?;
         match answer.status() {
             StatusCode::OK => {}

@@ -4,10 +4,13 @@
 
 mod agreement;
 mod api;
+mod api_hostile;
+mod api_reads;
 mod chain;
 mod config;
 mod decide;
 mod guard;
+mod observability;
 mod rows;
 mod sender;
 mod store;
