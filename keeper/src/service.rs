@@ -68,6 +68,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         tracing::warn!("connections were cut");
     }
     keeper.close().await;
+    tokio::task::spawn_blocking(telemetry::flush).await?;
     Ok(())
 }
 

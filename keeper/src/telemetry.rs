@@ -1,10 +1,13 @@
 //! Logs and metrics. All metrics exist from the start, at zero, so that an alert on one never waits for its first event.
 
+#[cfg(feature = "otel")]
+mod otel;
+
 use std::{future::Future, sync::OnceLock, time::Instant};
 
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::{
     api::CODES,
@@ -230,13 +233,23 @@ pub(crate) fn observe(keeper: &Keeper) {
     gauge!(LEAVES).set(live.claims.as_ref().map_or(0, |claims| claims.len()) as f64);
 }
 
-/// Starts logging to standard error. A second call, or a filter that cannot be read, is an error in words.
+/// Starts logging to standard error, and with the feature `otel` tracing to a collector. A second call, or a filter that cannot
+/// be read, is an error in words.
 pub fn start_logs(config: &LogConfig) -> Result<(), String> {
     let filter = EnvFilter::try_new(&config.filter).map_err(|error| format!("log.filter: {error}"))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = match config.format {
-        LogFormat::Text => builder.with_ansi(false).try_init(),
-        LogFormat::Json => builder.json().try_init(),
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match config.format {
+        LogFormat::Text => lines.with_ansi(false).boxed(),
+        LogFormat::Json => lines.json().boxed(),
     };
-    started.map_err(|error| error.to_string())
+    let subscriber = tracing_subscriber::registry().with(filter).with(lines);
+    #[cfg(feature = "otel")]
+    let subscriber = subscriber.with(otel::layer()?);
+    subscriber.try_init().map_err(|error| error.to_string())
+}
+
+/// Sends what is still on its way to a collector.
+pub fn flush() {
+    #[cfg(feature = "otel")]
+    otel::flush();
 }

@@ -59,6 +59,8 @@ pub(super) async fn commit(
         tracing::error!(%error, "receipt not signed");
         Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "K-INTERNAL", "the receipt could not be signed")
     })?;
+    let WeightsCommit { netuid, epoch, validator, seq, .. } = message;
+    tracing::debug!(epoch, netuid, %validator, seq, "commit receipted");
     counter!(telemetry::COMMITS).increment(1);
     Ok(Json(ReceiptResponse { keeper: keeper.attester.address(), signature }))
 }
@@ -85,6 +87,8 @@ pub(super) async fn reveal(
     let fault = verdict.err().map(|fault| fault.to_string());
     telemetry::store("put_reveal", keeper.store.put_reveal(&reveal, fault.as_deref())).await?;
     kill::point("collect.reveal_stored");
+    let Reveal { netuid, epoch, validator, seq, .. } = &reveal;
+    tracing::debug!(epoch, netuid, %validator, seq, fault, "row taken in");
     match fault {
         None => {
             counter!(telemetry::REVEALS).increment(1);

@@ -4,6 +4,8 @@
 
 mod agreement;
 mod api;
+#[cfg(feature = "deep")]
+mod api_fuzz;
 mod api_hostile;
 mod api_reads;
 mod chain;
@@ -11,6 +13,8 @@ mod config;
 mod decide;
 mod guard;
 mod observability;
+#[cfg(feature = "otel")]
+mod otel;
 mod rows;
 mod sender;
 mod store;
