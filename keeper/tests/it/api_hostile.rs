@@ -194,11 +194,13 @@ async fn idle_connections_hold_up_nobody_and_one_address_has_only_so_many() {
     for _ in 0..idle {
         open.push(setup.raw().await);
     }
+    let anew = Client::builder().pool_max_idle_per_host(0).build().unwrap();
     let started = Instant::now();
     for _ in 0..20 {
-        assert!(setup.is_well().await);
+        let answer = anew.get(format!("{}/health", setup.base)).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
     }
-    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     let mut byte = [0];
     for wire in &mut open {
         let read = timeout(Duration::from_secs(10), wire.read(&mut byte)).await.expect("closed when idle");
@@ -244,6 +246,40 @@ async fn hundreds_of_waiting_workers_cost_the_store_what_one_costs() {
     assert!(started.elapsed() >= Duration::from_secs(3));
     let asked = looks().await - before;
     assert!((3..=20).contains(&asked), "{asked} looks for 200 workers in 3 s");
+}
+
+#[tokio::test]
+async fn a_stop_answers_who_waits_and_takes_nobody_new() {
+    let setup = setup().await;
+    let validator = key(12);
+    let all = LeaseRequest { max_jobs: 64, wait_ms: 0 };
+    setup.signed("/v1/jobs/lease", &all, &validator).await;
+    let wait = LeaseRequest { max_jobs: 1, wait_ms: 15_000 };
+    let started = Instant::now();
+    let stop = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        setup.running.stop.cancel();
+    };
+    let (answer, ()) = tokio::join!(setup.signed("/v1/jobs/lease", &wait, &validator), stop);
+    let leased: LeaseResponse = answer.json().await.unwrap();
+    assert_eq!(leased.leases, []);
+    assert!(started.elapsed() < Duration::from_secs(5));
+    assert!(!setup.is_well().await, "nobody listens any more");
+}
+
+#[test]
+fn the_section_of_the_configuration_is_strict_and_its_defaults_are_in_range() {
+    let read = |text: &str| toml::from_str::<ApiConfig>(text);
+    let full = read("costly_reads = 3\ntrusted_proxies = ['::1']\ntls = { cert = 'a', key = 'b' }").unwrap();
+    assert_eq!((full.costly_reads, full.trusted_proxies.len(), full.tls.is_some()), (3, 1, true));
+    for wrong in
+        ["colour = 1", "tls = { cert = 'a' }", "tls = { cert = 'a', key = 'b', colour = 1 }", "connections = -1"]
+    {
+        assert!(read(wrong).is_err(), "{wrong}");
+    }
+    for (name, value, low, high) in ApiConfig::default().ranges() {
+        assert!((low..=high).contains(&value), "{name}");
+    }
 }
 
 /// Over TLS the same API; without it, nothing.

@@ -119,6 +119,14 @@ fn the_committed_description_is_what_the_handlers_say() {
     }
 }
 
+#[test]
+fn the_book_explains_every_code() {
+    let page = include_str!("../../../docs/errors.md");
+    for (code, _) in CODES {
+        assert!(page.contains(&format!("| `{code}` |")), "{code}");
+    }
+}
+
 #[tokio::test]
 async fn the_description_has_every_route_and_code_and_leads_nowhere_else() {
     let setup = setup().await;
