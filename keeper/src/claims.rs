@@ -38,12 +38,35 @@ impl ClaimsIndex {
         self.tree.root()
     }
 
+    /// Epoch of the report.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// How many leaves there are.
+    pub fn len(&self) -> usize {
+        self.tree.rewards().len()
+    }
+
+    /// Whether nobody has earned anything yet.
+    pub fn is_empty(&self) -> bool {
+        self.tree.rewards().is_empty()
+    }
+
+    /// Positions of the leaves of `account`, ascending.
+    pub fn indexes_of(&self, account: Address) -> impl Iterator<Item = u64> {
+        self.leaves.get(&account).into_iter().flatten().map(|index| *index as u64)
+    }
+
+    /// The leaf at a position, with its proof.
+    pub fn at(&self, index: u64) -> Option<ClaimProof> {
+        let at = usize::try_from(index).ok()?;
+        Some(ClaimProof { index, reward: *self.tree.rewards().get(at)?, proof: self.tree.proof(at)? })
+    }
+
     /// Everything that `account` has ever earned, with proofs.
     pub fn of(&self, account: Address) -> ClaimList {
-        let claims = self.leaves.get(&account).into_iter().flatten().filter_map(|index| {
-            let reward = *self.tree.rewards().get(*index)?;
-            Some(ClaimProof { index: *index as u64, reward, proof: self.tree.proof(*index)? })
-        });
+        let claims = self.indexes_of(account).filter_map(|index| self.at(index));
         ClaimList { epoch: self.epoch, root: self.root(), claims: claims.collect() }
     }
 }

@@ -196,6 +196,22 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// A word for it, as metrics name it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::PublishJobs { .. } => "publish_jobs",
+            Self::Forward { .. } => "forward",
+            Self::Settle => "settle",
+            Self::Activate { .. } => "activate",
+            Self::Propose { .. } => "propose",
+            Self::Vote { .. } => "vote",
+            Self::Attest { .. } => "attest",
+            Self::Post { .. } => "post",
+        }
+    }
+}
+
 /// The epoch to agree on at chain time `now`: the last one whose reveal deadline has passed. Older ones that were never
 /// posted are given up; their budgets carry over to this one `[EP-4]`.
 pub fn working_epoch(clock: &EpochClock, now: u64) -> Option<u64> {

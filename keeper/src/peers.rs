@@ -7,6 +7,7 @@ use async_trait::async_trait;
 
 use alloy_primitives::{Address, B256};
 use bytes::{Bytes, BytesMut};
+use metrics::counter;
 use reqwest::{Client, StatusCode};
 use serde::de::DeserializeOwned;
 use tandem_protocol::{
@@ -14,7 +15,7 @@ use tandem_protocol::{
     bundle::MAX_BUNDLE_BYTES,
 };
 
-use crate::{chain::KeeperSetFacts, config::PeersConfig};
+use crate::{chain::KeeperSetFacts, config::PeersConfig, telemetry};
 
 /// Bytes of an agreement's proposals and votes beyond which they are not read on: each is some hundred bytes, and there are
 /// two votes of each keeper in each of few rounds.
@@ -99,6 +100,14 @@ impl HttpPeers {
     }
 
     async fn read(&self, url: String, limit: usize) -> Result<Option<Bytes>, PeerError> {
+        let result = self.fetch(url, limit).await;
+        if result.is_err() {
+            counter!(telemetry::PEER_FAILURES).increment(1);
+        }
+        result
+    }
+
+    async fn fetch(&self, url: String, limit: usize) -> Result<Option<Bytes>, PeerError> {
         let mut answer = self.http.get(url).send().await?;
         match answer.status() {
             StatusCode::OK => {}

@@ -1,13 +1,6 @@
 //! The service: everything wired up from a configuration, until told to stop.
 
-use std::{
-    fs,
-    future::{Future, IntoFuture},
-    net::SocketAddr,
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, future::Future, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use metrics::gauge;
@@ -15,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api,
+    api::{self, ApiConfig},
     attester::Attester,
     bundles::Bundles,
     chain::RpcChain,
@@ -86,7 +79,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         stop.clone(),
     );
     let keeper = Arc::new(keeper.led_by(lead).keeping(config.store.keep_epochs));
-    let (address, server) = serve(config.listen, keeper.clone()).await?;
+    let (address, server) = serve_with(config.listen, keeper.clone(), config.api.clone()).await?;
     tracing::info!(keeper = %keeper.address(), %address, "serving");
 
     let server = tokio::spawn(server);
@@ -97,6 +90,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         tracing::warn!("connections were cut");
     }
     keeper.close().await;
+    tokio::task::spawn_blocking(telemetry::flush).await?;
     Ok(())
 }
 
@@ -132,16 +126,22 @@ async fn forget(keeper: Arc<Keeper>, keep_epochs: u64) {
     }
 }
 
-/// Binds the API of `keeper` and answers the address and the server, which ends when the keeper is stopped.
+/// Binds the API of `keeper` with the default limits, see [`serve_with`].
 pub async fn serve(
     listen: SocketAddr,
     keeper: Arc<Keeper>,
-) -> anyhow::Result<(SocketAddr, impl Future<Output = std::io::Result<()>> + Send)> {
+) -> anyhow::Result<(SocketAddr, impl Future<Output = ()> + Send)> {
+    serve_with(listen, keeper, ApiConfig::default()).await
+}
+
+/// Binds the API of `keeper` and answers the address and the server, which ends when the keeper is stopped.
+pub async fn serve_with(
+    listen: SocketAddr,
+    keeper: Arc<Keeper>,
+    config: ApiConfig,
+) -> anyhow::Result<(SocketAddr, impl Future<Output = ()> + Send)> {
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
-    let address = listener.local_addr()?;
-    let stop = keeper.stop.clone();
-    let server = axum::serve(listener, api::router(keeper)).with_graceful_shutdown(stop.cancelled_owned());
-    Ok((address, server.into_future()))
+    api::serve(listener, keeper, config)
 }
 
 /// What is in it is nobody else's business.

@@ -2,7 +2,7 @@
 //! units, hashes and addresses are 0x-hex, times are seconds. Unknown fields are refused, but in what a service says about
 //! itself ([`KeeperStatus`], [`ApiError`]): later versions may say more.
 
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use serde::{Deserialize, Serialize};
 
 use crate::jobs::Job;
@@ -62,13 +62,16 @@ pub mod decimals {
 }
 
 /// What a keeper says about itself, `GET /v1/status`.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeeperStatus {
     /// Address of the attest key.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Address))]
     pub keeper: Address,
     /// Chain.
     pub chain_id: u64,
     /// EpochOracle.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Address))]
     pub oracle: Address,
     /// Current epoch by chain time; none before genesis.
     pub epoch: Option<u64>,
@@ -80,26 +83,40 @@ pub struct KeeperStatus {
     pub last_posted: Option<u64>,
     /// Last epoch that is active on chain.
     pub last_active: Option<u64>,
+    /// Seconds since the newest block's time; none while no block is known.
+    #[serde(default)]
+    pub head_age: Option<u64>,
+    /// Why the keeper is not ready to serve; empty if it is.
+    #[serde(default)]
+    pub not_ready: Vec<String>,
+    /// Version of the program.
+    #[serde(default)]
+    pub version: String,
 }
 
 /// `POST /v1/jobs/lease`, signed by a validator's hotkey.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LeaseRequest {
     /// At most so many jobs (1..=64).
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 64))]
     pub max_jobs: u16,
     /// Hold the request for so many milliseconds if nothing is to do (at most 20,000).
+    #[cfg_attr(feature = "openapi", schema(maximum = 20_000))]
     #[serde(default)]
     pub wait_ms: u64,
 }
 
 /// A leased job; `attempt` is the fencing token that `complete` and `fail` must show.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lease {
     /// What to do.
     pub job: Job,
     /// The epoch's beacon.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Hash))]
     pub beacon: B256,
     /// Fencing token.
     pub attempt: u32,
@@ -108,6 +125,7 @@ pub struct Lease {
 }
 
 /// Answer to a [`LeaseRequest`].
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LeaseResponse {
@@ -116,10 +134,12 @@ pub struct LeaseResponse {
 }
 
 /// `POST /v1/jobs/complete`. A late or contradicting result is kept as evidence, not applied.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JobResult {
     /// Job.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Hash))]
     pub job: B256,
     /// Fencing token of the lease.
     pub attempt: u32,
@@ -128,6 +148,7 @@ pub struct JobResult {
 }
 
 /// What one audit found.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuditOutcome {
@@ -138,12 +159,14 @@ pub struct AuditOutcome {
     /// Declared speed in thousandths of an A100; zero when nothing was answered.
     pub speed_class: u32,
     /// Digest of the contributor's signed commitment, if there is one.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::openapi::Hash>))]
     pub commitment: Option<B256>,
     /// In words, for people.
     pub detail: String,
 }
 
 /// How an audited response was judged.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -158,10 +181,12 @@ pub enum Verdict {
 }
 
 /// `POST /v1/jobs/fail`: the worker gives a job back.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JobFailure {
     /// Job.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Hash))]
     pub job: B256,
     /// Fencing token of the lease.
     pub attempt: u32,
@@ -170,16 +195,19 @@ pub struct JobFailure {
 }
 
 /// `POST /v1/jobs/extend`: the worker needs longer; answered by a [`LeaseExtended`].
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JobExtension {
     /// Job.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Hash))]
     pub job: B256,
     /// Fencing token of the lease.
     pub attempt: u32,
 }
 
 /// The lease goes on until then.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LeaseExtended {
@@ -188,6 +216,7 @@ pub struct LeaseExtended {
 }
 
 /// Answer to `complete` and `fail`.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobReceipt {
@@ -200,6 +229,7 @@ pub enum JobReceipt {
 }
 
 /// Counts of one contributor's audits in an epoch as this keeper knows them, `GET /v1/epochs/{e}/audits`.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuditCount {
@@ -217,16 +247,20 @@ pub struct AuditCount {
 pub type CommitRequest = Signed<WeightsCommit>;
 
 /// A keeper's receipt for a commit.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReceiptResponse {
     /// Who gives the receipt.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Address))]
     pub keeper: Address,
     /// Its signature on the [`crate::messages::CommitReceipt`].
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Signature))]
     pub signature: SignatureBytes,
 }
 
 /// `POST /v1/reveals` takes a [`Reveal`]; `GET /v1/epochs/{e}/reveals` lists those a keeper holds, after the deadline only.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RevealList {
@@ -236,26 +270,31 @@ pub struct RevealList {
 
 /// The name of a list, signed by its proposer. The list itself, a [`RevealList`], is at
 /// `GET /v1/epochs/{e}/lists/{rowsHash}`.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Proposal {
     /// Who proposes.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Address))]
     pub proposer: Address,
     /// Signed name.
     pub list: Signed<RowList>,
 }
 
 /// A keeper's vote for a list.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Vote {
     /// Who votes.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Address))]
     pub keeper: Address,
     /// Signed vote.
     pub vote: Signed<ListVote>,
 }
 
 /// `GET /v1/epochs/{e}/agreement`: what a keeper knows of the agreement on the epoch's list, of the attempt that is due.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Agreement {
@@ -266,28 +305,33 @@ pub struct Agreement {
 }
 
 /// `GET /v1/epochs/{e}/attestations`: a keeper's signature on a report.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Attestation {
     /// Who attests.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Address))]
     pub keeper: Address,
     /// Report and signature.
     pub report: Signed<EpochReport>,
 }
 
 /// `GET /v1/claims/{account}`: what an account can claim under the last active root.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClaimList {
     /// Epoch whose root the proofs lead to.
     pub epoch: u64,
     /// That root.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Hash))]
     pub root: B256,
     /// Leaves with their proofs.
     pub claims: Vec<ClaimProof>,
 }
 
 /// One leaf with its proof.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClaimProof {
@@ -296,10 +340,44 @@ pub struct ClaimProof {
     /// The leaf.
     pub reward: Reward,
     /// Siblings from the leaf up.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<crate::openapi::Hash>))]
     pub proof: Vec<B256>,
 }
 
+/// `POST /v1/claims`: the leaves of several accounts, several leaves by their positions, or both; answered by a [`ClaimBatch`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct ClaimsRequest {
+    /// Accounts; those that never earned anything have no leaf.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<crate::openapi::Address>))]
+    pub accounts: Vec<Address>,
+    /// Positions of leaves under the root that the answer names.
+    pub indexes: Vec<u64>,
+}
+
+/// Leaves with their proofs, ready for one transaction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ClaimBatch {
+    /// Epoch whose root the proofs lead to.
+    pub epoch: u64,
+    /// That root.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Hash))]
+    pub root: B256,
+    /// Leaves with their proofs, each once, ascending by position.
+    pub claims: Vec<ClaimProof>,
+    /// The contract that pays, RewardDistributor.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Address))]
+    pub distributor: Address,
+    /// Input of its `claimBatch` for these claims. Anyone may send it; the accounts' payout addresses are paid.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Calldata))]
+    pub calldata: Bytes,
+}
+
 /// What every service answers instead of a result.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiError {
     /// Stable code, see docs/errors.md.

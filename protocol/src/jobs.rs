@@ -5,10 +5,12 @@ use alloy_primitives::{Address, B256, keccak256};
 use serde::{Deserialize, Serialize};
 
 /// One audit: probe `uid` of `netuid` and judge the response.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Job {
     /// Unique over networks, epochs and validators; also the fixed key of its result.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Hash))]
     pub id: B256,
     /// Epoch the audit counts for.
     pub epoch: u64,

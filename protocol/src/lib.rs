@@ -31,6 +31,8 @@ pub mod evidence;
 pub mod jobs;
 pub mod manifest;
 pub mod messages;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 pub mod outcome;
 pub mod payment;
 pub mod payout;

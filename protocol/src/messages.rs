@@ -14,11 +14,14 @@ sol! {
     /// A higher `seq` replaces a lower one; two different commits with one `seq` are a fault.
     #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
     #[serde(deny_unknown_fields)]
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     struct WeightsCommit {
         uint16 netuid;
         uint64 epoch;
+        #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Address))]
         address validator;
         uint32 seq;
+        #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Hash))]
         bytes32 commitHash;
     }
 
@@ -34,15 +37,18 @@ sol! {
     /// The list of rows that a proposer puts forward for an epoch. `rowsHash` is [`rows_hash`].
     #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
     #[serde(deny_unknown_fields)]
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     struct RowList {
         uint64 epoch;
         uint32 attempt;
         uint32 round;
+        #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Hash))]
         bytes32 rowsHash;
     }
 
     /// A keeper's vote for a list in a round of the agreement: `step` 1 is for what was proposed in it, 2 says that a
     /// quorum voted so.
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
     #[serde(deny_unknown_fields)]
     struct ListVote {
@@ -50,20 +56,28 @@ sol! {
         uint32 attempt;
         uint32 round;
         uint8 step;
+        #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Hash))]
         bytes32 rowsHash;
     }
 
     /// What the quorum signs and the oracle stores. `inputsBlock` is the hash of the last block before the epoch's end.
     #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
     #[serde(deny_unknown_fields)]
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     struct EpochReport {
         uint64 epoch;
         uint32 attempt;
+        #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Hash))]
         bytes32 configDigest;
+        #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Hash))]
         bytes32 inputsBlock;
+        #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Hash))]
         bytes32 previousReport;
+        #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Hash))]
         bytes32 subnetsRoot;
+        #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Hash))]
         bytes32 rewardsRoot;
+        #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Hash))]
         bytes32 bundleHash;
         uint32 rulesVersion;
     }

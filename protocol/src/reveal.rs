@@ -10,6 +10,7 @@ use crate::signed::{self, SignatureError};
 
 /// A row with everything that shows it was committed in time: the validator's signature on the commit and the keepers'
 /// receipts.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reveal {
@@ -18,16 +19,21 @@ pub struct Reveal {
     /// Epoch.
     pub epoch: u64,
     /// Hotkey of the validator.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Address))]
     pub validator: Address,
     /// Sequence number of the commit.
     pub seq: u32,
     /// What hid the row.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Hash))]
     pub salt: B256,
     /// (uid, weight), uids strictly ascending; a uid left out has weight zero.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<crate::openapi::RowEntry>))]
     pub row: Vec<(u16, u16)>,
     /// The validator's signature on the [`WeightsCommit`].
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Signature))]
     pub signature: SignatureBytes,
     /// Keepers and their signatures on the [`CommitReceipt`], keepers strictly ascending.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<crate::openapi::Receipt>))]
     pub receipts: Vec<(Address, SignatureBytes)>,
 }
 

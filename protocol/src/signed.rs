@@ -10,12 +10,14 @@ use serde::{Deserialize, Serialize};
 use crate::messages::SignatureBytes;
 
 /// A message with its signature, as it travels and is stored.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Signed<T> {
     /// What was signed.
     pub message: T,
     /// `r ‖ s ‖ v`.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Signature))]
     pub signature: SignatureBytes,
 }
 

@@ -14,6 +14,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
 /// What a reward is: role × asset. The numbers are the contract's enum.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
 )]
@@ -51,6 +52,7 @@ impl RewardKind {
 }
 
 /// One account's lifetime reward of one kind in one subnet. Alpha with 18, USDC with 6 decimals.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
 )]
@@ -61,9 +63,11 @@ pub struct Reward {
     /// Subnet.
     pub netuid: u16,
     /// Who earned it.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Address))]
     pub account: Address,
     /// Everything ever earned, base units.
     #[serde(with = "crate::api::decimal")]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Decimal))]
     pub cumulative: u128,
 }
 

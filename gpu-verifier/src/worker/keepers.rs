@@ -171,8 +171,11 @@ impl Keepers {
         let base = &self.urls[keeper];
         let failed = |error: String| KeeperError::Http { keeper: base.clone(), error };
         let body = serde_json::to_vec(body).map_err(|error| failed(error.to_string()))?;
-        let url = base.join(path).map_err(|error| failed(error.to_string()))?;
-        let signed = self.authenticate(url.path(), &body).map_err(|error| failed(error.to_string()))?;
+        // A keeper takes a signature once: two equal requests of one second must differ.
+        let path = format!("{path}?nonce={:016x}", rand::random::<u64>());
+        let url = base.join(&path).map_err(|error| failed(error.to_string()))?;
+        let signed_path = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
+        let signed = self.authenticate(&signed_path, &body).map_err(|error| failed(error.to_string()))?;
         let request = self
             .client
             .post(url)

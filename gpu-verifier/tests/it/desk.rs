@@ -1,6 +1,6 @@
 //! A keeper as a worker sees it, and a worker.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::SolStruct as _;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::routing::post;
 use axum::{Json, Router};
 use tandem_protocol::api::{
@@ -46,6 +46,8 @@ pub(crate) struct Desk {
     key: PrivateKeySigner,
     validator: Address,
     beacon: B256,
+    /// Paths of signed requests, which a keeper takes once.
+    signed: Mutex<BTreeSet<String>>,
     pub(crate) open: Mutex<Vec<Job>>,
     pub(crate) results: Mutex<BTreeMap<B256, JobResult>>,
     pub(crate) failures: Mutex<Vec<JobFailure>>,
@@ -83,6 +85,7 @@ impl Desk {
             key: town.key(keeper),
             validator,
             beacon,
+            signed: Mutex::default(),
             open: Mutex::new(jobs),
             results: Mutex::default(),
             failures: Mutex::default(),
@@ -112,7 +115,9 @@ impl Desk {
         self.life.lock().unwrap().map_or(u64::MAX, |life| now + life)
     }
 
-    fn authenticate(&self, path: &str, headers: &HeaderMap, body: &[u8]) {
+    fn authenticate(&self, uri: &Uri, headers: &HeaderMap, body: &[u8]) {
+        let path = uri.path_and_query().unwrap().as_str();
+        assert!(self.signed.lock().unwrap().insert(path.to_owned()), "{path} was sent before");
         let header = |name: &str| headers[name].to_str().unwrap();
         let message = SignedRequest {
             signer: header(SIGNER_HEADER).parse().unwrap(),
@@ -124,8 +129,8 @@ impl Desk {
     }
 }
 
-async fn lease(State(desk): State<Arc<Desk>>, headers: HeaderMap, body: Bytes) -> Json<LeaseResponse> {
-    desk.authenticate("/v1/jobs/lease", &headers, &body);
+async fn lease(State(desk): State<Arc<Desk>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Json<LeaseResponse> {
+    desk.authenticate(&uri, &headers, &body);
     let request: LeaseRequest = serde_json::from_slice(&body).unwrap();
     let mut open = desk.open.lock().unwrap();
     let count = open.len().min(usize::from(request.max_jobs));
@@ -136,10 +141,11 @@ async fn lease(State(desk): State<Arc<Desk>>, headers: HeaderMap, body: Bytes) -
 
 async fn extend(
     State(desk): State<Arc<Desk>>,
+    uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<LeaseExtended>, StatusCode> {
-    desk.authenticate("/v1/jobs/extend", &headers, &body);
+    desk.authenticate(&uri, &headers, &body);
     let _: JobExtension = serde_json::from_slice(&body).unwrap();
     if desk.lost.load(Ordering::Relaxed) {
         return Err(StatusCode::CONFLICT);
@@ -150,10 +156,11 @@ async fn extend(
 
 async fn complete(
     State(desk): State<Arc<Desk>>,
+    uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<JobReceipt>, StatusCode> {
-    desk.authenticate("/v1/jobs/complete", &headers, &body);
+    desk.authenticate(&uri, &headers, &body);
     if desk.lost.load(Ordering::Relaxed) {
         desk.late.fetch_add(1, Ordering::Relaxed);
         return Err(StatusCode::CONFLICT);
@@ -163,8 +170,8 @@ async fn complete(
     Ok(Json(JobReceipt::Applied))
 }
 
-async fn fail(State(desk): State<Arc<Desk>>, headers: HeaderMap, body: Bytes) -> Json<JobReceipt> {
-    desk.authenticate("/v1/jobs/fail", &headers, &body);
+async fn fail(State(desk): State<Arc<Desk>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Json<JobReceipt> {
+    desk.authenticate(&uri, &headers, &body);
     desk.failures.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
     Json(JobReceipt::Applied)
 }

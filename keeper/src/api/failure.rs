@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    http::StatusCode,
+    http::{StatusCode, header::RETRY_AFTER},
     response::{IntoResponse, Response},
 };
 use metrics::counter;
@@ -11,13 +11,15 @@ use tandem_protocol::api::ApiError;
 use crate::{bundles::BundleStoreError, store::StoreError, telemetry};
 
 /// Every code that the API answers, with what it means.
-pub const CODES: [(&str, &str); 22] = [
+pub const CODES: [(&str, &str); 29] = [
     ("K-AUTH-1", "headers that sign the request are missing or malformed"),
     ("K-AUTH-2", "the request's signature is not its signer's"),
     ("K-AUTH-3", "the request's timestamp is outside the window; check the clock"),
-    ("K-AUTH-4", "the signer is no validator with stake in this epoch or the one before"),
+    ("K-AUTH-4", "the signer is no validator with stake in this epoch or the one before, nor, for a read, a keeper"),
+    ("K-AUTH-5", "the signed request was taken before; put a nonce into the query and sign again"),
     ("K-BODY-1", "the body is not the JSON that this call takes"),
     ("K-BODY-2", "the body is too large"),
+    ("K-BODY-3", "the body did not come in time"),
     ("K-CHAIN-1", "the chain was not read lately; the keeper takes nothing in until it is"),
     ("K-COMMIT-1", "the commit is for another epoch or came after the deadline"),
     ("K-COMMIT-2", "the subnet does not exist or the validator held no uid when the epoch began"),
@@ -31,8 +33,13 @@ pub const CODES: [(&str, &str); 22] = [
     ("K-REVEAL-4", "the row is stored but does not count; the reason is in the message"),
     ("K-JOB-1", "this validator has no such job, or its lease is not current"),
     ("K-JOB-2", "max_jobs or wait_ms is out of range"),
+    ("K-LIMIT-1", "this address sends too many requests; Retry-After says how long to wait"),
+    ("K-LIMIT-2", "this signer sends too many requests; Retry-After says how long to wait"),
+    ("K-LIMIT-3", "too many costly requests are being answered; Retry-After says how long to wait"),
     ("K-EPOCH-1", "rows of this epoch are shown after its reveal deadline"),
+    ("K-QUERY-1", "the query, or a list in the body, is out of range"),
     ("K-NOT-FOUND", "there is no such thing"),
+    ("K-TIMEOUT", "the answer took too long"),
     ("K-INTERNAL", "the keeper failed; its log says why"),
 ];
 
@@ -42,12 +49,18 @@ pub struct Failure {
     status: StatusCode,
     code: &'static str,
     message: String,
+    retry_after: Option<u64>,
 }
 
 impl Failure {
     /// A refusal with one of [`CODES`].
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+        Self { status, code, message: message.into(), retry_after: None }
+    }
+
+    /// And when to come again, in seconds.
+    pub(super) fn after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
     }
 
     pub(super) fn not_found(what: impl Into<String>) -> Self {
@@ -55,15 +68,21 @@ impl Failure {
     }
 
     pub(super) fn stale_chain() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "K-CHAIN-1", "the chain was not read lately; try again soon")
+        let words = "the chain was not read lately; try again soon";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "K-CHAIN-1", words).after(5)
     }
 }
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        counter!(telemetry::REFUSED_REQUESTS).increment(1);
+        counter!(telemetry::REFUSED_REQUESTS, "code" => self.code).increment(1);
+        tracing::debug!(code = self.code, message = self.message, "refused");
         let body = ApiError { code: self.code.to_owned(), message: self.message };
-        (self.status, Json(body)).into_response()
+        let mut response = (self.status, Json(body)).into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }
 

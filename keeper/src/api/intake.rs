@@ -7,7 +7,9 @@ use axum::{Json, extract::State, http::StatusCode};
 use metrics::counter;
 use tandem_protocol::{
     api::{CommitRequest, ReceiptResponse},
+    messages::WeightsCommit,
     reveal::Reveal,
+    signed::Signed,
 };
 
 use super::{auth::Body, failure::Failure};
@@ -19,6 +21,9 @@ use crate::{
     telemetry,
 };
 
+/// Take a commit in. It is on disk before the receipt exists; the same commit gets the same receipt again.
+#[utoipa::path(post, path = "/v1/commits", tag = "validators", request_body = Signed<WeightsCommit>,
+    responses((status = 200, description = "stored, with a receipt", body = ReceiptResponse)))]
 pub(super) async fn commit(
     State(keeper): State<Arc<Keeper>>,
     Body(commit): Body<CommitRequest>,
@@ -35,7 +40,7 @@ pub(super) async fn commit(
         };
         Failure::new(status, code, fault.to_string())
     })?;
-    match keeper.store.put_commit(&commit).await? {
+    match telemetry::store("put_commit", keeper.store.put_commit(&commit)).await? {
         CommitOutcome::Stored => kill::point("collect.commit_stored"),
         CommitOutcome::Stale { last } => {
             let words = format!("a commit with sequence number {last} is held; use a higher one");
@@ -54,10 +59,15 @@ pub(super) async fn commit(
         tracing::error!(%error, "receipt not signed");
         Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "K-INTERNAL", "the receipt could not be signed")
     })?;
+    let WeightsCommit { netuid, epoch, validator, seq, .. } = message;
+    tracing::debug!(epoch, netuid, %validator, seq, "commit receipted");
     counter!(telemetry::COMMITS).increment(1);
     Ok(Json(ReceiptResponse { keeper: keeper.attester.address(), signature }))
 }
 
+/// Take a row in, between the commit deadline and the reveal deadline.
+#[utoipa::path(post, path = "/v1/reveals", tag = "validators", request_body = Reveal,
+    responses((status = 204, description = "stored; the row counts")))]
 pub(super) async fn reveal(
     State(keeper): State<Arc<Keeper>>,
     Body(reveal): Body<Reveal>,
@@ -75,8 +85,10 @@ pub(super) async fn reveal(
         Failure::new(status, code, fault.to_string())
     })?;
     let fault = verdict.err().map(|fault| fault.to_string());
-    keeper.store.put_reveal(&reveal, fault.as_deref()).await?;
+    telemetry::store("put_reveal", keeper.store.put_reveal(&reveal, fault.as_deref())).await?;
     kill::point("collect.reveal_stored");
+    let Reveal { netuid, epoch, validator, seq, .. } = &reveal;
+    tracing::debug!(epoch, netuid, %validator, seq, fault, "row taken in");
     match fault {
         None => {
             counter!(telemetry::REVEALS).increment(1);

@@ -7,9 +7,9 @@ use metrics::counter;
 use tandem_protocol::api::{
     JobExtension, JobFailure, JobReceipt, JobResult, Lease, LeaseExtended, LeaseRequest, LeaseResponse,
 };
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::Instant;
 
-use super::{MAX_WAIT_MS, auth::SignedBody, failure::Failure};
+use super::{Api, MAX_WAIT_MS, auth::SignedBody, failure::Failure};
 use crate::{
     keeper::Keeper,
     sender::now_ms,
@@ -18,13 +18,14 @@ use crate::{
 };
 
 const MAX_JOBS: u16 = 64;
-/// A waiting worker's jobs are looked for so often: leases run out, and jobs are given back, without a word.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// Characters of a failure's reason and of a result's detail that are taken.
 const MAX_WORDS: usize = 4_096;
 
+/// Lease jobs of the validator that signs, waiting for some if there are none.
+#[utoipa::path(post, path = "/v1/jobs/lease", tag = "workers", security(("signed" = [])), request_body = LeaseRequest,
+    responses((status = 200, description = "leased jobs, possibly none", body = LeaseResponse)))]
 pub(super) async fn lease(
-    State(keeper): State<Arc<Keeper>>,
+    State(api): State<Api>,
     request: SignedBody<LeaseRequest>,
 ) -> Result<Json<LeaseResponse>, Failure> {
     let LeaseRequest { max_jobs, wait_ms } = request.body;
@@ -36,26 +37,15 @@ pub(super) async fn lease(
         ));
     }
     let deadline = Instant::now() + Duration::from_millis(wait_ms);
-    loop {
-        // Listen before looking: what is published in between is not missed.
-        let published = keeper.new_jobs.notified();
-        let leases = keeper.lease(request.signer, max_jobs).await?;
-        if !leases.is_empty() || Instant::now() >= deadline || keeper.stop.is_cancelled() {
-            counter!(telemetry::LEASES).increment(leases.len() as u64);
-            return Ok(Json(LeaseResponse { leases }));
-        }
-        let waited = async {
-            tokio::select! {
-                () = published => {}
-                () = keeper.stop.cancelled() => {}
-                () = sleep(LOOK_AGAIN) => {}
-            }
-        };
-        // Past the deadline there is one last look.
-        let _ = timeout_at(deadline, waited).await;
-    }
+    let line = api.lines.of(request.signer);
+    let leases = api.wait(&line, request.signer, max_jobs, deadline).await?;
+    counter!(telemetry::LEASES).increment(leases.len() as u64);
+    Ok(Json(LeaseResponse { leases }))
 }
 
+/// Hold a leased job for longer.
+#[utoipa::path(post, path = "/v1/jobs/extend", tag = "workers", security(("signed" = [])), request_body = JobExtension,
+    responses((status = 200, description = "the lease goes on", body = LeaseExtended)))]
 pub(super) async fn extend(
     State(keeper): State<Arc<Keeper>>,
     request: SignedBody<JobExtension>,
@@ -63,30 +53,39 @@ pub(super) async fn extend(
     let now_ms = now_ms();
     let expires_at_ms = now_ms.saturating_add(keeper.jobs.lease_s.saturating_mul(1_000));
     let JobExtension { job, attempt } = request.body;
-    if keeper.store.extend_lease(request.signer, job, attempt, now_ms, expires_at_ms).await? {
+    let extended = keeper.store.extend_lease(request.signer, job, attempt, now_ms, expires_at_ms);
+    if telemetry::store("extend_lease", extended).await? {
         return Ok(Json(LeaseExtended { expires_at_ms }));
     }
     Err(Failure::new(StatusCode::CONFLICT, "K-JOB-1", "the lease is not current; drop the job"))
 }
 
+/// Hand in a result. The first one under a current lease is applied.
+#[utoipa::path(post, path = "/v1/jobs/complete", tag = "workers", security(("signed" = [])), request_body = JobResult,
+    responses((status = 200, description = "what became of it", body = JobReceipt)))]
 pub(super) async fn complete(
     State(keeper): State<Arc<Keeper>>,
     mut request: SignedBody<JobResult>,
 ) -> Result<Json<JobReceipt>, Failure> {
     shorten(&mut request.body.outcome.detail);
-    let outcome = keeper.store.complete_job(request.signer, &request.body, now_ms()).await?;
+    let completed = keeper.store.complete_job(request.signer, &request.body, now_ms());
+    let outcome = telemetry::store("complete_job", completed).await?;
     if outcome == JobOutcome::Applied {
         counter!(telemetry::RESULTS).increment(1);
     }
     receipt(outcome)
 }
 
+/// Give a job back.
+#[utoipa::path(post, path = "/v1/jobs/fail", tag = "workers", security(("signed" = [])), request_body = JobFailure,
+    responses((status = 200, description = "what became of it", body = JobReceipt)))]
 pub(super) async fn fail(
     State(keeper): State<Arc<Keeper>>,
     mut request: SignedBody<JobFailure>,
 ) -> Result<Json<JobReceipt>, Failure> {
     shorten(&mut request.body.reason);
-    let outcome = keeper.store.fail_job(request.signer, &request.body, now_ms()).await?;
+    let failed = keeper.store.fail_job(request.signer, &request.body, now_ms());
+    let outcome = telemetry::store("fail_job", failed).await?;
     if outcome == JobOutcome::Applied {
         let JobFailure { job, attempt, reason } = &request.body;
         tracing::info!(validator = %request.signer, %job, attempt, reason, "job given back");
@@ -112,7 +111,7 @@ fn shorten(words: &mut String) {
 }
 
 impl Keeper {
-    async fn lease(&self, validator: alloy_primitives::Address, limit: u16) -> Result<Vec<Lease>, Failure> {
+    pub(super) async fn lease(&self, validator: alloy_primitives::Address, limit: u16) -> Result<Vec<Lease>, Failure> {
         let now = self.chain_time().ok_or_else(Failure::stale_chain)?;
         let clock = &self.network.clock;
         let Some(epoch) = clock.epoch_at(now) else { return Ok(Vec::new()) };
@@ -124,8 +123,8 @@ impl Keeper {
         let now_ms = now_ms();
         let until_ms = now_ms.saturating_add(self.jobs.lease_s.saturating_mul(1_000));
         let max_attempts = self.jobs.max_attempts;
-        let leased =
-            self.store.lease_jobs(LeaseQuery { validator, epoch, limit, now_ms, until_ms, max_attempts }).await?;
+        let leased = self.store.lease_jobs(LeaseQuery { validator, epoch, limit, now_ms, until_ms, max_attempts });
+        let leased = telemetry::store("lease_jobs", leased).await?;
         let lease = |leased: crate::store::LeasedJob| Lease {
             job: leased.job,
             beacon: facts.beacon,

@@ -5,56 +5,176 @@ use std::{str::FromStr, sync::Arc};
 use alloy_primitives::{Address, B256};
 use axum::{
     Json,
-    extract::{Path, State},
-    http::{StatusCode, header},
+    extract::{Path, Query, State, rejection::QueryRejection},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
-use tandem_protocol::api::{Agreement, Attestation, AuditCount, ClaimList, KeeperStatus, RevealList};
+use serde::{Deserialize, Serialize};
+use tandem_protocol::{
+    api::{Agreement, Attestation, AuditCount, KeeperStatus, RevealList},
+    openapi as word,
+};
+use utoipa::{IntoParams, ToSchema};
 
 use super::failure::Failure;
-use crate::{keeper::Keeper, telemetry};
+use crate::{keeper::Keeper, sender::now_ms, telemetry};
 
+/// Entries of one page of a list.
+const MAX_PAGE: usize = 10_000;
+/// Header with the number of the entry that the next page begins with, if there is one.
+const NEXT: HeaderName = HeaderName::from_static("x-next-offset");
+
+/// Whether the keeper can serve: the chain was read lately. The same as `/health/ready`.
+#[utoipa::path(get, path = "/health", tag = "operator", responses((status = 200, description = "ready", body = String)))]
 pub(super) async fn health(State(keeper): State<Arc<Keeper>>) -> Result<&'static str, Failure> {
-    keeper.chain_time().map(|_| "ok\n").ok_or_else(Failure::stale_chain)
+    ready(State(keeper)).await
 }
 
-pub(super) async fn metrics() -> impl IntoResponse {
+/// Whether the keeper can serve: 503 with the reasons while it cannot.
+#[utoipa::path(get, path = "/health/ready", tag = "operator",
+    responses((status = 200, description = "ready", body = String)))]
+pub(super) async fn ready(State(keeper): State<Arc<Keeper>>) -> Result<&'static str, Failure> {
+    keeper.chain_time().ok_or_else(Failure::stale_chain)?;
+    telemetry::store("last_attested", keeper.store.last_attested(keeper.address())).await.map_err(|error| {
+        tracing::warn!(%error, "not ready");
+        Failure::new(StatusCode::SERVICE_UNAVAILABLE, "K-INTERNAL", "the store does not answer; see the log").after(5)
+    })?;
+    Ok("ok\n")
+}
+
+/// Whether the process answers at all, whatever it can do.
+#[utoipa::path(get, path = "/health/live", tag = "operator",
+    responses((status = 200, description = "alive", body = String)))]
+pub(super) async fn live() -> &'static str {
+    "ok\n"
+}
+
+/// Prometheus text.
+#[utoipa::path(get, path = "/metrics", tag = "operator",
+    responses((status = 200, description = "Prometheus text format 0.0.4", body = String, content_type = "text/plain")))]
+pub(super) async fn metrics(State(keeper): State<Arc<Keeper>>) -> impl IntoResponse {
+    telemetry::observe(&keeper);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], telemetry::metrics_handle().render())
 }
 
-pub(super) async fn status(State(keeper): State<Arc<Keeper>>) -> Result<Json<KeeperStatus>, Failure> {
-    let me = keeper.attester.address();
-    let last_attested = keeper.store.last_attested(me).await?;
+/// What the keeper says about itself.
+#[utoipa::path(get, path = "/v1/status", tag = "keepers",
+    responses((status = 200, description = "epochs, head and health", body = KeeperStatus)))]
+pub(super) async fn status(State(keeper): State<Arc<Keeper>>) -> Json<KeeperStatus> {
+    let me = keeper.address();
+    let mut not_ready = Vec::new();
+    if keeper.chain_time().is_none() {
+        not_ready.push("the chain was not read lately, or its head stands still".to_owned());
+    }
+    let last_attested = match telemetry::store("last_attested", keeper.store.last_attested(me)).await {
+        Ok(epoch) => epoch,
+        Err(error) => {
+            tracing::warn!(%error, "not ready");
+            not_ready.push("the store does not answer".to_owned());
+            None
+        }
+    };
     let live = keeper.live();
-    let head_time = live.heads.map_or(0, |heads| heads.latest.time);
-    Ok(Json(KeeperStatus {
+    let head_time = live.heads.map(|heads| heads.latest.time);
+    Json(KeeperStatus {
         keeper: me,
         chain_id: keeper.network.chain_id,
         oracle: keeper.network.oracle,
-        epoch: keeper.network.clock.epoch_at(head_time),
-        head_time,
+        epoch: head_time.and_then(|time| keeper.network.clock.epoch_at(time)),
+        head_time: head_time.unwrap_or_default(),
         last_attested,
         last_posted: live.oracle.last_posted.map(|report| report.epoch),
         last_active: live.oracle.last_active.map(|report| report.epoch),
-    }))
+        head_age: head_time.map(|time| (now_ms() / 1_000).saturating_sub(time)),
+        not_ready,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    })
 }
 
+/// Part of a list.
+#[derive(Clone, Copy, Debug, Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Page {
+    /// Entries to leave out at the beginning.
+    offset: Option<usize>,
+    /// Entries of this page (1 to 10,000); all if left out. If there are more, the answer's header `x-next-offset` says where
+    /// to go on.
+    #[param(minimum = 1, maximum = 10_000)]
+    limit: Option<usize>,
+}
+
+impl Page {
+    /// The page of `entries`, and the header for the next one.
+    fn of<T>(
+        page: Result<Query<Self>, QueryRejection>,
+        mut entries: Vec<T>,
+    ) -> Result<(Vec<T>, Option<usize>), Failure> {
+        let fault = |words: String| Failure::new(StatusCode::BAD_REQUEST, "K-QUERY-1", words);
+        let Query(Self { offset, limit }) = page.map_err(|rejection| fault(rejection.body_text()))?;
+        if limit.is_some_and(|limit| !(1..=MAX_PAGE).contains(&limit)) {
+            return Err(fault(format!("limit must be 1 to {MAX_PAGE}")));
+        }
+        let mut rest = entries.split_off(offset.unwrap_or_default().min(entries.len()));
+        let next = limit.filter(|limit| *limit < rest.len()).map(|limit| offset.unwrap_or_default() + limit);
+        rest.truncate(limit.unwrap_or(usize::MAX));
+        Ok((rest, next))
+    }
+}
+
+fn paged(body: impl IntoResponse, next: Option<usize>) -> Response {
+    let mut response = body.into_response();
+    if let Some(next) = next {
+        response.headers_mut().insert(NEXT, next.into());
+    }
+    response
+}
+
+/// An answer that has not changed is not sent again.
+pub(super) fn tagged(
+    headers: &HeaderMap,
+    tag: &str,
+    cache: &'static str,
+    answer: impl FnOnce() -> Response,
+) -> Response {
+    let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let known = known.flat_map(|line| line.split(',')).any(|one| one.trim().trim_start_matches("W/") == tag);
+    let mut response = if known { StatusCode::NOT_MODIFIED.into_response() } else { answer() };
+    if let Ok(tag) = HeaderValue::from_str(tag) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+    response
+}
+
+/// Counts of this keeper's audits by contributor, ascending by subnet and uid.
+#[utoipa::path(get, path = "/v1/epochs/{epoch}/audits", tag = "keepers",
+    params(("epoch" = u64, Path, description = "number of the epoch"), Page),
+    responses((status = 200, description = "counts", body = Vec<AuditCount>)))]
 pub(super) async fn audits(
     State(keeper): State<Arc<Keeper>>,
     Path(epoch): Path<String>,
-) -> Result<Json<Vec<AuditCount>>, Failure> {
-    Ok(Json(keeper.store.audits(number(&epoch)?).await?))
+    page: Result<Query<Page>, QueryRejection>,
+) -> Result<Response, Failure> {
+    let audits = telemetry::store("audits", keeper.store.audits(number(&epoch)?)).await?;
+    let (audits, next) = Page::of(page, audits)?;
+    Ok(paged(Json(audits), next))
 }
 
+/// Rows that this keeper holds, ascending by subnet and validator; after the reveal deadline only.
+#[utoipa::path(get, path = "/v1/epochs/{epoch}/reveals", tag = "keepers",
+    params(("epoch" = u64, Path, description = "number of the epoch"), Page),
+    responses((status = 200, description = "rows", body = RevealList)))]
 pub(super) async fn reveals(
     State(keeper): State<Arc<Keeper>>,
     Path(epoch): Path<String>,
-) -> Result<Json<RevealList>, Failure> {
+    page: Result<Query<Page>, QueryRejection>,
+) -> Result<Response, Failure> {
     let epoch = number(&epoch)?;
     after_deadline(&keeper, epoch)?;
-    let reveals = keeper.store.reveals(epoch).await?.into_iter().map(|stored| stored.reveal).collect();
-    Ok(Json(RevealList { reveals }))
+    let stored = telemetry::store("reveals", keeper.store.reveals(epoch)).await?;
+    let (reveals, next) = Page::of(page, stored.into_iter().map(|stored| stored.reveal).collect())?;
+    Ok(paged(Json(RevealList { reveals }), next))
 }
 
 /// Nobody copies what they cannot see.
@@ -68,78 +188,106 @@ fn after_deadline(keeper: &Keeper, epoch: u64) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Proposals and votes of the agreement on the epoch's list of rows.
+#[utoipa::path(get, path = "/v1/epochs/{epoch}/agreement", tag = "keepers",
+    params(("epoch" = u64, Path, description = "number of the epoch")),
+    responses((status = 200, description = "proposals and votes of the attempt that is due", body = Agreement)))]
 pub(super) async fn agreement(
     State(keeper): State<Arc<Keeper>>,
     Path(epoch): Path<String>,
 ) -> Result<Json<Agreement>, Failure> {
-    Ok(Json(keeper.agreement(number(&epoch)?).await?))
+    Ok(Json(telemetry::store("agreement", keeper.agreement(number(&epoch)?)).await?))
 }
 
+/// The rows of a list that was proposed; after the reveal deadline only.
+#[utoipa::path(get, path = "/v1/epochs/{epoch}/lists/{hash}", tag = "keepers",
+    params(
+        ("epoch" = u64, Path, description = "number of the epoch"),
+        ("hash" = word::Hash, Path, description = "rowsHash of the proposal"),
+    ),
+    responses((status = 200, description = "rows, ascending by subnet and validator", body = RevealList)))]
 pub(super) async fn list(
     State(keeper): State<Arc<Keeper>>,
     Path((epoch, hash)): Path<(String, String)>,
 ) -> Result<Json<RevealList>, Failure> {
     let (epoch, hash): (u64, B256) = (number(&epoch)?, parsed(&hash)?);
     after_deadline(&keeper, epoch)?;
-    let reveals = keeper.store.list(epoch, hash).await?;
+    let reveals = telemetry::store("list", keeper.store.list(epoch, hash)).await?;
     let reveals =
         reveals.ok_or_else(|| Failure::not_found(format!("list {hash} of epoch {epoch} is not held here")))?;
     Ok(Json(RevealList { reveals }))
 }
 
+/// Signatures on reports, ascending by attempt and keeper.
+#[utoipa::path(get, path = "/v1/epochs/{epoch}/attestations", tag = "keepers",
+    params(("epoch" = u64, Path, description = "number of the epoch")),
+    responses((status = 200, description = "signatures", body = Vec<Attestation>)))]
 pub(super) async fn attestations(
     State(keeper): State<Arc<Keeper>>,
     Path(epoch): Path<String>,
 ) -> Result<Json<Vec<Attestation>>, Failure> {
-    Ok(Json(keeper.store.attestations(number(&epoch)?).await?))
+    Ok(Json(telemetry::store("attestations", keeper.store.attestations(number(&epoch)?)).await?))
 }
 
 /// Contradictions by one party.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Evidence)]
 pub(super) struct EvidenceJson {
+    /// `double_commit`, `double_proposal`, `double_vote`, `double_attestation` or `late_result`.
     kind: String,
+    /// Who.
+    #[schema(value_type = word::Address)]
     subject: Address,
+    /// What was signed, or came too late.
     statements: serde_json::Value,
 }
 
+/// Contradictions kept.
+#[utoipa::path(get, path = "/v1/epochs/{epoch}/evidence", tag = "keepers",
+    params(("epoch" = u64, Path, description = "number of the epoch"), Page),
+    responses((status = 200, description = "contradictions", body = Vec<EvidenceJson>)))]
 pub(super) async fn evidence(
     State(keeper): State<Arc<Keeper>>,
     Path(epoch): Path<String>,
-) -> Result<Json<Vec<EvidenceJson>>, Failure> {
-    let kept = keeper.store.evidence(number(&epoch)?).await?;
+    page: Result<Query<Page>, QueryRejection>,
+) -> Result<Response, Failure> {
+    let kept = telemetry::store("evidence", keeper.store.evidence(number(&epoch)?)).await?;
+    let (kept, next) = Page::of(page, kept)?;
     let shown = kept.into_iter().map(|evidence| EvidenceJson {
         kind: evidence.kind,
         subject: evidence.subject,
         statements: serde_json::from_str(&evidence.statements).unwrap_or_default(),
     });
-    Ok(Json(shown.collect()))
+    Ok(paged(Json(shown.collect::<Vec<_>>()), next))
 }
 
-pub(super) async fn bundle(State(keeper): State<Arc<Keeper>>, Path(hash): Path<String>) -> Result<Response, Failure> {
-    let hash: B256 = parsed(&hash)?;
-    let bytes = keeper.bundles.bytes(hash).await?;
-    let bytes = bytes.ok_or_else(|| Failure::not_found(format!("bundle {hash} is not held here")))?;
-    let headers = [
-        (header::CONTENT_TYPE, "application/octet-stream"),
-        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
-    ];
-    Ok((headers, bytes).into_response())
-}
-
-pub(super) async fn claims(
+/// All inputs and outputs of an epoch, in canonical encoding, by their hash.
+#[utoipa::path(get, path = "/v1/bundles/{hash}", tag = "keepers",
+    params(("hash" = word::Hash, Path, description = "bundleHash of the report")),
+    responses((status = 200, description = "the bundle", body = [u8], content_type = "application/octet-stream")))]
+pub(super) async fn bundle(
     State(keeper): State<Arc<Keeper>>,
-    Path(account): Path<String>,
-) -> Result<Json<ClaimList>, Failure> {
-    let account: Address = parsed(&account)?;
-    let claims = keeper.live().claims.clone();
-    let claims = claims.ok_or_else(|| Failure::not_found("no report is active yet"))?;
-    Ok(Json(claims.of(account)))
+    Path(hash): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let hash: B256 = parsed(&hash)?;
+    let bytes = telemetry::store("bundle", keeper.bundles.bytes(hash)).await?;
+    let bytes = bytes.ok_or_else(|| Failure::not_found(format!("bundle {hash} is not held here")))?;
+    // Its name is its hash: what was fetched once is never out of date.
+    Ok(tagged(&headers, &format!("\"{hash:x}\""), "public, max-age=31536000, immutable", || {
+        ([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response()
+    }))
 }
 
+/// The number of an epoch that time can reach.
 fn number(text: &str) -> Result<u64, Failure> {
-    parsed(text)
+    let epoch: u64 = parsed(text)?;
+    if epoch > u64::from(u32::MAX) {
+        return Err(Failure::not_found(format!("there will be no epoch {epoch}")));
+    }
+    Ok(epoch)
 }
 
-fn parsed<T: FromStr>(text: &str) -> Result<T, Failure> {
+pub(super) fn parsed<T: FromStr>(text: &str) -> Result<T, Failure> {
     text.parse().map_err(|_| Failure::not_found(format!("{text:?} names nothing here")))
 }

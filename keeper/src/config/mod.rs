@@ -16,7 +16,7 @@ use std::{
 use alloy_primitives::Address;
 use serde::Deserialize;
 
-use crate::store::StoreConfig;
+use crate::{api::ApiConfig, store::StoreConfig};
 
 pub use layers::{ENVIRONMENT, keys};
 pub use secret::{KeyRef, Keys, SecretRef};
@@ -61,6 +61,9 @@ pub struct Config {
     /// Database.
     #[serde(default)]
     pub store: StoreConfig,
+    /// The HTTP API.
+    #[serde(default)]
+    pub api: ApiConfig,
     /// Logs.
     #[serde(default)]
     pub log: LogConfig,
@@ -312,6 +315,9 @@ impl Config {
             }
             Err(ConfigError::OutOfRange { name, reason: format!("{value} is not between {low} and {high}") })
         };
+        for (name, value, low, high) in self.api.ranges() {
+            bound(name, value, low, high)?;
+        }
         bound("poll_ms", self.poll_ms, 50, 60_000)?;
         bound("jobs.rounds", u64::from(self.jobs.rounds), 1, 1_000)?;
         bound("jobs.lease_s", self.jobs.lease_s, 1, 3_600)?;

@@ -12,7 +12,7 @@ use std::{
 };
 
 use alloy_primitives::{Address, B256};
-use metrics::counter;
+use metrics::{counter, histogram};
 use tandem_protocol::api::Agreement;
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -247,7 +247,10 @@ impl Keeper {
             work: work.as_ref(),
         });
         for action in actions {
-            if let Err(error) = self.execute(&action, &heads).await {
+            let started = Instant::now();
+            let result = self.execute(&action, &heads).await;
+            histogram!(telemetry::ACTION_SECONDS, "action" => action.name()).record(started.elapsed());
+            if let Err(error) = result {
                 counter!(telemetry::ACTION_FAILURES).increment(1);
                 tracing::warn!(?action, error = format!("{error:#}"), "action failed, will be tried again");
             }

@@ -188,6 +188,7 @@ async fn three_keepers_agree_post_once_and_serve_claims_under_the_active_root() 
             let leaf = claim.reward.leaf_hash(claim.index);
             assert_eq!(root_from_proof(leaf, claim.index, &claim.proof), claims.root);
         }
+        crate::api_reads::check_batches(&net.http, &running.base, &claims).await;
     }
     let sources = BundleSources { peers: vec![net.running[1].as_ref().unwrap().base.clone()], urls: Vec::new() };
     let replayed = replay(&network(), net.chain.as_ref(), &sources, 1).await.unwrap();

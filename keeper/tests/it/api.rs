@@ -1,13 +1,20 @@
 //! The API over real HTTP, with real signatures.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use alloy_primitives::{B256, keccak256};
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::SolStruct;
 use reqwest::{Client, Response, StatusCode};
 use serde::Serialize;
-use tandem_keeper::{api::CODES, config::PeersConfig};
+use tandem_keeper::{
+    api::{ApiConfig, CODES},
+    config::PeersConfig,
+    service,
+};
 use tandem_protocol::{
     api::{
         ApiError, AuditCount, AuditOutcome, JobExtension, JobReceipt, JobResult, KeeperStatus, LeaseRequest,
@@ -19,40 +26,59 @@ use tandem_protocol::{
 
 use crate::support::{GENESIS, LENGTH, Running, commit, keeper_keys, key, memory::MemoryChain, network, reveal};
 
-struct Setup {
+pub(crate) struct Setup {
     _folder: tempfile::TempDir,
-    chain: Arc<MemoryChain>,
-    running: Running,
-    http: Client,
+    pub(crate) chain: Arc<MemoryChain>,
+    pub(crate) running: Running,
+    pub(crate) base: String,
+    pub(crate) http: Client,
 }
 
 /// A keeper in the middle of epoch 2.
-async fn setup() -> Setup {
+pub(crate) async fn setup() -> Setup {
     let folder = tempfile::tempdir().unwrap();
     let chain = Arc::new(MemoryChain::new(GENESIS + 2 * LENGTH + LENGTH / 2));
     let running = Running::start(folder.path(), keeper_keys().remove(0), &chain, PeersConfig::default()).await;
     running.keeper.step().await.unwrap();
-    Setup { _folder: folder, chain, running, http: Client::new() }
+    let base = running.base.clone();
+    Setup { _folder: folder, chain, running, base, http: Client::new() }
 }
 
-fn unix_seconds() -> u64 {
+/// The same with other limits.
+pub(crate) async fn setup_with(config: ApiConfig) -> Setup {
+    let mut setup = setup().await;
+    let listen = "127.0.0.1:0".parse().unwrap();
+    let (address, server) = service::serve_with(listen, setup.running.keeper.clone(), config).await.unwrap();
+    tokio::spawn(server);
+    setup.base = format!("http://{address}");
+    setup
+}
+
+/// A name that no other request of this process has.
+pub(crate) fn nonce() -> u64 {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    COUNT.fetch_add(1, Ordering::Relaxed)
+}
+
+pub(crate) fn unix_seconds() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
 }
 
 impl Setup {
-    async fn post<T: Serialize>(&self, path: &str, body: &T) -> Response {
-        self.http.post(format!("{}{path}", self.running.base)).json(body).send().await.unwrap()
+    pub(crate) async fn post<T: Serialize>(&self, path: &str, body: &T) -> Response {
+        self.http.post(format!("{}{path}", self.base)).json(body).send().await.unwrap()
     }
 
-    async fn get(&self, path: &str) -> Response {
-        self.http.get(format!("{}{path}", self.running.base)).send().await.unwrap()
+    pub(crate) async fn get(&self, path: &str) -> Response {
+        self.http.get(format!("{}{path}", self.base)).send().await.unwrap()
     }
 
-    async fn signed<T: Serialize>(&self, path: &str, body: &T, signer: &PrivateKeySigner) -> Response {
-        self.signed_at(path, path, body, signer, unix_seconds()).await
+    pub(crate) async fn signed<T: Serialize>(&self, path: &str, body: &T, signer: &PrivateKeySigner) -> Response {
+        let path = format!("{path}?nonce={}", nonce());
+        self.signed_at(&path, &path, body, signer, unix_seconds()).await
     }
 
-    async fn signed_at<T: Serialize>(
+    pub(crate) async fn signed_at<T: Serialize>(
         &self,
         path: &str,
         signed_path: &str,
@@ -65,7 +91,7 @@ impl Setup {
         let message = SignedRequest { signer: signer.address(), bodyHash: hashed, timestamp };
         let signed = Signed::new(message, &network().domain(), signer).unwrap();
         self.http
-            .post(format!("{}{path}", self.running.base))
+            .post(format!("{}{path}", self.base))
             .header(SIGNER_HEADER, signer.address().to_string())
             .header(TIMESTAMP_HEADER, timestamp.to_string())
             .header(SIGNATURE_HEADER, signed.signature.to_string())
@@ -76,7 +102,7 @@ impl Setup {
     }
 }
 
-async fn code(response: Response) -> (u16, String) {
+pub(crate) async fn code(response: Response) -> (u16, String) {
     let status = response.status().as_u16();
     let error: ApiError = response.json().await.unwrap();
     assert!(CODES.iter().any(|(code, _)| *code == error.code), "{} is not listed", error.code);
@@ -236,7 +262,7 @@ async fn an_unsigned_stale_borrowed_or_oversized_request_is_refused() {
     let unknown = setup.signed(path, &serde_json::json!({"max_jobs": 1, "colour": 1}), &key(11)).await;
     assert_eq!(code(unknown).await, (400, "K-BODY-1".into()));
     for path in ["/v1/commits", "/v1/reveals"] {
-        let large = setup.http.post(format!("{}{path}", setup.running.base)).body(vec![b' '; 300_000]).send().await;
+        let large = setup.http.post(format!("{}{path}", setup.base)).body(vec![b' '; 300_000]).send().await;
         assert_eq!(code(large.unwrap()).await, (413, "K-BODY-2".into()));
         assert_eq!(code(setup.post(path, &"nonsense").await).await, (400, "K-BODY-1".into()));
         assert_eq!(code(setup.get(path).await).await, (405, "K-NOT-FOUND".into()));

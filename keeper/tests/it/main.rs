@@ -5,6 +5,10 @@
 mod agree;
 mod agreement;
 mod api;
+#[cfg(feature = "deep")]
+mod api_fuzz;
+mod api_hostile;
+mod api_reads;
 mod bundles;
 mod chain;
 mod commands;
@@ -13,7 +17,10 @@ mod decide;
 mod guard;
 mod keys;
 mod lead;
+mod observability;
 mod operate;
+#[cfg(feature = "otel")]
+mod otel;
 mod postgres;
 mod rows;
 mod sender;

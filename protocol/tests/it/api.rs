@@ -7,10 +7,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tandem_protocol::api::{
-    Agreement, ApiError, Attestation, AuditCount, AuditOutcome, ClaimList, ClaimProof, CommitRequest,
-    CompletionEvidence, CompletionPayment, JobExtension, JobFailure, JobReceipt, JobResult, KeeperStatus, Lease,
-    LeaseExtended, LeaseRequest, LeaseResponse, Proposal, ReceiptResponse, RevealList, StreamNote, TopUp, TopUpReceipt,
-    Verdict, Vote, VoucherJson,
+    Agreement, ApiError, Attestation, AuditCount, AuditOutcome, ClaimBatch, ClaimList, ClaimProof, ClaimsRequest,
+    CommitRequest, CompletionEvidence, CompletionPayment, JobExtension, JobFailure, JobReceipt, JobResult,
+    KeeperStatus, Lease, LeaseExtended, LeaseRequest, LeaseResponse, Proposal, ReceiptResponse, RevealList, StreamNote,
+    TopUp, TopUpReceipt, Verdict, Vote, VoucherJson,
 };
 use tandem_protocol::jobs::Job;
 use tandem_protocol::messages::{
@@ -137,7 +137,11 @@ fn what_services_send_is_read_strictly() {
     strict(&Agreement { proposals: vec![proposal], votes: vec![vote] });
     strict(&Attestation { keeper: account(1), report: signed(report()) });
     let reward = Reward { kind: RewardKind::KeeperUsdc, netuid: 1, account: account(2), cumulative: u128::MAX };
-    strict(&ClaimList { epoch: 1, root: word(2), claims: vec![ClaimProof { index: 1, reward, proof: vec![word(3)] }] });
+    let claims = vec![ClaimProof { index: 1, reward, proof: vec![word(3)] }];
+    strict(&ClaimList { epoch: 1, root: word(2), claims: claims.clone() });
+    let calldata = vec![1, 2].into();
+    strict(&ClaimBatch { epoch: 1, root: word(2), claims, distributor: account(3), calldata });
+    strict(&ClaimsRequest { accounts: vec![account(1)], indexes: vec![2] });
     strict(&signed(SignedRequest { signer: account(1), bodyHash: word(2), timestamp: 3 }));
     strict(&voucher());
     let payment = CompletionPayment { voucher: VoucherJson::from(&voucher()), nonce: word(1) };
@@ -184,6 +188,9 @@ fn what_a_service_says_of_itself_may_grow() {
         last_attested: None,
         last_posted: None,
         last_active: None,
+        head_age: Some(3),
+        not_ready: vec!["no block is known".to_owned()],
+        version: "1".to_owned(),
     };
     let mut json = round_trip(&status);
     json["surprise"] = json!(1);
