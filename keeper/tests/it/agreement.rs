@@ -1,11 +1,18 @@
 //! Three keepers on a chain in memory, over real HTTP: they agree, post once, and nobody's absence or crash changes what
 //! they agree on.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use alloy_primitives::B256;
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::SolStruct;
+use axum::{extract::Path, response::Redirect, routing::get};
 use reqwest::{Client, StatusCode};
 use tandem_keeper::{
     chain::KeeperSetFacts,
@@ -206,6 +213,22 @@ async fn three_keepers_agree_post_once_and_serve_claims_under_the_active_root() 
     let mut blind = watch(&BundleSources::default(), None);
     assert_eq!(blind.look().await.unwrap(), Vec::new());
     assert_eq!((blind.unresolved(), blind.through()), (1, None), "what cannot be recomputed is not taken for right");
+
+    // Somebody hides the bundle for a while.
+    let shown = Arc::new(AtomicBool::new(false));
+    let (hidden, base) = (shown.clone(), sources.peers[0].clone());
+    let show = move |Path(hash): Path<String>| async move {
+        let url = format!("{base}/v1/bundles/{hash}");
+        if hidden.load(Ordering::SeqCst) { Ok(Redirect::temporary(&url)) } else { Err(StatusCode::NOT_FOUND) }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let urls = vec![format!("http://{}/{{hash}}", listener.local_addr().unwrap())];
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new().route("/{hash}", get(show))).await });
+    let mut patient = watch(&BundleSources { peers: Vec::new(), urls }, None);
+    assert_eq!((patient.look().await.unwrap(), patient.unresolved()), (Vec::new(), 1));
+    shown.store(true, Ordering::SeqCst);
+    let found = patient.look().await.unwrap();
+    assert_eq!((found.len(), patient.unresolved(), patient.through()), (1, 0, Some(1)), "it is asked for again");
 }
 
 #[tokio::test]

@@ -181,6 +181,10 @@ fn no_message_shows_what_could_be_a_key_or_a_password() {
     }
     let said = refused(&format!("{MINIMAL}[log]\nformat = \"https://node.example/apikey\""), &[], &[]);
     assert!(!said.contains("apikey"), "{said}");
+    for text in [format!("{MINIMAL}[log]\nformat = \"{secret}\""), format!("{MINIMAL}[sender]\n{secret} = 1")] {
+        let said = refused(&text, &[], &[]);
+        assert!(said.contains("[hidden]") && !said.contains("4646"), "{said}");
+    }
 }
 
 #[tokio::test]

@@ -339,4 +339,11 @@ async fn whoever_follows_the_small_page_has_a_keeper_that_survives_its_disaster(
     // The client may still hold a connection to the process that is gone.
     net.healthy(0).await;
     another_epoch_is_signed(&net, signed).await;
+
+    // By now there are several reports, each of which names the one before.
+    let again = "tandem-keeper backfill --json --data-dir again --config keeper.toml\n".to_owned();
+    let said = shell.run(&Block { info: String::new(), text: again, heading: String::new() });
+    let said: serde_json::Value = serde_json::from_str(said.trim()).unwrap_or_else(|error| panic!("{error}: {said}"));
+    assert!(said["held"].as_u64() >= Some(2) && said["held"] == said["fetched"], "{said}");
+    assert!(said["oldest"].as_u64() < said["newest"].as_u64(), "{said}");
 }

@@ -314,7 +314,15 @@ async fn three_processes_carry_an_epoch_from_commit_to_claim_though_one_is_kille
 
     let contributor = world_account("contributor 1");
     let url = format!("{}/v1/claims/{contributor}", net.base(1));
-    let claims: ClaimList = net.http.get(url).send().await.unwrap().json().await.unwrap();
+    let started = Instant::now();
+    let claims: ClaimList = loop {
+        // That a report is active is seen at once; its tree is built a moment later.
+        let answer = net.http.get(&url).send().await.unwrap();
+        if answer.status() == StatusCode::OK || started.elapsed() > Duration::from_secs(10) {
+            break answer.json().await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
     let claim = claims.claims.iter().find(|claim| claim.reward.kind == RewardKind::ContributorUsdc).unwrap();
     let call = RewardDistributor::claimCall {
         c: IRewardDistributor::Claim {
