@@ -40,7 +40,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let (attest, gas) = config.keys.load()?;
     create_private(&config.data_dir).with_context(|| format!("folder {}", config.data_dir.display()))?;
 
-    let chain = RpcChain::connect(&config.rpc, network.clone(), config.finality)?;
+    let nodes = config.nodes()?;
+    let chain = RpcChain::over(nodes.clone(), network.clone(), config.finality);
     chain.check().await?;
     let guard = Guard::open(&config.data_dir.join("guard.sqlite"))
         .await
@@ -50,7 +51,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         gauge!(telemetry::LAST_ATTESTED).set(epoch as f64);
     }
     let sender =
-        Sender::new(chain.provider(), store.clone(), gas, network.clone(), config.finality, config.sender.clone());
+        Sender::new(nodes, store.clone(), Arc::new(gas), network.clone(), config.finality, config.sender.clone());
     let keeper = Arc::new(Keeper::new(
         Parts {
             policy: Policy::new(&config.agreement, &network.clock),

@@ -46,19 +46,34 @@ pub const TXS: &str = "tandem_keeper_transactions_total";
 pub const BUMPS: &str = "tandem_keeper_fee_bumps_total";
 /// Age of the transaction that is under way, in seconds.
 pub const TX_AGE: &str = "tandem_keeper_transaction_age_seconds";
+/// Transactions whose place was given to a no-op because the contract would refuse them by now.
+pub const CANCELLED: &str = "tandem_keeper_transactions_cancelled_total";
+/// Transactions whose nonce something else has used.
+pub const LOST: &str = "tandem_keeper_transactions_lost_total";
+/// Transactions that no node took, by time of sending.
+pub const TX_REFUSALS: &str = "tandem_keeper_transaction_refusals_total";
+/// What final transactions have cost, L1 data included, in gwei.
+pub const TX_COST: &str = "tandem_keeper_transaction_cost_gwei_total";
+/// Balance of the gas key, in wei.
+pub const GAS_BALANCE: &str = "tandem_keeper_gas_balance_wei";
+/// Answers of nodes that were none.
+pub const NODE_FAILURES: &str = "tandem_keeper_node_failures_total";
+/// Answers of nodes that contradict the others'.
+pub const NODE_DISAGREEMENTS: &str = "tandem_keeper_node_disagreements_total";
 /// Requests refused.
 pub const REFUSED_REQUESTS: &str = "tandem_keeper_refused_requests_total";
 
-const GAUGES: [(&str, &str); 6] = [
+const GAUGES: [(&str, &str); 7] = [
     (EPOCH, "Current epoch by chain time"),
     (HEAD_TIME, "Timestamp of the newest block"),
     (LAST_POSTED, "Last epoch whose report is posted"),
     (LAST_ACTIVE, "Last epoch whose report is active"),
     (LAST_ATTESTED, "Last epoch that this keeper attested"),
     (TX_AGE, "Age of the transaction that is under way, 0 if there is none"),
+    (GAS_BALANCE, "Balance of the gas key in wei"),
 ];
 
-const COUNTERS: [(&str, &str); 14] = [
+const COUNTERS: [(&str, &str); 20] = [
     (CHAIN_FAILURES, "Reads of the chain that failed"),
     (ACTION_FAILURES, "Actions that failed and are tried again"),
     (COMMITS, "Commits stored and receipted"),
@@ -72,6 +87,12 @@ const COUNTERS: [(&str, &str); 14] = [
     (DISAGREEMENTS, "Signatures that make two reports of one epoch stand against each other"),
     (TXS, "Transactions signed"),
     (BUMPS, "Fee bumps of transactions"),
+    (CANCELLED, "Transactions replaced by a no-op because the contract would refuse them by now"),
+    (LOST, "Transactions whose nonce something else has used"),
+    (TX_REFUSALS, "Sendings of a transaction that no node took"),
+    (TX_COST, "Cost of final transactions in gwei, L1 data included"),
+    (NODE_FAILURES, "Questions to a chain node that it did not answer"),
+    (NODE_DISAGREEMENTS, "Answers of chain nodes that contradict each other"),
     (REFUSED_REQUESTS, "HTTP requests refused"),
 ];
 

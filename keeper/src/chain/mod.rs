@@ -1,6 +1,8 @@
 //! What the keeper reads from the chain, as plain values behind one trait, so that everything above it can be driven by a
 //! chain in memory.
 
+mod blocks;
+mod nodes;
 mod rpc;
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
@@ -9,6 +11,7 @@ use alloy_primitives::{Address, B256};
 use async_trait::async_trait;
 use tandem_protocol::bundle::{Hyperparameters, NeuronInput};
 
+pub use nodes::{Nodes, is_execution_error};
 pub use rpc::RpcChain;
 
 /// A block.
@@ -197,6 +200,9 @@ pub enum ChainError {
     /// A value that the contracts cannot hold.
     #[error("[K-CHAIN-4] {0}")]
     Impossible(String),
+    /// No quorum of nodes says the same.
+    #[error("[K-CHAIN-5] {0}")]
+    Disagreement(String),
 }
 
 /// Reads of one network. Every method asks the chain anew.

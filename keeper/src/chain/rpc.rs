@@ -1,11 +1,11 @@
 //! [`ChainReader`] over JSON-RPC. Every read of state names a block by its hash, so that one view never mixes two.
 
-use std::{collections::BTreeMap, fmt::Display, ops::RangeInclusive, time::Duration};
+use std::{collections::BTreeMap, fmt::Display, ops::RangeInclusive};
 
 use alloy::{
-    eips::{BlockId, BlockNumberOrTag},
-    providers::{DynProvider, Provider, ProviderBuilder},
-    rpc::types::{Block, Filter},
+    eips::BlockId,
+    providers::{DynProvider, Provider},
+    rpc::types::Filter,
 };
 use alloy_primitives::{Address, B256, U256};
 use alloy_sol_types::SolEvent;
@@ -19,7 +19,7 @@ use tandem_protocol::{
 };
 
 use super::{
-    BlockRef, ChainError, ChainReader, EpochFacts, Granted, Heads, KeeperSetFacts, NeuronFacts, OracleState,
+    BlockRef, ChainError, ChainReader, EpochFacts, Granted, Heads, KeeperSetFacts, NeuronFacts, Nodes, OracleState,
     PostedReport, ReportRef, ReportStatus, StoredReport, SubnetFacts, without_urls,
 };
 use crate::{config::Finality, network::Network};
@@ -30,30 +30,28 @@ const CONCURRENT: usize = 8;
 const PAGE: u64 = 500;
 /// Staking writes bonds of TNDM, which stand behind a hotkey in all subnets, as this netuid.
 const NETUID_OF_BONDS: u16 = 0;
-/// A node that takes longer is asked again.
-const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A node.
+/// One node or several.
 #[derive(Clone, Debug)]
 pub struct RpcChain {
+    nodes: Nodes,
+    /// Says what a quorum of them says.
     provider: DynProvider,
+    /// Says what the first says that answers; for what neither signatures nor money depend on.
+    any: DynProvider,
     network: Network,
     finality: Finality,
 }
 
 impl RpcChain {
-    /// Connects to `url`; nothing is asked yet.
+    /// Connects to the node at `url`; nothing is asked yet.
     pub fn connect(url: &str, network: Network, finality: Finality) -> Result<Self, ChainError> {
-        let bad = |reason: String| ChainError::Rpc { what: "connect", reason };
-        let url = url.parse().map_err(|error| bad(format!("`rpc` is not a URL: {error}")))?;
-        let client = reqwest::Client::builder().timeout(TIMEOUT).build().map_err(|error| bad(without_urls(&error)))?;
-        let provider = ProviderBuilder::new().disable_recommended_fillers().connect_reqwest(client, url).erased();
-        Ok(Self { provider, network, finality })
+        Ok(Self::over(Nodes::connect([url], None)?, network, finality))
     }
 
-    /// The provider, for the sender.
-    pub fn provider(&self) -> DynProvider {
-        self.provider.clone()
+    /// Reads through these nodes.
+    pub fn over(nodes: Nodes, network: Network, finality: Finality) -> Self {
+        Self { provider: nodes.agreed(), any: nodes.in_turn(), nodes, network, finality }
     }
 
     /// Refuses a node of another chain, and a chain that the manifest does not describe.
@@ -80,15 +78,6 @@ impl RpcChain {
             )));
         }
         Ok(())
-    }
-
-    async fn by_number(&self, number: u64) -> Result<BlockRef, ChainError> {
-        self.tagged(BlockNumberOrTag::Number(number)).await
-    }
-
-    async fn tagged(&self, tag: BlockNumberOrTag) -> Result<BlockRef, ChainError> {
-        let block = self.provider.get_block_by_number(tag).await.map_err(rpc("eth_getBlockByNumber"))?;
-        block.as_ref().map(block_ref).ok_or_else(|| ChainError::NoBlock(tag.to_string()))
     }
 
     async fn subnet(
@@ -133,6 +122,7 @@ impl RpcChain {
             .try_collect()
             .await?;
         if let Some(before) = before {
+            let registry = SubnetRegistry::new(self.network.registry, &self.any);
             match registry.neuronsAt(netuid, epoch).block(before).call().await {
                 Ok(earlier) => {
                     for (neuron, earlier) in known.iter_mut().zip(earlier) {
@@ -227,16 +217,11 @@ impl RpcChain {
 #[async_trait]
 impl ChainReader for RpcChain {
     async fn heads(&self) -> Result<Heads, ChainError> {
-        let latest = self.tagged(BlockNumberOrTag::Latest).await?;
-        let last_final = match self.finality {
-            Finality::Finalized => self.tagged(BlockNumberOrTag::Finalized).await?,
-            Finality::Behind(blocks) => self.by_number(latest.number.saturating_sub(blocks)).await?,
-        };
-        Ok(Heads { latest, last_final })
+        self.nodes.heads(self.finality).await
     }
 
     async fn is_canonical(&self, block: &BlockRef) -> Result<bool, ChainError> {
-        match self.by_number(block.number).await {
+        match self.nodes.by_number(block.number).await {
             Ok(found) => Ok(found.hash == block.hash),
             Err(ChainError::NoBlock(_)) => Ok(false),
             Err(error) => Err(error),
@@ -251,13 +236,13 @@ impl ChainReader for RpcChain {
         let (mut later, mut step) = (head.number, 1);
         let mut earlier = loop {
             let Some(number) = later.checked_sub(step) else {
-                let first = self.by_number(0).await?;
+                let first = self.nodes.by_number(0).await?;
                 if first.time >= time {
                     return Ok(None);
                 }
                 break first;
             };
-            let block = self.by_number(number).await?;
+            let block = self.nodes.by_number(number).await?;
             if block.time < time {
                 break block;
             }
@@ -265,7 +250,7 @@ impl ChainReader for RpcChain {
             step *= 2;
         };
         while earlier.number + 1 < later {
-            let middle = self.by_number(earlier.number + (later - earlier.number) / 2).await?;
+            let middle = self.nodes.by_number(earlier.number + (later - earlier.number) / 2).await?;
             if middle.time < time {
                 earlier = middle;
             } else {
@@ -362,7 +347,7 @@ impl ChainReader for RpcChain {
                 return Ok(Some(PostedReport { bundle_hash: event.bundleHash, rewards_root: event.rewardsRoot }));
             }
             block = match candidate.number.checked_sub(1) {
-                Some(number) => Some(self.by_number(number).await?),
+                Some(number) => Some(self.nodes.by_number(number).await?),
                 None => None,
             };
         }
@@ -391,10 +376,6 @@ impl ChainReader for RpcChain {
         }
         Ok(sums)
     }
-}
-
-fn block_ref(block: &Block) -> BlockRef {
-    BlockRef { number: block.header.number, hash: block.header.hash, time: block.header.timestamp }
 }
 
 fn amount(value: U256, what: &str) -> Result<u128, ChainError> {
