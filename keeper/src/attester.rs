@@ -5,7 +5,7 @@ use alloy_primitives::{Address, B256};
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::{Eip712Domain, SolStruct};
 use tandem_protocol::{
-    messages::{CommitReceipt, EpochReport, RowList, SignatureBytes, WeightsCommit},
+    messages::{CommitReceipt, EpochReport, ListVote, RowList, SignatureBytes, WeightsCommit},
     signed::{SignatureError, Signed, sign},
 };
 
@@ -56,6 +56,11 @@ impl Attester {
     /// A proposal's list.
     pub fn list(&self, list: RowList) -> Result<Signed<RowList>, SignatureError> {
         Signed::new(list, &self.domain, &self.key)
+    }
+
+    /// A vote for a list.
+    pub fn vote(&self, vote: ListVote) -> Result<Signed<ListVote>, SignatureError> {
+        Signed::new(vote, &self.domain, &self.key)
     }
 
     /// A report, if this key has signed no other one for its epoch and attempt.

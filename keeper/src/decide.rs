@@ -8,6 +8,7 @@ use alloy_primitives::{Address, B256};
 use tandem_protocol::clock::EpochClock;
 
 use crate::{
+    agree::{Ballot, Step, Votes},
     chain::{KeeperSetFacts, OracleState, ReportStatus},
     config::AgreementConfig,
     rows::{RowKey, proposer, turn_of},
@@ -16,7 +17,7 @@ use crate::{
 /// Times of the agreement in seconds of chain time, see [`AgreementConfig`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// After so long without an acceptable list the next keeper proposes.
+    /// Length of the first round; each further one is longer by half of it.
     pub proposer_timeout: u64,
     /// A proposer waits at most so long for peers to show their rows.
     pub collect_wait: u64,
@@ -32,7 +33,7 @@ impl Policy {
     /// What the configuration says, the rest in proportion to the epoch.
     pub fn new(config: &AgreementConfig, clock: &EpochClock) -> Self {
         let length = clock.length();
-        let proposer_timeout = config.proposer_timeout_s.unwrap_or((length / 40).max(3)).max(1);
+        let proposer_timeout = config.proposer_timeout_s.unwrap_or((length / 40).max(3)).clamp(1, u64::from(u32::MAX));
         Self {
             proposer_timeout,
             collect_wait: proposer_timeout / 2,
@@ -44,23 +45,21 @@ impl Policy {
 
     /// Round of the agreement on `epoch` at chain time `now`.
     pub fn round_at(&self, clock: &EpochClock, epoch: u64, now: u64) -> u32 {
-        let start = clock.reveal_deadline(epoch);
-        u32::try_from(now.saturating_sub(start) / self.proposer_timeout).unwrap_or(u32::MAX)
+        let since = now.saturating_sub(clock.reveal_deadline(epoch));
+        // An epoch has few rounds: their lengths add up.
+        (0..MAX_ROUNDS).rev().find(|round| self.start_of_round(*round) <= since).unwrap_or_default()
+    }
+
+    /// Seconds from the reveal deadline to the start of `round`: rounds grow, so that sooner or later one is longer than
+    /// messages take.
+    pub fn start_of_round(&self, round: u32) -> u64 {
+        let round = u64::from(round);
+        self.proposer_timeout.saturating_mul(round.saturating_mul(round.saturating_add(3))) / 4
     }
 }
 
-/// A list that was checked and is the rightful proposer's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KnownProposal {
-    /// Round.
-    pub round: u32,
-    /// Who proposes.
-    pub proposer: Address,
-    /// Name of its content, [`tandem_protocol::messages::rows_hash`].
-    pub content: B256,
-    /// Sequence numbers of the rows in it.
-    pub rows: BTreeMap<RowKey, u32>,
-}
+/// Rounds of an agreement that are told apart; no epoch lasts that long.
+pub const MAX_ROUNDS: u32 = 256;
 
 /// The one epoch that is being agreed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,8 +78,12 @@ pub struct Work {
     pub rows: BTreeMap<RowKey, u32>,
     /// How many other keepers have shown their rows since the deadline.
     pub peers_heard: usize,
-    /// Lists that are known.
-    pub proposals: Vec<KnownProposal>,
+    /// Lists (by [`tandem_protocol::messages::rows_hash`]) that their rightful proposers put forward, by round.
+    pub proposals: BTreeMap<u32, B256>,
+    /// Rows that count of the lists whose rows are known.
+    pub lists: BTreeMap<B256, BTreeMap<RowKey, u32>>,
+    /// Votes for lists.
+    pub votes: Votes,
     /// The content this keeper has decided for, once and for all.
     pub chosen: Option<B256>,
     /// Report (struct hash) that this keeper signed, and the last posted report that it names.
@@ -114,6 +117,21 @@ pub struct View<'a> {
     pub work: Option<&'a Work>,
 }
 
+impl View<'_> {
+    /// The agreement on `work` as this keeper sees it.
+    pub fn ballot<'a>(&self, work: &'a Work) -> Ballot<'a> {
+        Ballot {
+            me: self.me,
+            threshold: work.set.threshold,
+            round: self.policy.round_at(&self.clock, work.epoch, self.now),
+            proposals: &work.proposals,
+            lists: &work.lists,
+            rows: &work.rows,
+            votes: &work.votes,
+        }
+    }
+}
+
 /// Something to do now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -134,7 +152,7 @@ pub enum Action {
         /// Its epoch.
         epoch: u64,
     },
-    /// Sign and publish the list of rows.
+    /// Sign and publish a list of rows.
     Propose {
         /// Epoch.
         epoch: u64,
@@ -142,8 +160,23 @@ pub enum Action {
         attempt: u32,
         /// Round.
         round: u32,
+        /// The list, if it is not this keeper's own.
+        content: Option<B256>,
     },
-    /// Decide for a list, compute the bundle and sign its report.
+    /// Sign and publish a vote for a list.
+    Vote {
+        /// Epoch.
+        epoch: u64,
+        /// Attempt.
+        attempt: u32,
+        /// Round.
+        round: u32,
+        /// What the vote says.
+        step: Step,
+        /// The list.
+        content: B256,
+    },
+    /// Compute the bundle of the list that was decided for, and sign its report.
     Attest {
         /// Epoch.
         epoch: u64,
@@ -229,40 +262,37 @@ fn agree(view: &View<'_>, work: &Work) -> Option<Action> {
     if let Some((report, previous)) = work.attested {
         return post(view, work, turn, report, previous);
     }
-    let content = work.chosen.or_else(|| acceptable(view, work));
-    match content {
+    let ballot = view.ballot(work);
+    let decided = work.chosen.or_else(|| ballot.decided()).filter(|content| work.lists.contains_key(content));
+    match decided {
         Some(content) => {
             let settled = view.oracle.settled_through > work.epoch;
             let ready = settled && work.inputs_known && previous_is_certain(view, work, start);
             ready.then_some(Action::Attest { epoch: work.epoch, attempt: work.attempt, content })
         }
-        None => propose(view, work, start),
+        None => vote(work, &ballot).or_else(|| propose(view, work, &ballot)),
     }
 }
 
-/// The list of the earliest round that leaves out no row this keeper holds.
-fn acceptable(view: &View<'_>, work: &Work) -> Option<B256> {
-    let round = view.policy.round_at(&view.clock, work.epoch, view.now);
-    work.proposals
-        .iter()
-        .filter(|proposal| proposal.round <= round)
-        .filter(|proposal| {
-            work.rows.iter().all(|(key, seq)| proposal.rows.get(key).is_some_and(|listed| listed >= seq))
-        })
-        .min_by_key(|proposal| (proposal.round, proposal.content))
-        .map(|proposal| proposal.content)
+fn vote(work: &Work, ballot: &Ballot<'_>) -> Option<Action> {
+    let (step, content) = ballot.vote()?;
+    Some(Action::Vote { epoch: work.epoch, attempt: work.attempt, round: ballot.round, step, content })
 }
 
-fn propose(view: &View<'_>, work: &Work, start: u64) -> Option<Action> {
-    let round = view.policy.round_at(&view.clock, work.epoch, view.now);
-    if proposer(&work.set, work.epoch, round) != Some(view.me) {
+fn propose(view: &View<'_>, work: &Work, ballot: &Ballot<'_>) -> Option<Action> {
+    let round = ballot.round;
+    if proposer(&work.set, work.epoch, round) != Some(view.me) || work.proposals.contains_key(&round) {
         return None;
     }
-    let proposed = work.proposals.iter().any(|known| known.round == round && known.proposer == view.me);
-    let round_start = start.saturating_add(u64::from(round).saturating_mul(view.policy.proposer_timeout));
+    let content = ballot.valid();
+    let now = view.now.saturating_sub(view.clock.reveal_deadline(work.epoch));
     let all_heard = work.peers_heard + 1 >= work.set.keepers.len();
-    let waited = view.now >= round_start.saturating_add(view.policy.collect_wait);
-    (!proposed && (all_heard || waited)).then_some(Action::Propose { epoch: work.epoch, attempt: work.attempt, round })
+    let waited = now >= view.policy.start_of_round(round).saturating_add(view.policy.collect_wait);
+    let ready = match content {
+        Some(content) => work.lists.contains_key(&content),
+        None => all_heard || waited,
+    };
+    ready.then_some(Action::Propose { epoch: work.epoch, attempt: work.attempt, round, content })
 }
 
 /// While the epoch before is unposted, its last transaction may still be under way; a report that names the wrong

@@ -11,7 +11,8 @@
 //! ```
 //!
 //! * [`chain`] reads, [`sender`] writes, both behind traits;
-//! * [`rows`], [`inputs`] and [`decide`] are pure: which rows count, what an epoch is computed from, what to do next;
+//! * [`rows`], [`agree`], [`inputs`] and [`decide`] are pure: which rows count, which list of them is agreed on, what an
+//!   epoch is computed from, what to do next;
 //! * [`store`], [`guard`] and [`bundles`] remember; [`attester`] holds the key and signs reports only past the guard;
 //! * [`api`] serves workers, validators, peers and claimants; [`peers`] asks the other keepers the same questions;
 //! * [`replay`] recomputes a posted epoch from public data.
@@ -29,6 +30,7 @@
 //! assert_eq!(proposer(&set, 7, 3), Some(first));
 //! ```
 
+pub mod agree;
 pub mod api;
 pub mod attester;
 pub mod bundles;

@@ -3,17 +3,22 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use async_trait::async_trait;
+
 use alloy_primitives::{Address, B256};
 use bytes::{Bytes, BytesMut};
 use reqwest::{Client, StatusCode};
 use serde::de::DeserializeOwned;
 use tandem_protocol::{
-    api::{Attestation, Proposal, RevealList},
+    api::{Agreement, Attestation, RevealList},
     bundle::MAX_BUNDLE_BYTES,
 };
 
 use crate::{chain::KeeperSetFacts, config::PeersConfig};
 
+/// Bytes of an agreement's proposals and votes beyond which they are not read on: each is some hundred bytes, and there are
+/// two votes of each keeper in each of few rounds.
+const MAX_AGREEMENT: usize = 4 << 20;
 /// Bytes of a list of attestations beyond which it is not read on: a signed report of each keeper is a fraction of this.
 const MAX_ATTESTATIONS: usize = 1 << 20;
 /// Bytes of a list of rows, proposed or held, beyond which it is not read on.
@@ -36,13 +41,6 @@ pub enum PeerError {
     Malformed(#[from] serde_json::Error),
 }
 
-/// A client for other keepers.
-#[derive(Clone, Debug)]
-pub struct Peers {
-    http: Client,
-    overrides: BTreeMap<Address, String>,
-}
-
 /// One other keeper.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
@@ -52,43 +50,47 @@ pub struct Peer {
     pub base: String,
 }
 
-impl Peers {
-    /// A client with the configured patience.
-    pub fn new(config: &PeersConfig) -> Result<Self, PeerError> {
-        let http = Client::builder().timeout(Duration::from_millis(config.timeout_ms)).build()?;
-        Ok(Self { http, overrides: config.endpoints.clone() })
-    }
+/// What can be asked of another keeper. `None`: it has no such thing, or not yet.
+#[async_trait]
+pub trait Peers: Send + Sync {
+    /// The proposals and votes that the peer knows of.
+    async fn agreement(&self, peer: &Peer, epoch: u64) -> Result<Option<Agreement>, PeerError>;
 
-    /// Everybody else in the set who can be reached.
-    pub fn of(&self, set: &KeeperSetFacts, me: Address) -> Vec<Peer> {
-        set.keepers
-            .iter()
-            .zip(&set.endpoints)
-            .filter(|(keeper, _)| **keeper != me)
-            .map(|(keeper, endpoint)| (*keeper, self.overrides.get(keeper).unwrap_or(endpoint)))
-            .filter(|(_, endpoint)| !endpoint.is_empty())
-            .map(|(keeper, endpoint)| Peer { keeper, base: endpoint.trim_end_matches('/').to_owned() })
-            .collect()
-    }
-
-    /// The list that the peer has decided for or knows of.
-    pub async fn proposal(&self, peer: &Peer, epoch: u64) -> Result<Option<Proposal>, PeerError> {
-        self.json(format!("{}/v1/epochs/{epoch}/proposal", peer.base), MAX_ROWS).await
-    }
+    /// The rows of a list by its name.
+    async fn list(&self, peer: &Peer, epoch: u64, content: B256) -> Result<Option<RevealList>, PeerError>;
 
     /// The rows that the peer holds; `None` before the deadline.
-    pub async fn reveals(&self, peer: &Peer, epoch: u64) -> Result<Option<RevealList>, PeerError> {
-        self.json(format!("{}/v1/epochs/{epoch}/reveals", peer.base), MAX_ROWS).await
-    }
+    async fn reveals(&self, peer: &Peer, epoch: u64) -> Result<Option<RevealList>, PeerError>;
 
     /// The attestations that the peer knows of.
-    pub async fn attestations(&self, peer: &Peer, epoch: u64) -> Result<Option<Vec<Attestation>>, PeerError> {
-        self.json(format!("{}/v1/epochs/{epoch}/attestations", peer.base), MAX_ATTESTATIONS).await
-    }
+    async fn attestations(&self, peer: &Peer, epoch: u64) -> Result<Option<Vec<Attestation>>, PeerError>;
 
     /// The bytes of a bundle.
-    pub async fn bundle(&self, peer: &Peer, hash: B256) -> Result<Option<Bytes>, PeerError> {
-        self.get(format!("{}/v1/bundles/{hash}", peer.base)).await
+    async fn bundle(&self, peer: &Peer, hash: B256) -> Result<Option<Bytes>, PeerError>;
+}
+
+/// Everybody else in the set who can be reached; `overrides` are base URLs that replace those of the set.
+pub fn peers_of(set: &KeeperSetFacts, me: Address, overrides: &BTreeMap<Address, String>) -> Vec<Peer> {
+    set.keepers
+        .iter()
+        .zip(&set.endpoints)
+        .filter(|(keeper, _)| **keeper != me)
+        .map(|(keeper, endpoint)| (*keeper, overrides.get(keeper).unwrap_or(endpoint)))
+        .filter(|(_, endpoint)| !endpoint.is_empty())
+        .map(|(keeper, endpoint)| Peer { keeper, base: endpoint.trim_end_matches('/').to_owned() })
+        .collect()
+}
+
+/// The other keepers over HTTP.
+#[derive(Clone, Debug)]
+pub struct HttpPeers {
+    http: Client,
+}
+
+impl HttpPeers {
+    /// A client with the configured patience.
+    pub fn new(config: &PeersConfig) -> Result<Self, PeerError> {
+        Ok(Self { http: Client::builder().timeout(Duration::from_millis(config.timeout_ms)).build()? })
     }
 
     /// The bytes of a bundle at a URL.
@@ -118,5 +120,28 @@ impl Peers {
             Some(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
             None => Ok(None),
         }
+    }
+}
+
+#[async_trait]
+impl Peers for HttpPeers {
+    async fn agreement(&self, peer: &Peer, epoch: u64) -> Result<Option<Agreement>, PeerError> {
+        self.json(format!("{}/v1/epochs/{epoch}/agreement", peer.base), MAX_AGREEMENT).await
+    }
+
+    async fn list(&self, peer: &Peer, epoch: u64, content: B256) -> Result<Option<RevealList>, PeerError> {
+        self.json(format!("{}/v1/epochs/{epoch}/lists/{content}", peer.base), MAX_ROWS).await
+    }
+
+    async fn reveals(&self, peer: &Peer, epoch: u64) -> Result<Option<RevealList>, PeerError> {
+        self.json(format!("{}/v1/epochs/{epoch}/reveals", peer.base), MAX_ROWS).await
+    }
+
+    async fn attestations(&self, peer: &Peer, epoch: u64) -> Result<Option<Vec<Attestation>>, PeerError> {
+        self.json(format!("{}/v1/epochs/{epoch}/attestations", peer.base), MAX_ATTESTATIONS).await
+    }
+
+    async fn bundle(&self, peer: &Peer, hash: B256) -> Result<Option<Bytes>, PeerError> {
+        self.get(format!("{}/v1/bundles/{hash}", peer.base)).await
     }
 }

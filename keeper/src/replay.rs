@@ -16,7 +16,7 @@ use crate::{
     config::PeersConfig,
     inputs::{Sources, assemble, first_granted},
     network::Network,
-    peers::{Peer, Peers},
+    peers::{HttpPeers, Peer, Peers},
 };
 
 /// Where bundles are fetched from.
@@ -190,13 +190,13 @@ fn differing_fields(expected: &EpochInputs, claimed: &EpochInputs) -> Vec<String
 }
 
 struct Fetcher<'a> {
-    peers: Peers,
+    peers: HttpPeers,
     sources: &'a BundleSources,
 }
 
 impl<'a> Fetcher<'a> {
     fn new(sources: &'a BundleSources) -> anyhow::Result<Self> {
-        Ok(Self { peers: Peers::new(&PeersConfig { timeout_ms: 30_000, ..PeersConfig::default() })?, sources })
+        Ok(Self { peers: HttpPeers::new(&PeersConfig { timeout_ms: 30_000, ..PeersConfig::default() })?, sources })
     }
 
     async fn bundle(&self, hash: B256) -> anyhow::Result<EpochBundle> {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use alloy_primitives::{Address, U256, keccak256};
+use alloy_primitives::{Address, B256, U256, keccak256};
 use alloy_sol_types::{Eip712Domain, SolStruct};
 use tandem_protocol::{
-    api::Proposal,
+    api::{Proposal, Vote},
     bundle::DroppedRow,
     clock::EpochClock,
     messages::{WeightsCommit, rows_hash},
@@ -14,6 +14,7 @@ use tandem_protocol::{
 };
 
 use crate::{
+    agree::Step,
     chain::{EpochFacts, KeeperSetFacts, SubnetFacts},
     network::Network,
 };
@@ -193,11 +194,11 @@ pub fn sort_rows(
     Ok(sorted)
 }
 
-/// Why a proposal is refused.
+/// Why a proposal, a list or a vote is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProposalFault {
     /// For another epoch or attempt.
-    #[error("proposal is for epoch {epoch}, attempt {attempt}")]
+    #[error("it is for epoch {epoch}, attempt {attempt}")]
     WrongEpoch {
         /// Epoch named.
         epoch: u64,
@@ -215,18 +216,24 @@ pub enum ProposalFault {
         expected: Address,
     },
     /// A round that chain time has not come to yet.
-    #[error("round {round} is proposed in round {now}")]
+    #[error("it is for round {round}, in round {now}")]
     TooEarly {
         /// Round named.
         round: u32,
         /// Round by chain time.
         now: u32,
     },
-    /// The list's signature does not fit.
-    #[error("the list is not signed by {0}")]
+    /// The signature does not fit.
+    #[error("it is not signed by {0}")]
     Unsigned(Address),
-    /// Rows and list differ.
-    #[error("the rows are not those of the signed list")]
+    /// A vote of somebody else.
+    #[error("{0} is no keeper of this epoch")]
+    NoKeeper(Address),
+    /// A vote that says nothing known.
+    #[error("there is no step {0}")]
+    UnknownStep(u8),
+    /// Rows and name differ, or a row is another epoch's.
+    #[error("the rows are not those of the list that was asked for")]
     WrongRows,
     /// Rows out of order or twice.
     #[error("row {0} does not come after its predecessor")]
@@ -265,22 +272,16 @@ fn first_turn(set: &KeeperSetFacts, epoch: u64) -> usize {
 }
 
 /// Checks that a proposal is the rightful proposer's, for a round no later than the one after `round` (clocks of two
-/// keepers may see different heads), and that every row in it is its validator's own.
+/// keepers may see different heads).
 pub fn check_proposal(
     proposal: &Proposal,
     attempt: u32,
     round: u32,
-    network: &Network,
+    domain: &Eip712Domain,
     facts: &EpochFacts,
 ) -> Result<(), ProposalFault> {
     let list = &proposal.list.message;
-    if list.epoch != facts.epoch || list.attempt != attempt {
-        return Err(ProposalFault::WrongEpoch { epoch: list.epoch, attempt: list.attempt });
-    }
-    if list.round > round.saturating_add(1) {
-        return Err(ProposalFault::TooEarly { round: list.round, now: round });
-    }
-    let domain = network.domain();
+    timely((list.epoch, list.attempt, list.round), attempt, round, facts)?;
     match proposer(&facts.keeper_set, facts.epoch, list.round) {
         Some(expected) if expected == proposal.proposer => {}
         expected => {
@@ -291,23 +292,64 @@ pub fn check_proposal(
             });
         }
     }
-    if proposal.list.verify(&domain, proposal.proposer).is_err() {
-        return Err(ProposalFault::Unsigned(proposal.proposer));
+    proposal.list.verify(domain, proposal.proposer).map_err(|_| ProposalFault::Unsigned(proposal.proposer))
+}
+
+/// Checks that a vote is a keeper's, for a round no later than the one after `round`.
+pub fn check_vote(
+    vote: &Vote,
+    attempt: u32,
+    round: u32,
+    domain: &Eip712Domain,
+    facts: &EpochFacts,
+) -> Result<(), ProposalFault> {
+    let message = &vote.vote.message;
+    timely((message.epoch, message.attempt, message.round), attempt, round, facts)?;
+    if Step::from_number(message.step).is_none() {
+        return Err(ProposalFault::UnknownStep(message.step));
     }
-    let keys = |reveal: &Reveal| (reveal.netuid, reveal.validator);
-    if let Some(at) = proposal.reveals.windows(2).position(|pair| keys(&pair[0]) >= keys(&pair[1])) {
-        return Err(ProposalFault::NotAscending(at + 1));
+    if !facts.keeper_set.keepers.contains(&vote.keeper) {
+        return Err(ProposalFault::NoKeeper(vote.keeper));
     }
-    if rows_hash(&proposal.reveals) != list.rowsHash {
-        return Err(ProposalFault::WrongRows);
+    vote.vote.verify(domain, vote.keeper).map_err(|_| ProposalFault::Unsigned(vote.keeper))
+}
+
+fn timely(
+    (epoch, given_attempt, given_round): (u64, u32, u32),
+    attempt: u32,
+    round: u32,
+    facts: &EpochFacts,
+) -> Result<(), ProposalFault> {
+    if (epoch, given_attempt) != (facts.epoch, attempt) {
+        return Err(ProposalFault::WrongEpoch { epoch, attempt: given_attempt });
     }
-    for reveal in &proposal.reveals {
-        if reveal.epoch != facts.epoch {
-            return Err(ProposalFault::WrongEpoch { epoch: reveal.epoch, attempt });
-        }
-        judge_row(reveal, network, &domain, facts)
-            .map(drop)
-            .map_err(|fault| ProposalFault::Row { validator: reveal.validator, fault })?;
+    if given_round > round.saturating_add(1) {
+        return Err(ProposalFault::TooEarly { round: given_round, now: round });
     }
     Ok(())
+}
+
+/// Checks that rows are the list of that name, ascending by (netuid, validator), and by `judge` ([`judge_row`], or what is
+/// known of it) that every row is its validator's own. Answers the sequence numbers of those that count.
+pub fn check_list(
+    content: B256,
+    reveals: &[Reveal],
+    epoch: u64,
+    judge: impl Fn(&Reveal) -> Result<bool, IntakeFault>,
+) -> Result<BTreeMap<RowKey, u32>, ProposalFault> {
+    let keys = |reveal: &Reveal| (reveal.netuid, reveal.validator);
+    if let Some(at) = reveals.windows(2).position(|pair| keys(&pair[0]) >= keys(&pair[1])) {
+        return Err(ProposalFault::NotAscending(at + 1));
+    }
+    if rows_hash(reveals) != content || reveals.iter().any(|reveal| reveal.epoch != epoch) {
+        return Err(ProposalFault::WrongRows);
+    }
+    let mut counting = BTreeMap::new();
+    for reveal in reveals {
+        let counts = judge(reveal).map_err(|fault| ProposalFault::Row { validator: reveal.validator, fault })?;
+        if counts {
+            counting.insert(keys(reveal), reveal.seq);
+        }
+    }
+    Ok(counting)
 }

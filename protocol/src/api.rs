@@ -6,7 +6,7 @@ use alloy_primitives::{Address, B256, U256};
 use serde::{Deserialize, Serialize};
 
 use crate::jobs::Job;
-use crate::messages::{EpochReport, ResponseCommitment, RowList, SignatureBytes, Voucher, WeightsCommit};
+use crate::messages::{EpochReport, ListVote, ResponseCommitment, RowList, SignatureBytes, Voucher, WeightsCommit};
 use crate::payment::PaymentDue;
 use crate::reveal::Reveal;
 use crate::signed::Signed;
@@ -234,16 +234,35 @@ pub struct RevealList {
     pub reveals: Vec<Reveal>,
 }
 
-/// `GET /v1/epochs/{e}/proposal`: the proposer's list, signed, with the rows themselves.
+/// The name of a list, signed by its proposer. The list itself, a [`RevealList`], is at
+/// `GET /v1/epochs/{e}/lists/{rowsHash}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Proposal {
     /// Who proposes.
     pub proposer: Address,
-    /// Signed list.
+    /// Signed name.
     pub list: Signed<RowList>,
-    /// The rows in the list's order: ascending by (netuid, validator).
-    pub reveals: Vec<Reveal>,
+}
+
+/// A keeper's vote for a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vote {
+    /// Who votes.
+    pub keeper: Address,
+    /// Signed vote.
+    pub vote: Signed<ListVote>,
+}
+
+/// `GET /v1/epochs/{e}/agreement`: what a keeper knows of the agreement on the epoch's list, of the attempt that is due.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Agreement {
+    /// Proposals, ascending by round.
+    pub proposals: Vec<Proposal>,
+    /// Votes, ascending by round, step and keeper.
+    pub votes: Vec<Vote>,
 }
 
 /// `GET /v1/epochs/{e}/attestations`: a keeper's signature on a report.

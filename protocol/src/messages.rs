@@ -41,6 +41,18 @@ sol! {
         bytes32 rowsHash;
     }
 
+    /// A keeper's vote for a list in a round of the agreement: `step` 1 is for what was proposed in it, 2 says that a
+    /// quorum voted so.
+    #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct ListVote {
+        uint64 epoch;
+        uint32 attempt;
+        uint32 round;
+        uint8 step;
+        bytes32 rowsHash;
+    }
+
     /// What the quorum signs and the oracle stores. `inputsBlock` is the hash of the last block before the epoch's end.
     #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -98,7 +110,7 @@ sol! {
     }
 }
 
-/// The domain of [`WeightsCommit`], [`CommitReceipt`], [`RowList`], [`EpochReport`], [`ResponseCommitment`] and [`SignedRequest`].
+/// The domain of [`WeightsCommit`], [`CommitReceipt`], [`RowList`], [`ListVote`], [`EpochReport`], [`ResponseCommitment`] and [`SignedRequest`].
 pub fn oracle_domain(chain_id: u64, oracle: Address) -> Eip712Domain {
     eip712_domain! { name: "Tandem EpochOracle", version: "1", chain_id: chain_id, verifying_contract: oracle, }
 }

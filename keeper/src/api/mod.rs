@@ -9,7 +9,8 @@
 //! | `POST /v1/reveals` | validator, by the commit's signature | a row |
 //! | `GET /v1/epochs/{e}/audits` | anybody | counts of this keeper's audits |
 //! | `GET /v1/epochs/{e}/reveals` | anybody, after the deadline | rows held |
-//! | `GET /v1/epochs/{e}/proposal` | anybody | the list decided for, else one that is known |
+//! | `GET /v1/epochs/{e}/agreement` | anybody | proposals and votes that are known |
+//! | `GET /v1/epochs/{e}/lists/{hash}` | anybody, after the deadline | rows of a list that was proposed |
 //! | `GET /v1/epochs/{e}/attestations` | anybody | signatures on reports |
 //! | `GET /v1/epochs/{e}/evidence` | anybody | contradictions kept |
 //! | `GET /v1/bundles/{hash}` | anybody | a bundle's bytes |
@@ -58,7 +59,8 @@ pub fn router(keeper: Arc<Keeper>) -> Router {
         .route("/v1/reveals", post(intake::reveal))
         .route("/v1/epochs/{epoch}/audits", get(read::audits))
         .route("/v1/epochs/{epoch}/reveals", get(read::reveals))
-        .route("/v1/epochs/{epoch}/proposal", get(read::proposal))
+        .route("/v1/epochs/{epoch}/agreement", get(read::agreement))
+        .route("/v1/epochs/{epoch}/lists/{hash}", get(read::list))
         .route("/v1/epochs/{epoch}/attestations", get(read::attestations))
         .route("/v1/epochs/{epoch}/evidence", get(read::evidence))
         .route("/v1/bundles/{hash}", get(read::bundle))

@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use tandem_protocol::api::{Attestation, AuditCount, ClaimList, KeeperStatus, Proposal, RevealList};
+use tandem_protocol::api::{Agreement, Attestation, AuditCount, ClaimList, KeeperStatus, RevealList};
 
 use super::failure::Failure;
 use crate::{keeper::Keeper, telemetry};
@@ -52,30 +52,39 @@ pub(super) async fn reveals(
     Path(epoch): Path<String>,
 ) -> Result<Json<RevealList>, Failure> {
     let epoch = number(&epoch)?;
+    after_deadline(&keeper, epoch)?;
+    let reveals = keeper.store.reveals(epoch).await?.into_iter().map(|stored| stored.reveal).collect();
+    Ok(Json(RevealList { reveals }))
+}
+
+/// Nobody copies what they cannot see.
+fn after_deadline(keeper: &Keeper, epoch: u64) -> Result<(), Failure> {
     let now = keeper.live().heads.map_or(0, |heads| heads.latest.time);
     let deadline = keeper.network.clock.reveal_deadline(epoch);
     if now < deadline {
         let words = format!("rows of epoch {epoch} are shown from chain time {deadline} on");
         return Err(Failure::new(StatusCode::CONFLICT, "K-EPOCH-1", words));
     }
-    let reveals = keeper.store.reveals(epoch).await?.into_iter().map(|stored| stored.reveal).collect();
-    Ok(Json(RevealList { reveals }))
+    Ok(())
 }
 
-pub(super) async fn proposal(
+pub(super) async fn agreement(
     State(keeper): State<Arc<Keeper>>,
     Path(epoch): Path<String>,
-) -> Result<Json<Proposal>, Failure> {
-    let epoch = number(&epoch)?;
-    let attempt = keeper.attempt_of(epoch);
-    let chosen = keeper.store.chosen(epoch, attempt).await?;
-    let mut proposals = keeper.store.proposals(epoch, attempt).await?.into_iter();
-    let found = match chosen {
-        Some(content) => proposals.find(|proposal| proposal.list.message.rowsHash == content),
-        // The newest: peers who refused the earlier ones have a reason that this one may have met.
-        None => proposals.next_back(),
-    };
-    found.map(Json).ok_or_else(|| Failure::not_found(format!("no proposal for epoch {epoch} is known")))
+) -> Result<Json<Agreement>, Failure> {
+    Ok(Json(keeper.agreement(number(&epoch)?).await?))
+}
+
+pub(super) async fn list(
+    State(keeper): State<Arc<Keeper>>,
+    Path((epoch, hash)): Path<(String, String)>,
+) -> Result<Json<RevealList>, Failure> {
+    let (epoch, hash): (u64, B256) = (number(&epoch)?, parsed(&hash)?);
+    after_deadline(&keeper, epoch)?;
+    let reveals = keeper.store.list(epoch, hash).await?;
+    let reveals =
+        reveals.ok_or_else(|| Failure::not_found(format!("list {hash} of epoch {epoch} is not held here")))?;
+    Ok(Json(RevealList { reveals }))
 }
 
 pub(super) async fn attestations(

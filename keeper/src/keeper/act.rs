@@ -7,11 +7,12 @@ use alloy_sol_types::SolStruct;
 use anyhow::{Context, anyhow, bail};
 use metrics::{counter, gauge};
 use tandem_protocol::{
-    api::{Attestation, Proposal},
+    api::{Attestation, Proposal, Vote},
     bundle::EpochBundle,
     jobs::jobs,
-    messages::{EpochReport, RowList, rows_hash},
+    messages::{EpochReport, ListVote, RowList, rows_hash},
     outcome,
+    reveal::Reveal,
 };
 
 use super::{FinalInputs, Keeper};
@@ -22,6 +23,7 @@ use crate::{
     decide::Action,
     inputs::{Sources, assemble, first_granted},
     kill,
+    peers::peers_of,
     sender::{Intent, SendError},
     telemetry,
 };
@@ -37,7 +39,19 @@ impl Keeper {
             Action::Forward { netuid } => self.send(Intent::Forward { netuid: *netuid }).await,
             Action::Settle => self.send(Intent::Settle).await,
             Action::Activate { epoch } => self.activate(*epoch, heads).await,
-            Action::Propose { epoch, attempt, round } => self.propose(*epoch, *attempt, *round).await,
+            Action::Propose { epoch, attempt, round, content } => {
+                self.propose(*epoch, *attempt, *round, *content).await
+            }
+            Action::Vote { epoch, attempt, round, step, content } => {
+                let vote = ListVote {
+                    epoch: *epoch,
+                    attempt: *attempt,
+                    round: *round,
+                    step: step.number(),
+                    rowsHash: *content,
+                };
+                self.vote(vote).await
+            }
             Action::Attest { epoch, attempt, content } => self.attest(*epoch, *attempt, *content, heads).await,
             Action::Post { epoch, attempt, report } => self.post(*epoch, *attempt, *report).await,
         }
@@ -77,24 +91,38 @@ impl Keeper {
         Ok(())
     }
 
-    async fn propose(&self, epoch: u64, attempt: u32, round: u32) -> anyhow::Result<()> {
-        let stored = self.store.reveals(epoch).await?;
-        let reveals: Vec<_> = stored.into_iter().map(|stored| stored.reveal).collect();
-        let list = RowList { epoch, attempt, round, rowsHash: rows_hash(&reveals) };
-        tracing::info!(epoch, attempt, round, rows = reveals.len(), "proposing");
-        let proposal = Proposal { proposer: self.attester.address(), list: self.attester.list(list)?, reveals };
-        Ok(self.store.put_proposal(&proposal).await?)
+    async fn propose(&self, epoch: u64, attempt: u32, round: u32, content: Option<B256>) -> anyhow::Result<()> {
+        let content = match content {
+            Some(content) => content,
+            None => {
+                let stored = self.store.reveals(epoch).await?;
+                let reveals: Vec<_> = stored.into_iter().map(|stored| stored.reveal).collect();
+                let content = rows_hash(&reveals);
+                self.store.put_list(epoch, content, &reveals).await?;
+                content
+            }
+        };
+        tracing::info!(epoch, attempt, round, list = %content, "proposing");
+        let list = self.attester.list(RowList { epoch, attempt, round, rowsHash: content })?;
+        Ok(self.store.put_proposal(&Proposal { proposer: self.attester.address(), list }).await?)
+    }
+
+    async fn vote(&self, vote: ListVote) -> anyhow::Result<()> {
+        let (epoch, round, list) = (vote.epoch, vote.round, vote.rowsHash);
+        let vote = Vote { keeper: self.attester.address(), vote: self.attester.vote(vote)? };
+        // Peers are shown what the store holds, so a vote that contradicts an earlier one leaves the process never.
+        if self.store.put_vote(&vote, false).await? {
+            tracing::debug!(epoch, round, step = vote.vote.message.step, %list, "voted");
+        }
+        Ok(())
     }
 
     async fn attest(&self, epoch: u64, attempt: u32, content: B256, heads: &Heads) -> anyhow::Result<()> {
         // The decision is on disk before anything follows from it: after a crash the same report is computed again.
         let content = self.store.choose(epoch, attempt, content).await?;
         kill::point("attest.chosen");
-        let proposals = self.store.proposals(epoch, attempt).await?;
-        let proposal = proposals
-            .into_iter()
-            .find(|proposal| proposal.list.message.rowsHash == content)
-            .context("the list that was decided for is not in the store")?;
+        let reveals = self.store.list(epoch, content).await?;
+        let reveals = reveals.context("the list that was decided for is not in the store")?;
         let inputs = self.live().inputs.clone().filter(|inputs| inputs.facts.epoch == epoch);
         let inputs = inputs.context("the epoch's inputs are not known")?;
         let last = self.live().oracle.last_posted;
@@ -102,7 +130,7 @@ impl Keeper {
             Some(report) => Some(self.previous(report, heads).await?),
             None => None,
         };
-        let bundle = self.compute(inputs, attempt, previous, proposal).await?;
+        let bundle = self.compute(inputs, attempt, previous, reveals).await?;
         let (report, bytes) = (outcome::report(&bundle), bundle.encode());
         self.bundles.put(report.bundleHash, bytes.into()).await?;
         kill::point("attest.bundle_stored");
@@ -131,7 +159,7 @@ impl Keeper {
         inputs: Arc<FinalInputs>,
         attempt: u32,
         previous: Option<(B256, B256, EpochBundle)>,
-        proposal: Proposal,
+        reveals: Vec<Reveal>,
     ) -> anyhow::Result<EpochBundle> {
         let netuids: Vec<u16> = inputs.facts.subnets.iter().map(|subnet| subnet.netuid).collect();
         let first = first_granted(previous.as_ref().map(|(_, _, bundle)| bundle));
@@ -144,7 +172,7 @@ impl Keeper {
                 inputs_block: inputs.block,
                 attempt,
                 previous: previous.as_ref().map(|(report, hash, bundle)| (*report, *hash, bundle)),
-                reveals: &proposal.reveals,
+                reveals: &reveals,
                 granted: &granted,
             })?;
             Ok::<_, anyhow::Error>(outcome::bundle(assembled)?)
@@ -192,7 +220,7 @@ impl Keeper {
         }
         let sets: Vec<Arc<EpochFacts>> = self.live().facts.values().map(|known| known.facts.clone()).collect();
         let newest = sets.last().context("no keepers are known")?;
-        for peer in self.peers.of(&newest.keeper_set, self.attester.address()) {
+        for peer in peers_of(&newest.keeper_set, self.attester.address(), &self.endpoints) {
             match self.peers.bundle(&peer, hash).await {
                 Ok(Some(bytes)) => match self.bundles.put(hash, bytes).await {
                     Ok(bundle) => return Ok(bundle),

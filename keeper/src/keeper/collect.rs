@@ -3,23 +3,28 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Instant,
 };
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use alloy_sol_types::SolStruct;
 use futures_util::future::join_all;
 use metrics::{counter, gauge};
-use tandem_protocol::api::{Attestation, Proposal};
+use tandem_protocol::{
+    api::{Agreement, Attestation, Vote},
+    reveal::Reveal,
+};
+use tokio::time::Instant;
 
 use super::{FinalInputs, Keeper, KnownFacts};
 use crate::{
+    agree::{Ballot, Step, Votes, worth_keeping},
     chain::{EpochFacts, Heads, ReportStatus, StoredReport},
-    decide::{KnownProposal, Work, working_epoch},
+    decide::{MAX_ROUNDS, Work, working_epoch},
     guard::GuardError,
     kill,
-    peers::Peer,
-    rows::{RowKey, check_proposal, judge_row},
+    peers::{Peer, peers_of},
+    rows::{IntakeFault, ProposalFault, RowKey, check_list, check_proposal, check_vote, judge_row},
+    store::StoredReveal,
     telemetry,
 };
 
@@ -136,7 +141,7 @@ impl Keeper {
     async fn ask_peers(&self, facts: &EpochFacts, stored: &StoredReport, heads: &Heads) -> anyhow::Result<()> {
         let epoch = facts.epoch;
         let me = self.attester.address();
-        let peers = self.peers.of(&facts.keeper_set, me);
+        let peers = peers_of(&facts.keeper_set, me, &self.endpoints);
         let round = self.policy.round_at(&self.network.clock, epoch, heads.latest.time);
         let known = &self.store.attestations(epoch).await?;
         let signed = known
@@ -147,7 +152,7 @@ impl Keeper {
                 if !signed {
                     tokio::join!(
                         self.ask_for_rows(peer, facts),
-                        self.ask_for_proposal(peer, facts, stored.attempt, round)
+                        self.ask_for_agreement(peer, facts, stored.attempt, round)
                     );
                 }
             };
@@ -166,8 +171,13 @@ impl Keeper {
             Ok(None) => return,
             Err(error) => return tracing::debug!(peer = peer.base, %error, "no rows"),
         };
+        let held = match self.held(facts.epoch).await {
+            Ok(held) => held,
+            Err(error) => return tracing::error!(error = format!("{error:#}"), "the rows held could not be read"),
+        };
         let domain = self.network.domain();
-        for reveal in list.reveals.iter().filter(|reveal| reveal.epoch == facts.epoch) {
+        let is_held = |reveal: &Reveal| held.get(&key(reveal)).is_some_and(|held| held.reveal == *reveal);
+        for reveal in list.reveals.iter().filter(|reveal| reveal.epoch == facts.epoch && !is_held(reveal)) {
             let Ok(verdict) = judge_row(reveal, &self.network, &domain, facts) else { continue };
             let fault = verdict.err().map(|fault| fault.to_string());
             if let Err(error) = self.store.put_reveal(reveal, fault.as_deref()).await {
@@ -177,29 +187,148 @@ impl Keeper {
         self.live_mut().heard.1.insert(peer.keeper);
     }
 
-    async fn ask_for_proposal(&self, peer: &Peer, facts: &EpochFacts, attempt: u32, round: u32) {
-        let proposal = match self.peers.proposal(peer, facts.epoch).await {
-            Ok(Some(proposal)) => proposal,
+    /// Rows that this keeper holds.
+    async fn held(&self, epoch: u64) -> anyhow::Result<BTreeMap<RowKey, StoredReveal>> {
+        let rows = self.store.reveals(epoch).await?;
+        Ok(rows.into_iter().map(|held| (key(&held.reveal), held)).collect())
+    }
+
+    async fn ask_for_agreement(&self, peer: &Peer, facts: &EpochFacts, attempt: u32, round: u32) {
+        let Agreement { proposals, votes } = match self.peers.agreement(peer, facts.epoch).await {
+            Ok(Some(agreement)) => agreement,
             Ok(None) => return,
-            Err(error) => return tracing::debug!(peer = peer.base, %error, "no proposal"),
+            Err(error) => return tracing::debug!(peer = peer.base, %error, "no proposals and votes"),
         };
-        // The signed list, not its content: the same rows may be proposed again, in another round or attempt, and two
-        // lists for one are evidence.
-        let statement = (proposal.proposer, proposal.list.message.eip712_hash_struct());
-        if self.live().checked.contains(&statement) {
-            return;
-        }
-        if let Err(fault) = check_proposal(&proposal, attempt, round, &self.network, facts) {
+        let domain = self.network.domain();
+        let refused = |fault: ProposalFault| {
             counter!(telemetry::REFUSED_PROPOSALS).increment(1);
-            return tracing::warn!(peer = peer.base, epoch = facts.epoch, %fault, "proposal refused");
-        }
-        match self.store.put_proposal(&proposal).await {
-            Ok(()) => {
-                kill::point("collect.proposal_stored");
-                self.live_mut().checked.insert(statement);
+            tracing::warn!(peer = peer.base, epoch = facts.epoch, %fault, "proposal or vote refused");
+        };
+        for proposal in proposals.iter().take(MAX_ROUNDS as usize) {
+            // Two proposals for one round are evidence, so each is known by its content, not by its round.
+            let statement = (proposal.proposer, proposal.list.message.eip712_hash_struct());
+            if self.live().checked.contains(&statement) {
+                continue;
             }
-            Err(error) => tracing::error!(%error, "a proposal could not be stored"),
+            match check_proposal(proposal, attempt, round, &domain, facts) {
+                Ok(()) => {}
+                // The peer sees a later head.
+                Err(ProposalFault::TooEarly { .. }) => continue,
+                Err(fault) => return refused(fault),
+            }
+            if let Err(error) = self.store.put_proposal(proposal).await {
+                return tracing::error!(%error, "a proposal could not be stored");
+            }
+            kill::point("collect.proposal_stored");
+            self.live_mut().checked.insert(statement);
         }
+        let mut shown = Vec::new();
+        for vote in votes.iter().take(2 * facts.keeper_set.keepers.len() * MAX_ROUNDS as usize) {
+            let statement = (vote.keeper, vote.vote.message.eip712_hash_struct());
+            if self.live().checked.contains(&statement) {
+                continue;
+            }
+            match check_vote(vote, attempt, round, &domain, facts) {
+                Ok(()) => shown.push((statement, vote.clone())),
+                Err(ProposalFault::TooEarly { .. }) => {}
+                Err(fault) => return refused(fault),
+            }
+        }
+        if let Err(error) = self.take_votes(shown, facts, attempt).await {
+            tracing::error!(error = format!("{error:#}"), "votes could not be stored");
+        }
+    }
+
+    async fn take_votes(
+        &self,
+        shown: Vec<((Address, B256), Vote)>,
+        facts: &EpochFacts,
+        attempt: u32,
+    ) -> anyhow::Result<()> {
+        if shown.is_empty() {
+            return Ok(());
+        }
+        let known = votes(&self.store.votes(facts.epoch, attempt).await?);
+        let set = &facts.keeper_set;
+        let kept = worth_keeping(&known, &votes(shown.iter().map(|(_, vote)| vote)), set.keepers.len(), set.threshold);
+        for (statement, vote) in &shown {
+            let message = &vote.vote.message;
+            let slot = Step::from_number(message.step).map(|step| (message.round, step));
+            let wanted = slot.and_then(|slot| kept.get(&slot));
+            let wanted = wanted.is_some_and(|votes| votes.contains(&(vote.keeper, message.rowsHash)));
+            // What is not taken now is evidence, and may be worth keeping when others have voted alike.
+            if self.store.put_vote(vote, wanted).await? {
+                self.live_mut().checked.insert(*statement);
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows of the lists that matter now, from the store or from any peer that has them.
+    async fn lists(&self, facts: &EpochFacts, wanted: BTreeSet<B256>) -> anyhow::Result<BTreeMap<B256, Counting>> {
+        let mut lists = BTreeMap::new();
+        let mut peers = None;
+        for content in wanted {
+            let known = self.live().listed.get(&content).cloned();
+            let counting = match known {
+                Some(counting) => Some(counting),
+                None => match self.store.list(facts.epoch, content).await? {
+                    Some(reveals) => Some(self.check_list(content, &reveals, facts).await??),
+                    None => {
+                        let me = self.attester.address();
+                        let peers = peers.get_or_insert_with(|| peers_of(&facts.keeper_set, me, &self.endpoints));
+                        self.fetch_list(peers, content, facts).await?
+                    }
+                },
+            };
+            if let Some(counting) = counting {
+                self.live_mut().listed.insert(content, counting.clone());
+                lists.insert(content, counting);
+            }
+        }
+        Ok(lists)
+    }
+
+    async fn fetch_list(&self, peers: &[Peer], content: B256, facts: &EpochFacts) -> anyhow::Result<Option<Counting>> {
+        for peer in peers {
+            let list = match self.peers.list(peer, facts.epoch, content).await {
+                Ok(Some(list)) => list,
+                Ok(None) => continue,
+                Err(error) => {
+                    tracing::debug!(peer = peer.base, %content, %error, "no list");
+                    continue;
+                }
+            };
+            match self.check_list(content, &list.reveals, facts).await? {
+                Ok(counting) => {
+                    self.store.put_list(facts.epoch, content, &list.reveals).await?;
+                    return Ok(Some(counting));
+                }
+                Err(fault) => {
+                    counter!(telemetry::REFUSED_PROPOSALS).increment(1);
+                    tracing::warn!(peer = peer.base, epoch = facts.epoch, %content, %fault, "list refused");
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// See [`check_list`]; a row that is held was judged when it was taken in.
+    pub(super) async fn check_list(
+        &self,
+        content: B256,
+        reveals: &[Reveal],
+        facts: &EpochFacts,
+    ) -> anyhow::Result<Result<Counting, ProposalFault>> {
+        let held = self.held(facts.epoch).await?;
+        let domain = self.network.domain();
+        let judge = |reveal: &Reveal| -> Result<bool, IntakeFault> {
+            match held.get(&key(reveal)) {
+                Some(held) if held.reveal == *reveal => Ok(held.fault.is_none()),
+                _ => judge_row(reveal, &self.network, &domain, facts).map(|verdict| verdict.is_ok()),
+            }
+        };
+        Ok(check_list(content, reveals, facts.epoch, judge))
     }
 
     async fn ask_for_attestations(&self, peer: &Peer, facts: &EpochFacts, attempt: u32, known: &[Attestation]) {
@@ -270,13 +399,23 @@ impl Keeper {
     async fn assemble_work(&self, facts: &EpochFacts, stored: &StoredReport, heads: &Heads) -> anyhow::Result<Work> {
         let (epoch, attempt) = (facts.epoch, stored.attempt);
         let rows = self.store.reveals(epoch).await?;
-        let rows = rows
-            .iter()
-            .filter(|stored| stored.fault.is_none())
-            .map(|stored| ((stored.reveal.netuid, stored.reveal.validator), stored.reveal.seq))
-            .collect();
+        let counting = rows.iter().filter(|stored| stored.fault.is_none());
+        let rows = counting.map(|stored| (key(&stored.reveal), stored.reveal.seq)).collect();
         let proposals = self.store.proposals(epoch, attempt).await?;
-        let proposals = proposals.iter().map(|proposal| self.known(proposal, facts)).collect();
+        let proposals: BTreeMap<u32, B256> =
+            proposals.iter().map(|proposal| (proposal.list.message.round, proposal.list.message.rowsHash)).collect();
+        let votes = votes(&self.store.votes(epoch, attempt).await?);
+        let chosen = self.store.chosen(epoch, attempt).await?;
+        let ballot = Ballot {
+            me: self.attester.address(),
+            threshold: facts.keeper_set.threshold,
+            round: self.policy.round_at(&self.network.clock, epoch, heads.latest.time),
+            proposals: &proposals,
+            lists: &BTreeMap::new(),
+            rows: &rows,
+            votes: &votes,
+        };
+        let lists = self.lists(facts, ballot.missing().into_iter().chain(chosen).collect()).await?;
         let mut attestations: BTreeMap<B256, BTreeSet<_>> = BTreeMap::new();
         let mut attested = None;
         for attestation in self.store.attestations(epoch).await? {
@@ -293,7 +432,6 @@ impl Keeper {
         let quorum = attested
             .and_then(|(hash, _)| attestations.get(&hash))
             .is_some_and(|signers| signers.len() >= facts.keeper_set.threshold);
-        let chosen = self.store.chosen(epoch, attempt).await?;
         let mut live = self.live_mut();
         let of_this = |known: &(u64, u32, u64)| (known.0, known.1) == (epoch, attempt);
         if quorum && !live.quorum.as_ref().is_some_and(of_this) {
@@ -308,33 +446,31 @@ impl Keeper {
             rows,
             peers_heard: live.heard.1.len(),
             proposals,
+            lists,
+            votes,
             chosen,
             attested,
             attestations,
             quorum_since: live.quorum.filter(of_this).map(|(_, _, since)| since),
         })
     }
+}
 
-    /// A stored proposal with the rows in it that count; what was worked out once is remembered.
-    fn known(&self, proposal: &Proposal, facts: &EpochFacts) -> KnownProposal {
-        let content = proposal.list.message.rowsHash;
-        let remembered = self.live().listed.get(&content).cloned();
-        let rows = remembered.unwrap_or_else(|| {
-            let domain = self.network.domain();
-            let counts = |reveal: &&tandem_protocol::reveal::Reveal| {
-                matches!(judge_row(reveal, &self.network, &domain, facts), Ok(Ok(())))
-            };
-            let rows: BTreeMap<RowKey, u32> = proposal
-                .reveals
-                .iter()
-                .filter(counts)
-                .map(|reveal| ((reveal.netuid, reveal.validator), reveal.seq))
-                .collect();
-            self.live_mut().listed.insert(content, rows.clone());
-            rows
-        });
-        KnownProposal { round: proposal.list.message.round, proposer: proposal.proposer, content, rows }
+/// Sequence numbers of the rows in a list that count.
+type Counting = BTreeMap<RowKey, u32>;
+
+fn key(reveal: &Reveal) -> RowKey {
+    (reveal.netuid, reveal.validator)
+}
+
+fn votes<'a>(given: impl IntoIterator<Item = &'a Vote>) -> Votes {
+    let mut votes = Votes::new();
+    for Vote { keeper, vote } in given {
+        if let Some(step) = Step::from_number(vote.message.step) {
+            votes.entry((vote.message.round, step)).or_default().insert((*keeper, vote.message.rowsHash));
+        }
     }
+    votes
 }
 
 /// Whether an attestation claims to be by a keeper of the epoch and for the attempt that is due.

@@ -5,14 +5,15 @@ mod act;
 mod collect;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use alloy_primitives::{Address, B256};
 use metrics::counter;
-use tokio::sync::Notify;
+use tandem_protocol::api::Agreement;
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -26,7 +27,7 @@ use crate::{
     peers::Peers,
     rows::RowKey,
     sender::Transactor,
-    store::Store,
+    store::{Store, StoreError},
     telemetry,
 };
 
@@ -61,7 +62,9 @@ pub struct Parts {
     /// Attest key.
     pub attester: Attester,
     /// Other keepers.
-    pub peers: Peers,
+    pub peers: Arc<dyn Peers>,
+    /// Base URLs of other keepers that replace those of the set.
+    pub endpoints: BTreeMap<Address, String>,
 }
 
 /// One keeper.
@@ -74,7 +77,8 @@ pub struct Keeper {
     policy: Policy,
     chain: Arc<dyn ChainReader>,
     transactor: Arc<dyn Transactor>,
-    peers: Peers,
+    peers: Arc<dyn Peers>,
+    endpoints: BTreeMap<Address, String>,
     live: RwLock<Live>,
     /// Told when jobs were published.
     pub(crate) new_jobs: Notify,
@@ -109,10 +113,10 @@ pub(crate) struct Live {
     heard: (u64, BTreeSet<Address>),
     /// Epoch, attempt and chain time of the first sight of a quorum.
     quorum: Option<(u64, u32, u64)>,
-    /// Proposers and struct hashes of their lists that were checked and stored.
+    /// Keepers and struct hashes of their proposals and votes that were checked and stored.
     checked: HashSet<(Address, B256)>,
-    /// Rows that count in checked proposals, by content; who proposed it when does not matter to that.
-    listed: HashMap<B256, BTreeMap<RowKey, u32>>,
+    /// Rows that count in checked lists, by content.
+    listed: BTreeMap<B256, BTreeMap<RowKey, u32>>,
 }
 
 #[derive(Clone)]
@@ -131,7 +135,7 @@ pub(crate) struct FinalInputs {
 impl Keeper {
     /// A keeper that has seen nothing yet. `stop` ends it.
     pub fn new(parts: Parts, stop: CancellationToken) -> Self {
-        let Parts { network, policy, jobs, store, bundles, chain, transactor, attester, peers } = parts;
+        let Parts { network, policy, jobs, store, bundles, chain, transactor, attester, peers, endpoints } = parts;
         Self {
             network,
             jobs,
@@ -142,6 +146,7 @@ impl Keeper {
             chain,
             transactor,
             peers,
+            endpoints,
             live: RwLock::default(),
             new_jobs: Notify::new(),
             stop,
@@ -252,6 +257,15 @@ impl Keeper {
         let mut subnets = live.facts.values().flat_map(|known| &known.facts.subnets);
         let found = subnets.any(|subnet| subnet.validators().any(|(_, neuron)| neuron.input.hotkey == hotkey));
         (!live.facts.is_empty()).then_some(found)
+    }
+
+    /// Proposals and votes of the attempt on `epoch` that is due.
+    pub async fn agreement(&self, epoch: u64) -> Result<Agreement, StoreError> {
+        let attempt = self.attempt_of(epoch);
+        Ok(Agreement {
+            proposals: self.store.proposals(epoch, attempt).await?,
+            votes: self.store.votes(epoch, attempt).await?,
+        })
     }
 
     /// Number that the next report of `epoch` must carry, as far as known.

@@ -9,7 +9,7 @@ mod sqlite_outbox;
 use alloy_primitives::{Address, B256};
 use async_trait::async_trait;
 use tandem_protocol::{
-    api::{Attestation, AuditCount, JobFailure, JobResult, Proposal},
+    api::{Attestation, AuditCount, JobFailure, JobResult, Proposal, Vote},
     jobs::Job,
     messages::WeightsCommit,
     reveal::Reveal,
@@ -114,7 +114,7 @@ pub struct StoredReveal {
 /// Two contradicting statements by one party, or one that came too late.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
-    /// `double_commit`, `double_proposal`, `double_attestation` or `late_result`.
+    /// `double_commit`, `double_proposal`, `double_vote`, `double_attestation` or `late_result`.
     pub kind: String,
     /// Who.
     pub subject: Address,
@@ -184,11 +184,24 @@ pub trait Store: Outbox + Cursors + Send + Sync {
     /// Reveals of an epoch, ascending by (netuid, validator).
     async fn reveals(&self, epoch: u64) -> Result<Vec<StoredReveal>, StoreError>;
 
+    /// Takes a list of rows under its name, [`tandem_protocol::messages::rows_hash`].
+    async fn put_list(&self, epoch: u64, content: B256, reveals: &[Reveal]) -> Result<(), StoreError>;
+
+    /// The rows of a list.
+    async fn list(&self, epoch: u64, content: B256) -> Result<Option<Vec<Reveal>>, StoreError>;
+
     /// Takes a checked proposal. A second one by the same keeper for the same round with other rows is evidence.
     async fn put_proposal(&self, proposal: &Proposal) -> Result<(), StoreError>;
 
     /// Proposals for an epoch and attempt, ascending by round.
     async fn proposals(&self, epoch: u64, attempt: u32) -> Result<Vec<Proposal>, StoreError>;
+
+    /// Takes a checked vote. If another one by the same keeper for the same round and step is held, both are evidence, and
+    /// the vote is taken only if `contradicting` ones are. Answers whether it is held now.
+    async fn put_vote(&self, vote: &Vote, contradicting: bool) -> Result<bool, StoreError>;
+
+    /// Votes for an epoch and attempt, ascending by round, step and keeper.
+    async fn votes(&self, epoch: u64, attempt: u32) -> Result<Vec<Vote>, StoreError>;
 
     /// Decides for a list's content; the first decision stands and is answered.
     async fn choose(&self, epoch: u64, attempt: u32, content: B256) -> Result<B256, StoreError>;

@@ -14,7 +14,7 @@ use tandem_keeper::{
     rows::turn_of,
 };
 use tandem_protocol::{
-    api::{ClaimList, Proposal, ReceiptResponse},
+    api::{Agreement, Attestation, ClaimList, Proposal, ReceiptResponse, RevealList, Vote},
     bundle::EpochBundle,
     messages::WeightsCommit,
     outcome,
@@ -135,6 +135,21 @@ impl Net {
         }
     }
 
+    /// Lets keepers act one by one until the first of them has signed; answers who and what.
+    async fn first_signature(&self, epoch: u64) -> (usize, Attestation) {
+        let deadline = network().clock.reveal_deadline(epoch);
+        for time in deadline..deadline + 20 {
+            self.chain.set_time(time);
+            for (index, running) in self.running.iter().flatten().enumerate() {
+                running.keeper.step().await.unwrap();
+                if let Some(signed) = running.store.attestations(epoch).await.unwrap().pop() {
+                    return (index, signed);
+                }
+            }
+        }
+        panic!("nobody signed");
+    }
+
     async fn bundle(&self, hash: B256) -> EpochBundle {
         let running = self.running.iter().flatten().next().unwrap();
         let bytes = self.http.get(format!("{}/v1/bundles/{hash}", running.base)).send().await.unwrap();
@@ -215,23 +230,22 @@ async fn a_keeper_killed_after_signing_signs_the_same_again_and_a_late_quorum_st
     let mut net = Net::start().await;
     let clock = network().clock;
     net.rows(0, None).await;
-    net.stop(0).await;
-    net.stop(1).await;
-    net.announce();
-    // One keeper alone proposes and signs when its turn comes.
-    net.pass(clock.reveal_deadline(0), clock.reveal_deadline(0) + 14).await;
-    let alone = net.running[2].as_ref().unwrap().store.attestations(0).await.unwrap();
-    assert_eq!(alone.len(), 1);
-    net.stop(2).await;
-    net.restart(2).await;
-    net.pass(clock.reveal_deadline(0) + 14, clock.reveal_deadline(0) + 20).await;
-    assert_eq!(net.running[2].as_ref().unwrap().store.attestations(0).await.unwrap(), alone);
+    let (first, signed) = net.first_signature(0).await;
+    for index in 0..3 {
+        net.stop(index).await;
+    }
     assert!(net.chain.posted().is_empty());
+    net.restart(first).await;
+    let at = clock.reveal_deadline(0) + 20;
+    net.pass(at, at + 6).await;
+    assert_eq!(net.running[first].as_ref().unwrap().store.attestations(0).await.unwrap(), [signed.clone()]);
+    assert!(net.chain.posted().is_empty(), "one alone posts nothing");
 
-    net.restart(0).await;
-    net.restart(1).await;
-    net.pass(clock.reveal_deadline(0) + 20, clock.reveal_deadline(0) + 30).await;
-    assert_eq!(net.chain.posted(), [alone[0].report.message.clone()]);
+    for index in (0..3).filter(|index| *index != first) {
+        net.restart(index).await;
+    }
+    net.pass(at + 6, at + 16).await;
+    assert_eq!(net.chain.posted(), [signed.report.message]);
 }
 
 /// `[EP-4]`
@@ -250,17 +264,28 @@ async fn what_lost_epochs_were_granted_is_paid_with_the_next_one() {
 }
 
 #[tokio::test]
-async fn what_a_keeper_has_decided_for_is_what_its_peers_are_shown() {
+async fn every_keeper_shows_the_proposals_votes_and_rows_that_it_decided_by() {
     let net = Net::start().await;
     let clock = network().clock;
     net.rows(0, Some(1)).await;
     net.pass(clock.reveal_deadline(0), clock.reveal_deadline(0) + 10).await;
     let mut shown = Vec::new();
     for running in net.running.iter().flatten() {
-        let answer = net.http.get(format!("{}/v1/epochs/0/proposal", running.base)).send().await.unwrap();
-        let proposal: Proposal = answer.json().await.unwrap();
-        assert_eq!(proposal.list.signer(&network().domain()).unwrap(), proposal.proposer);
-        shown.push(proposal.reveals);
+        let epoch = format!("{}/v1/epochs/0", running.base);
+        let answer = net.http.get(format!("{epoch}/agreement")).send().await.unwrap();
+        let Agreement { proposals, votes } = answer.json().await.unwrap();
+        let [Proposal { proposer, list }] = &proposals[..] else { panic!("{proposals:?}") };
+        assert_eq!(list.signer(&network().domain()).unwrap(), *proposer);
+        assert!(votes.len() >= 4, "a quorum of two in each of two steps");
+        for Vote { keeper, vote } in &votes {
+            assert_eq!(vote.signer(&network().domain()).unwrap(), *keeper);
+            assert_eq!(vote.message.rowsHash, list.message.rowsHash);
+        }
+        let answer = net.http.get(format!("{epoch}/lists/{}", list.message.rowsHash)).send().await.unwrap();
+        let rows: RevealList = answer.json().await.unwrap();
+        shown.push(rows.reveals);
+        let answer = net.http.get(format!("{epoch}/lists/{}", B256::ZERO)).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND);
     }
     assert_eq!(shown[0].len(), 3);
     assert!(shown.iter().all(|reveals| *reveals == shown[0]));

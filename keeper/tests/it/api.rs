@@ -255,8 +255,8 @@ async fn reads_answer_or_say_that_there_is_nothing() {
     }
     let hash = B256::repeat_byte(1);
     for path in [
-        "/v1/epochs/2/proposal".to_owned(),
-        "/v1/epochs/x/proposal".to_owned(),
+        format!("/v1/epochs/0/lists/{}", B256::ZERO),
+        "/v1/epochs/x/agreement".to_owned(),
         format!("/v1/bundles/{hash}"),
         "/v1/bundles/../../etc/passwd".to_owned(),
         "/v1/bundles/%2e%2e%2fkeeper.sqlite".to_owned(),

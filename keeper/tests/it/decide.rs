@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{Address, B256};
 use tandem_keeper::{
+    agree::Step,
     chain::{KeeperSetFacts, OracleState, ReportRef, ReportStatus},
-    decide::{Action, KnownProposal, View, Work, decide, working_epoch},
-    rows::{proposer, turn_of},
+    decide::{Action, View, Work, decide, working_epoch},
+    rows::turn_of,
 };
 
 use crate::support::{GENESIS, LENGTH, network, policy};
@@ -45,7 +46,9 @@ fn work() -> Work {
         inputs_known: true,
         rows: BTreeMap::from([((1, Address::repeat_byte(0x11)), 4)]),
         peers_heard: 2,
-        proposals: Vec::new(),
+        proposals: BTreeMap::new(),
+        lists: BTreeMap::new(),
+        votes: BTreeMap::new(),
         chosen: None,
         attested: None,
         attestations: BTreeMap::new(),
@@ -53,13 +56,31 @@ fn work() -> Work {
     }
 }
 
-fn list(round: u32, seq: Option<u32>) -> KnownProposal {
-    KnownProposal {
-        round,
-        proposer: proposer(&set(), EPOCH, round).unwrap(),
-        content: B256::repeat_byte(0xc0 + round as u8),
-        rows: seq.map(|seq| ((1, Address::repeat_byte(0x11)), seq)).into_iter().collect(),
-    }
+const LIST: B256 = B256::repeat_byte(0xc0);
+
+/// A list, proposed in round 0, with the one row at this sequence number.
+fn proposed(seq: Option<u32>) -> Work {
+    let rows = seq.map(|seq| ((1, Address::repeat_byte(0x11)), seq)).into_iter().collect();
+    Work { proposals: BTreeMap::from([(0, LIST)]), lists: BTreeMap::from([(LIST, rows)]), ..work() }
+}
+
+/// That list, decided for by two keepers of three.
+fn decided() -> Work {
+    let votes = |turns: [u64; 2]| turns.map(|turn| (at_turn(turn), LIST)).into();
+    let votes = [((0, Step::Prevote), votes([0, 1])), ((0, Step::Precommit), votes([0, 1]))];
+    Work { votes: votes.into(), ..proposed(Some(4)) }
+}
+
+fn propose(round: u32, content: Option<B256>) -> Action {
+    Action::Propose { epoch: EPOCH, attempt: 0, round, content }
+}
+
+fn vote(round: u32, step: Step, content: B256) -> Action {
+    Action::Vote { epoch: EPOCH, attempt: 0, round, step, content }
+}
+
+fn attest(content: B256) -> Action {
+    Action::Attest { epoch: EPOCH, attempt: 0, content }
 }
 
 /// What keeper `me` does about `work` so many seconds after the deadline; jobs are out and all is settled.
@@ -110,64 +131,70 @@ fn jobs_are_published_once_an_epoch() {
 
 #[test]
 fn the_first_in_turn_proposes_when_all_peers_have_shown_their_rows_or_the_wait_is_over() {
-    let propose = Action::Propose { epoch: EPOCH, attempt: 0, round: 0 };
-    assert_eq!(actions(at_turn(0), 0, &work(), unchanged), vec![propose.clone()]);
+    assert_eq!(actions(at_turn(0), 0, &work(), unchanged), [propose(0, None)]);
     let unheard = Work { peers_heard: 1, ..work() };
     assert_eq!(actions(at_turn(0), 0, &unheard, unchanged), []);
-    assert_eq!(actions(at_turn(0), policy().collect_wait, &unheard, unchanged), [propose]);
+    assert_eq!(actions(at_turn(0), policy().collect_wait, &unheard, unchanged), [propose(0, None)]);
     assert_eq!(actions(at_turn(1), 0, &work(), unchanged), []);
 }
 
 #[test]
-fn after_a_time_out_the_next_keeper_proposes_and_nobody_before() {
+fn after_a_time_out_the_next_keeper_proposes_and_nobody_before_and_time_outs_grow() {
     let timeout = policy().proposer_timeout;
-    let second = Action::Propose { epoch: EPOCH, attempt: 0, round: 1 };
     assert_eq!(actions(at_turn(1), timeout - 1, &work(), unchanged), []);
-    assert_eq!(actions(at_turn(1), timeout, &work(), unchanged), [second]);
+    assert_eq!(actions(at_turn(1), timeout, &work(), unchanged), [propose(1, None)]);
     assert_eq!(actions(at_turn(0), timeout, &work(), unchanged), []);
-    let again = Action::Propose { epoch: EPOCH, attempt: 0, round: 3 };
-    assert_eq!(actions(at_turn(0), 3 * timeout, &work(), unchanged), [again]);
+    let starts: Vec<_> = (0..5).map(|round| policy().start_of_round(round)).collect();
+    assert_eq!(starts, [0, timeout, timeout * 5 / 2, timeout * 9 / 2, timeout * 7]);
+    for (round, start) in (0..).zip(starts) {
+        assert_eq!(policy().round_at(&network().clock, EPOCH, deadline() + start), round);
+        assert_eq!(actions(at_turn(u64::from(round) % 3), start, &work(), unchanged), [propose(round, None)]);
+    }
 }
 
 #[test]
-fn a_list_that_leaves_out_a_row_this_keeper_holds_is_not_signed_but_replaced() {
-    let attest = |round: u8| Action::Attest { epoch: EPOCH, attempt: 0, content: B256::repeat_byte(0xc0 + round) };
+fn a_list_that_leaves_out_a_row_this_keeper_holds_is_not_voted_for_but_replaced() {
     for complete in [Some(4), Some(5)] {
-        let work = Work { proposals: vec![list(0, complete)], ..work() };
-        assert_eq!(actions(at_turn(1), 1, &work, unchanged), [attest(0)]);
+        assert_eq!(actions(at_turn(1), 1, &proposed(complete), unchanged), [vote(0, Step::Prevote, LIST)]);
     }
     for lacking in [None, Some(3)] {
-        let work = Work { proposals: vec![list(0, lacking)], ..work() };
-        assert_eq!(actions(at_turn(1), 1, &work, unchanged), []);
-        let timeout = policy().proposer_timeout;
-        let propose = Action::Propose { epoch: EPOCH, attempt: 0, round: 1 };
-        assert_eq!(actions(at_turn(1), timeout, &work, unchanged), [propose]);
-        let replaced = Work { proposals: vec![list(0, lacking), list(1, Some(4))], ..work };
-        assert_eq!(actions(at_turn(2), timeout, &replaced, unchanged), [attest(1)]);
+        assert_eq!(actions(at_turn(1), 1, &proposed(lacking), unchanged), []);
+        let next = actions(at_turn(1), policy().proposer_timeout, &proposed(lacking), unchanged);
+        assert_eq!(next, [propose(1, None)]);
     }
 }
 
 #[test]
-fn of_two_good_lists_the_earlier_round_wins_and_a_round_to_come_counts_for_nothing() {
-    let both = Work { proposals: vec![list(1, Some(4)), list(0, Some(4))], ..work() };
-    let first = Action::Attest { epoch: EPOCH, attempt: 0, content: B256::repeat_byte(0xc0) };
-    assert_eq!(actions(at_turn(2), policy().proposer_timeout, &both, unchanged), [first]);
-    let early = Work { proposals: vec![list(1, Some(4))], ..work() };
+fn a_list_whose_rows_are_not_known_or_whose_round_is_over_gets_no_vote() {
+    let unread = Work { lists: BTreeMap::new(), ..proposed(Some(4)) };
+    assert_eq!(actions(at_turn(1), 1, &unread, unchanged), []);
+    assert_eq!(actions(at_turn(2), policy().proposer_timeout, &proposed(Some(4)), unchanged), []);
+    let early = Work { proposals: BTreeMap::from([(1, LIST)]), ..proposed(Some(4)) };
     assert_eq!(actions(at_turn(2), 0, &early, unchanged), []);
+}
+
+#[test]
+fn what_a_quorum_decided_for_is_signed_even_by_who_would_not_have_voted_for_it() {
+    assert_eq!(actions(at_turn(2), 1, &decided(), unchanged), [attest(LIST)]);
+    let lacking = Work { lists: proposed(None).lists, ..decided() };
+    assert_eq!(actions(at_turn(2), 1, &lacking, unchanged), [attest(LIST)]);
+    let unread = Work { lists: BTreeMap::new(), ..decided() };
+    assert_eq!(actions(at_turn(2), 1, &unread, unchanged), []);
 }
 
 /// `[KP-1]`
 #[test]
 fn a_decision_on_disk_is_kept_whatever_is_known_since() {
     let content = B256::repeat_byte(0xc1);
-    let work = Work { chosen: Some(content), proposals: vec![list(0, Some(4)), list(1, Some(4))], ..work() };
-    assert_eq!(actions(at_turn(2), 1, &work, unchanged), [Action::Attest { epoch: EPOCH, attempt: 0, content }]);
+    let lists = BTreeMap::from([(LIST, BTreeMap::new()), (content, BTreeMap::new())]);
+    let work = Work { chosen: Some(content), lists, ..decided() };
+    assert_eq!(actions(at_turn(2), 1, &work, unchanged), [attest(content)]);
 }
 
 #[test]
 fn nothing_is_signed_before_inputs_are_final_and_the_epoch_is_settled() {
-    let work = Work { proposals: vec![list(0, Some(4))], ..work() };
-    let early = Work { inputs_known: false, ..work.clone() };
+    let work = decided();
+    let early = Work { inputs_known: false, ..decided() };
     assert_eq!(actions(at_turn(2), 1, &early, unchanged), []);
     let unsettled = actions(next_at_turn(0), 1, &work, |view| view.oracle.settled_through = EPOCH);
     assert_eq!(unsettled, [Action::Settle]);
@@ -175,7 +202,7 @@ fn nothing_is_signed_before_inputs_are_final_and_the_epoch_is_settled() {
 
 #[test]
 fn while_the_epoch_before_may_still_be_posted_nothing_is_signed_on_top_of_an_older_one() {
-    let work = Work { proposals: vec![list(0, Some(4))], ..work() };
+    let work = decided();
     let older = |view: &mut View<'_>| {
         view.oracle.last_posted = Some(ReportRef { epoch: EPOCH - 2, hash: B256::repeat_byte(5) });
     };
@@ -207,7 +234,7 @@ fn keepers_post_one_after_the_other_once_a_quorum_signed_what_they_signed() {
 #[test]
 fn shortly_before_the_next_epochs_turn_nothing_is_begun() {
     let end = network().clock.reveal_deadline(EPOCH + 1) - policy().margin - deadline();
-    let work = Work { proposals: vec![list(0, Some(4))], ..work() };
+    let work = decided();
     let later = |view: &mut View<'_>| (view.jobs_of, view.oracle.settled_through) = (Some(EPOCH + 2), EPOCH + 2);
     assert_eq!(actions(at_turn(2), end - 1, &work, later).len(), 1);
     assert_eq!(actions(at_turn(2), end, &work, later), []);
@@ -243,7 +270,7 @@ fn margin_is_sent_on_before_its_epoch_is_settled_but_not_waited_for_for_long() {
 
 #[test]
 fn who_is_no_keeper_hands_out_jobs_but_signs_and_sends_nothing() {
-    let work = Work { proposals: vec![list(0, Some(4))], ..work() };
+    let work = decided();
     let stranger = Address::repeat_byte(0xff);
     let everything_due = |view: &mut View<'_>| {
         view.jobs_of = None;

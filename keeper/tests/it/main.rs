@@ -2,6 +2,7 @@
 //! against a real anvil with the real contracts.
 #![allow(clippy::unwrap_used, reason = "the lint spares tests, but not the functions that tests share")]
 
+mod agree;
 mod agreement;
 mod api;
 mod chain;

@@ -1,17 +1,24 @@
 //! Which rows and lists count.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use alloy_primitives::{Address, B256};
 use alloy_signer_local::PrivateKeySigner;
 use proptest::prelude::*;
 use tandem_keeper::{
+    agree::Step,
     chain::{ChainReader, EpochFacts, KeeperSetFacts},
-    rows::{IntakeFault, MAX_ROW, ProposalFault, better, check_proposal, judge_row, proposer, sort_rows, turn_of},
+    rows::{
+        IntakeFault, MAX_ROW, ProposalFault, RowKey, better, check_list, check_proposal, check_vote, judge_row,
+        proposer, sort_rows, turn_of,
+    },
 };
 use tandem_protocol::{
-    api::Proposal,
-    messages::{RowList, rows_hash},
+    api::{Proposal, Vote},
+    messages::{ListVote, RowList, rows_hash},
     reveal::{Reveal, RowFault},
     signed::Signed,
 };
@@ -37,44 +44,81 @@ fn two_rows() -> Vec<Reveal> {
     rows
 }
 
-fn propose(facts: &EpochFacts, round: u32, reveals: Vec<Reveal>) -> Proposal {
-    let network = network();
+fn propose(facts: &EpochFacts, round: u32) -> Proposal {
     let address = proposer(&facts.keeper_set, EPOCH, round).unwrap();
     let key = keeper_keys().into_iter().find(|key| key.address() == address).unwrap();
-    let list = RowList { epoch: EPOCH, attempt: 0, round, rowsHash: rows_hash(&reveals) };
-    Proposal { proposer: address, list: Signed::new(list, &network.domain(), &key).unwrap(), reveals }
+    let list = RowList { epoch: EPOCH, attempt: 0, round, rowsHash: B256::repeat_byte(7) };
+    Proposal { proposer: address, list: Signed::new(list, &network().domain(), &key).unwrap() }
+}
+
+/// What comes of rows under their own name.
+fn list(facts: &EpochFacts, reveals: &[Reveal]) -> Result<BTreeMap<RowKey, u32>, ProposalFault> {
+    let judge = |reveal: &Reveal| judge_row(reveal, &network(), &network().domain(), facts).map(|row| row.is_ok());
+    check_list(rows_hash(reveals), reveals, EPOCH, judge)
 }
 
 #[tokio::test]
-async fn a_list_counts_if_the_rightful_proposer_signed_it_over_rows_in_order() {
+async fn a_proposal_counts_if_it_is_the_rightful_proposers_and_its_round_has_come() {
     let facts = facts().await;
-    let check = |proposal: &Proposal, attempt| check_proposal(proposal, attempt, 1, &network(), &facts);
-    let good = propose(&facts, 1, two_rows());
+    let check = |proposal: &Proposal, attempt| check_proposal(proposal, attempt, 1, &network().domain(), &facts);
+    let good = propose(&facts, 1);
     assert_eq!(check(&good, 0), Ok(()));
-    assert_eq!(check(&propose(&facts, 0, Vec::new()), 0), Ok(()));
+    assert_eq!(check(&propose(&facts, 0), 0), Ok(()));
     assert!(matches!(check(&good, 1), Err(ProposalFault::WrongEpoch { .. })));
-    assert_eq!(check(&propose(&facts, 2, two_rows()), 0), Ok(()));
-    assert_eq!(check(&propose(&facts, 3, two_rows()), 0), Err(ProposalFault::TooEarly { round: 3, now: 1 }));
+    assert_eq!(check(&propose(&facts, 2), 0), Ok(()), "clocks may see different heads");
+    assert_eq!(check(&propose(&facts, 3), 0), Err(ProposalFault::TooEarly { round: 3, now: 1 }));
 
     let mut borrowed = good.clone();
     borrowed.proposer = proposer(&facts.keeper_set, EPOCH, 0).unwrap();
     assert!(matches!(check(&borrowed, 0), Err(ProposalFault::NotItsTurn { round: 1, .. })));
     let mut other_round = good.clone();
     other_round.list.message.round = 4;
-    let checked = check_proposal(&other_round, 0, 4, &network(), &facts);
+    let checked = check_proposal(&other_round, 0, 4, &network().domain(), &facts);
     assert_eq!(checked, Err(ProposalFault::Unsigned(good.proposer)));
-    let mut fewer = good.clone();
-    fewer.reveals.pop();
-    assert_eq!(check(&fewer, 0), Err(ProposalFault::WrongRows));
+}
+
+#[tokio::test]
+async fn a_vote_counts_if_a_keeper_signed_it_for_a_step_that_exists() {
+    let facts = facts().await;
+    let vote = |signer: &PrivateKeySigner, round, step| {
+        let message = ListVote { epoch: EPOCH, attempt: 0, round, step, rowsHash: B256::repeat_byte(7) };
+        Vote { keeper: signer.address(), vote: Signed::new(message, &network().domain(), signer).unwrap() }
+    };
+    let check = |vote: &Vote, attempt| check_vote(vote, attempt, 1, &network().domain(), &facts);
+    let keeper = keeper_keys().remove(0);
+    for step in [Step::Prevote, Step::Precommit] {
+        assert_eq!(check(&vote(&keeper, 2, step.number()), 0), Ok(()));
+        assert_eq!(Step::from_number(step.number()), Some(step));
+    }
+    assert!(matches!(check(&vote(&keeper, 1, 1), 1), Err(ProposalFault::WrongEpoch { .. })));
+    assert_eq!(check(&vote(&keeper, 3, 1), 0), Err(ProposalFault::TooEarly { round: 3, now: 1 }));
+    for step in [0, 3, 255] {
+        assert_eq!(check(&vote(&keeper, 1, step), 0), Err(ProposalFault::UnknownStep(step)));
+    }
+    assert_eq!(check(&vote(&key(99), 1, 1), 0), Err(ProposalFault::NoKeeper(key(99).address())));
+    let mut stolen = vote(&key(99), 1, 1);
+    stolen.keeper = keeper.address();
+    assert_eq!(check(&stolen, 0), Err(ProposalFault::Unsigned(keeper.address())));
+}
+
+#[tokio::test]
+async fn a_list_is_known_by_its_name_and_has_its_rows_in_order() {
+    let facts = facts().await;
+    let rows = two_rows();
+    let counting = rows.iter().map(|row| ((row.netuid, row.validator), row.seq)).collect();
+    assert_eq!(list(&facts, &rows), Ok(counting));
+    assert_eq!(list(&facts, &[]), Ok(BTreeMap::new()));
+    let judge = |_: &Reveal| Ok(true);
+    assert_eq!(check_list(rows_hash(&rows), &rows[..1], EPOCH, judge), Err(ProposalFault::WrongRows));
     // Enough receipts are left for the row to count, but it is not what was signed.
-    let mut stripped = good.clone();
-    stripped.reveals[0].receipts.pop();
-    assert_eq!(check(&stripped, 0), Err(ProposalFault::WrongRows));
-    let mut backwards = two_rows();
+    let mut stripped = rows.clone();
+    stripped[0].receipts.pop();
+    assert_eq!(check_list(rows_hash(&rows), &stripped, EPOCH, judge), Err(ProposalFault::WrongRows));
+    assert_eq!(check_list(rows_hash(&rows), &rows, EPOCH + 1, judge), Err(ProposalFault::WrongRows));
+    let mut backwards = rows.clone();
     backwards.reverse();
-    assert_eq!(check(&propose(&facts, 1, backwards), 0), Err(ProposalFault::NotAscending(1)));
-    let twice = vec![two_rows().remove(0), two_rows().remove(0)];
-    assert_eq!(check(&propose(&facts, 1, twice), 0), Err(ProposalFault::NotAscending(1)));
+    assert_eq!(list(&facts, &backwards), Err(ProposalFault::NotAscending(1)));
+    assert_eq!(list(&facts, &[rows[0].clone(), rows[0].clone()]), Err(ProposalFault::NotAscending(1)));
 }
 
 #[tokio::test]
@@ -84,8 +128,7 @@ async fn nobody_can_put_words_into_a_validators_mouth() {
     forged.row = vec![(3, 2)];
     let judged = judge_row(&forged, &network(), &network().domain(), &facts);
     assert_eq!(judged, Err(IntakeFault::Unsigned(key(11).address())));
-    let refused = check_proposal(&propose(&facts, 0, vec![forged]), 0, 1, &network(), &facts);
-    assert!(matches!(refused, Err(ProposalFault::Row { fault: IntakeFault::Unsigned(_), .. })));
+    assert!(matches!(list(&facts, &[forged]), Err(ProposalFault::Row { fault: IntakeFault::Unsigned(_), .. })));
 }
 
 #[tokio::test]
@@ -101,7 +144,7 @@ async fn a_validators_own_faulty_row_is_dropped_with_a_published_reason() {
         let sorted = sort_rows(std::slice::from_ref(&reveal), &network(), &facts).unwrap();
         assert!(sorted[&1].rows.is_empty());
         assert_eq!(sorted[&1].dropped[0].reason, expected.to_string());
-        assert_eq!(check_proposal(&propose(&facts, 0, vec![reveal]), 0, 1, &network(), &facts), Ok(()));
+        assert_eq!(list(&facts, &[reveal]), Ok(BTreeMap::new()), "listed, and not counted");
     }
 }
 

@@ -6,9 +6,9 @@ use tandem_keeper::store::{
     TxAttempt, TxState,
 };
 use tandem_protocol::{
-    api::{Attestation, AuditOutcome, JobFailure, JobResult, Proposal, Verdict},
+    api::{Attestation, AuditOutcome, JobFailure, JobResult, Proposal, Verdict, Vote},
     jobs::{Job, jobs},
-    messages::{EpochReport, RowList},
+    messages::{EpochReport, ListVote, RowList, rows_hash},
     signed::Signed,
 };
 
@@ -174,6 +174,23 @@ async fn a_cursor_is_where_it_was_last_put_forwards_or_back() {
     assert_eq!(store.cursor("reports").await.unwrap(), Some(at(4)));
 }
 
+#[tokio::test]
+async fn a_list_is_kept_under_its_name_in_its_epoch() {
+    let (_folder, store) = open().await;
+    let network = network();
+    let row = [(4, 2)];
+    let rows = vec![reveal(&network, &commit(&network, &key(11), 3, 1, 1, &row), &row, &keeper_keys())];
+    let name = rows_hash(&rows);
+    assert_eq!(store.list(3, name).await.unwrap(), None);
+    for _ in 0..2 {
+        store.put_list(3, name, &rows).await.unwrap();
+    }
+    assert_eq!(store.list(3, name).await.unwrap(), Some(rows));
+    assert_eq!(store.list(4, name).await.unwrap(), None);
+    store.put_list(4, rows_hash(&[]), &[]).await.unwrap();
+    assert_eq!(store.list(4, rows_hash(&[])).await.unwrap(), Some(Vec::new()));
+}
+
 /// `[KP-1]`
 #[tokio::test]
 async fn the_first_decision_stands() {
@@ -194,7 +211,11 @@ async fn contradicting_keepers_are_kept_as_evidence() {
     for rows in [1, 2] {
         let list = RowList { epoch: 3, attempt: 0, round: 1, rowsHash: B256::repeat_byte(rows) };
         let list = Signed::new(list, &network.domain(), &keeper).unwrap();
-        store.put_proposal(&Proposal { proposer: keeper.address(), list, reveals: Vec::new() }).await.unwrap();
+        store.put_proposal(&Proposal { proposer: keeper.address(), list }).await.unwrap();
+        let vote = ListVote { epoch: 3, attempt: 0, round: 1, step: 2, rowsHash: B256::repeat_byte(rows) };
+        let vote = Signed::new(vote, &network.domain(), &keeper).unwrap();
+        let taken = store.put_vote(&Vote { keeper: keeper.address(), vote }, false).await.unwrap();
+        assert_eq!(taken, rows == 1);
         let report = EpochReport {
             epoch: 3,
             attempt: 0,
@@ -210,7 +231,15 @@ async fn contradicting_keepers_are_kept_as_evidence() {
         store.put_attestation(&Attestation { keeper: keeper.address(), report }).await.unwrap();
     }
     let kinds: Vec<_> = store.evidence(3).await.unwrap().into_iter().map(|evidence| evidence.kind).collect();
-    assert_eq!(kinds, ["double_attestation", "double_proposal"]);
+    assert_eq!(kinds, ["double_attestation", "double_proposal", "double_vote"]);
+    let votes = store.votes(3, 0).await.unwrap();
+    assert_eq!((votes.len(), votes[0].vote.message.rowsHash), (1, B256::repeat_byte(1)));
+    assert!(store.put_vote(&votes[0], false).await.unwrap(), "the same again is no contradiction");
+    let other = ListVote { rowsHash: B256::repeat_byte(9), ..votes[0].vote.message.clone() };
+    let other = Vote { keeper: keeper.address(), vote: Signed::new(other, &network.domain(), &keeper).unwrap() };
+    assert!(store.put_vote(&other, true).await.unwrap());
+    assert_eq!(store.votes(3, 0).await.unwrap(), [votes[0].clone(), other]);
+    assert_eq!(store.votes(3, 1).await.unwrap(), []);
     assert_eq!(store.proposals(3, 0).await.unwrap().len(), 1);
     let held = store.attestations(3).await.unwrap();
     assert_eq!((held.len(), held[0].report.message.rewardsRoot), (1, B256::repeat_byte(1)));

@@ -7,14 +7,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tandem_protocol::api::{
-    ApiError, Attestation, AuditCount, AuditOutcome, ClaimList, ClaimProof, CommitRequest, CompletionEvidence,
-    CompletionPayment, JobExtension, JobFailure, JobReceipt, JobResult, KeeperStatus, Lease, LeaseExtended,
-    LeaseRequest, LeaseResponse, Proposal, ReceiptResponse, RevealList, StreamNote, TopUp, TopUpReceipt, Verdict,
-    VoucherJson,
+    Agreement, ApiError, Attestation, AuditCount, AuditOutcome, ClaimList, ClaimProof, CommitRequest,
+    CompletionEvidence, CompletionPayment, JobExtension, JobFailure, JobReceipt, JobResult, KeeperStatus, Lease,
+    LeaseExtended, LeaseRequest, LeaseResponse, Proposal, ReceiptResponse, RevealList, StreamNote, TopUp, TopUpReceipt,
+    Verdict, Vote, VoucherJson,
 };
 use tandem_protocol::jobs::Job;
 use tandem_protocol::messages::{
-    EpochReport, ResponseCommitment, RowList, SignatureBytes, SignedRequest, Voucher, WeightsCommit,
+    EpochReport, ListVote, ResponseCommitment, RowList, SignatureBytes, SignedRequest, Voucher, WeightsCommit,
 };
 use tandem_protocol::payment::{PaymentDue, Tokens};
 use tandem_protocol::signed::Signed;
@@ -125,9 +125,16 @@ fn what_services_send_is_read_strictly() {
     strict::<CommitRequest>(&signed(commit()));
     strict(&ReceiptResponse { keeper: account(1), signature: SIGNATURE });
     let reveals = vec![unsigned(1, 2, 3, vec![(0, 1)])];
-    strict(&RevealList { reveals: reveals.clone() });
+    strict(&RevealList { reveals });
     let list = signed(RowList { epoch: 1, attempt: 2, round: 3, rowsHash: word(4) });
-    strict(&Proposal { proposer: account(1), list, reveals });
+    let proposal = Proposal { proposer: account(1), list };
+    strict(&proposal);
+    let vote = Vote {
+        keeper: account(1),
+        vote: signed(ListVote { epoch: 1, attempt: 2, round: 3, step: 1, rowsHash: word(4) }),
+    };
+    strict(&vote);
+    strict(&Agreement { proposals: vec![proposal], votes: vec![vote] });
     strict(&Attestation { keeper: account(1), report: signed(report()) });
     let reward = Reward { kind: RewardKind::KeeperUsdc, netuid: 1, account: account(2), cumulative: u128::MAX };
     strict(&ClaimList { epoch: 1, root: word(2), claims: vec![ClaimProof { index: 1, reward, proof: vec![word(3)] }] });

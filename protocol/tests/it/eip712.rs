@@ -12,9 +12,9 @@ use ethers_core::utils::keccak256 as ethers_keccak;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tandem_protocol::messages::{
-    CommitReceipt, EpochReport, ResponseCommitment, RowList, SignedRequest, Voucher, WeightsCommit, commit_hash,
-    config_digest, model_id, oracle_domain, proofs_hash, request_hash, row_bytes, rows_hash, settlement_domain,
-    tokens_hash,
+    CommitReceipt, EpochReport, ListVote, ResponseCommitment, RowList, SignedRequest, Voucher, WeightsCommit,
+    commit_hash, config_digest, model_id, oracle_domain, proofs_hash, request_hash, row_bytes, rows_hash,
+    settlement_domain, tokens_hash,
 };
 use tandem_protocol::reveal::Reveal;
 use tandem_protocol::signed::Signed;
@@ -86,6 +86,7 @@ const WEIGHTS_COMMIT: &str =
     "WeightsCommit(uint16 netuid,uint64 epoch,address validator,uint32 seq,bytes32 commitHash)";
 const COMMIT_RECEIPT: &str = "CommitReceipt(uint64 epoch,bytes32 commit)";
 const ROW_LIST: &str = "RowList(uint64 epoch,uint32 attempt,uint32 round,bytes32 rowsHash)";
+const LIST_VOTE: &str = "ListVote(uint64 epoch,uint32 attempt,uint32 round,uint8 step,bytes32 rowsHash)";
 const EPOCH_REPORT: &str = "EpochReport(uint64 epoch,uint32 attempt,bytes32 configDigest,bytes32 inputsBlock,\
     bytes32 previousReport,bytes32 subnetsRoot,bytes32 rewardsRoot,bytes32 bundleHash,uint32 rulesVersion)";
 const VOUCHER: &str = "Voucher(uint256 channelId,uint128 amount,bytes32 model,uint32 rateCardVersion,\
@@ -121,6 +122,14 @@ proptest! {
     ) {
         let json = json!({ "epoch": epoch, "attempt": attempt, "round": round, "rowsHash": rows });
         agree_in_oracle_domain(home, RowList { epoch, attempt, round, rowsHash: rows }, ROW_LIST, json);
+    }
+
+    #[test]
+    fn votes_are_hashed_and_signed_as_elsewhere(
+        home in home(), epoch: u64, attempt: u32, round: u32, step: u8, rows in word(),
+    ) {
+        let json = json!({ "epoch": epoch, "attempt": attempt, "round": round, "step": step, "rowsHash": rows });
+        agree_in_oracle_domain(home, ListVote { epoch, attempt, round, step, rowsHash: rows }, LIST_VOTE, json);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use tandem_keeper::{
     guard::Guard,
     keeper::{Keeper, Parts},
     network::Network,
-    peers::Peers,
+    peers::HttpPeers,
     service,
     store::{SqliteStore, Store},
 };
@@ -133,7 +133,8 @@ impl Running {
             chain: chain.clone(),
             transactor: chain.clone(),
             attester: Attester::new(key, &chain.network, guard),
-            peers: Peers::new(&peers).unwrap(),
+            peers: Arc::new(HttpPeers::new(&peers).unwrap()),
+            endpoints: peers.endpoints,
         };
         let keeper = Arc::new(Keeper::new(parts, stop.clone()));
         let (address, server) = service::serve(listen, keeper.clone()).await.unwrap();
