@@ -3,15 +3,18 @@
 use std::{collections::BTreeMap, fmt::Display, ops::RangeInclusive};
 
 use alloy::{
+    consensus::Transaction,
     eips::BlockId,
     providers::{DynProvider, Provider},
-    rpc::types::Filter,
+    rpc::types::{Filter, Log},
 };
-use alloy_primitives::{Address, B256, U256};
-use alloy_sol_types::SolEvent;
+use alloy_primitives::{Address, B256, Signature, U256, keccak256};
+use alloy_sol_types::{Eip712Domain, SolCall, SolEvent};
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, future::join_all, stream};
-use tandem_contracts::bindings::{CreditDesk, EmissionController, EpochOracle, KeeperSet, Staking, SubnetRegistry};
+use tandem_contracts::bindings::{
+    CreditDesk, EmissionController, EpochOracle, KeeperSet, Staking, SubnetRegistry, WeightCommits,
+};
 use tandem_protocol::{
     bundle::{Hyperparameters, NeuronInput},
     delegation::{Backing, Delegation},
@@ -19,8 +22,9 @@ use tandem_protocol::{
 };
 
 use super::{
-    BlockRef, ChainError, ChainReader, EpochFacts, Granted, Heads, KeeperSetFacts, NeuronFacts, Nodes, OracleState,
-    PostedReport, ReportRef, ReportStatus, StoredReport, SubnetFacts, without_urls,
+    BlockRef, ChainError, ChainReader, CommittedRows, Deadlines, EpochFacts, Granted, Heads, KeeperSetFacts,
+    NeuronFacts, Nodes, OnChain, OracleState, PostedReport, ReportRef, ReportStatus, StoredReport, SubnetFacts,
+    without_urls,
 };
 use crate::{config::Finality, network::Network};
 
@@ -34,12 +38,12 @@ const NETUID_OF_BONDS: u16 = 0;
 /// One node or several.
 #[derive(Clone, Debug)]
 pub struct RpcChain {
-    nodes: Nodes,
+    pub(super) nodes: Nodes,
     /// Says what a quorum of them says.
-    provider: DynProvider,
+    pub(super) provider: DynProvider,
     /// Says what the first says that answers; for what neither signatures nor money depend on.
     any: DynProvider,
-    network: Network,
+    pub(super) network: Network,
     finality: Finality,
 }
 
@@ -194,6 +198,39 @@ impl RpcChain {
         Ok(found)
     }
 
+    /// The log of a report's posting.
+    async fn posting(&self, epoch: u64, stored: &StoredReport, head: &BlockRef) -> Result<Option<Log>, ChainError> {
+        let mut block = self.last_block_before(stored.posted_at.saturating_add(1), head).await?;
+        // Several blocks may bear one timestamp.
+        while let Some(candidate) = block.filter(|block| block.time == stored.posted_at) {
+            let filter = Filter::new()
+                .address(self.network.oracle)
+                .event_signature(EpochOracle::ReportPosted::SIGNATURE_HASH)
+                .topic1(U256::from(epoch))
+                .topic2(stored.hash)
+                .at_block_hash(candidate.hash);
+            let logs = self.provider.get_logs(&filter).await.map_err(rpc("eth_getLogs"))?;
+            if let Some(log) = logs.into_iter().next() {
+                return Ok(Some(log));
+            }
+            block = match candidate.number.checked_sub(1) {
+                Some(number) => Some(self.nodes.by_number(number).await?),
+                None => None,
+            };
+        }
+        Ok(None)
+    }
+
+    /// Who signed a posted report, from the calldata of its posting: whatever called the oracle, the signatures were there.
+    async fn signers(&self, epoch: u64, stored: &StoredReport, head: &BlockRef) -> Result<Vec<Address>, ChainError> {
+        let Some(hash) = self.posting(epoch, stored, head).await?.and_then(|log| log.transaction_hash) else {
+            return Ok(Vec::new());
+        };
+        let found = self.any.get_transaction_by_hash(hash).await.map_err(rpc("eth_getTransactionByHash"))?;
+        let Some(transaction) = found else { return Ok(Vec::new()) };
+        Ok(signers_in(transaction.input(), stored.hash, &self.network.domain()))
+    }
+
     /// Subnets whose margin of `epoch` waits at the desk.
     async fn held_margin(&self, epoch: u64, at: BlockId) -> Result<Vec<u16>, ChainError> {
         let registry = SubnetRegistry::new(self.network.registry, &self.provider);
@@ -286,7 +323,38 @@ impl ChainReader for RpcChain {
             },
             neuron_immunity,
             subnets: subnets.into_iter().flatten().collect(),
+            committed: CommittedRows::new(),
         })
+    }
+
+    async fn deadlines(&self, epoch: u64, at: &BlockRef) -> Result<Option<Deadlines>, ChainError> {
+        let Some(address) = self.network.weight_commits else { return Ok(None) };
+        let block = BlockId::hash(at.hash);
+        let commits = WeightCommits::new(address, &self.provider);
+        let commit = commits.commitDeadline(epoch).block(block).call().await.map_err(rpc("commitDeadline"))?;
+        let reveal = commits.revealDeadline(epoch).block(block).call().await.map_err(rpc("revealDeadline"))?;
+        Ok(Some(Deadlines { commit: commit.saturating_to(), reveal: reveal.saturating_to() }))
+    }
+
+    async fn on_chain(&self, epoch: u64, at: &BlockRef) -> Result<OnChain, ChainError> {
+        self.rows_on_chain(epoch, at).await
+    }
+
+    async fn signed_epochs(&self, keeper: Address, count: u64) -> Result<Vec<u64>, ChainError> {
+        let heads = self.heads().await?;
+        let state = self.oracle_state(&heads.latest).await?;
+        let Some(last) = state.last_posted else { return Ok(Vec::new()) };
+        let mut signed = Vec::new();
+        for epoch in (last.epoch.saturating_add(1).saturating_sub(count)..=last.epoch).rev() {
+            let stored = self.stored_report(epoch, &heads.latest).await?;
+            if stored.status != ReportStatus::None
+                && self.signers(epoch, &stored, &heads.latest).await?.contains(&keeper)
+            {
+                signed.push(epoch);
+            }
+        }
+        signed.reverse();
+        Ok(signed)
     }
 
     async fn oracle_state(&self, at: &BlockRef) -> Result<OracleState, ChainError> {
@@ -332,26 +400,9 @@ impl ChainReader for RpcChain {
         stored: &StoredReport,
         head: &BlockRef,
     ) -> Result<Option<PostedReport>, ChainError> {
-        let mut block = self.last_block_before(stored.posted_at.saturating_add(1), head).await?;
-        // Several blocks may bear one timestamp.
-        while let Some(candidate) = block.filter(|block| block.time == stored.posted_at) {
-            let filter = Filter::new()
-                .address(self.network.oracle)
-                .event_signature(EpochOracle::ReportPosted::SIGNATURE_HASH)
-                .topic1(U256::from(epoch))
-                .topic2(stored.hash)
-                .at_block_hash(candidate.hash);
-            let logs = self.provider.get_logs(&filter).await.map_err(rpc("eth_getLogs"))?;
-            if let Some(log) = logs.first() {
-                let event = EpochOracle::ReportPosted::decode_log(&log.inner).map_err(rpc("ReportPosted"))?;
-                return Ok(Some(PostedReport { bundle_hash: event.bundleHash, rewards_root: event.rewardsRoot }));
-            }
-            block = match candidate.number.checked_sub(1) {
-                Some(number) => Some(self.nodes.by_number(number).await?),
-                None => None,
-            };
-        }
-        Ok(None)
+        let Some(log) = self.posting(epoch, stored, head).await? else { return Ok(None) };
+        let event = EpochOracle::ReportPosted::decode_log(&log.inner).map_err(rpc("ReportPosted"))?;
+        Ok(Some(PostedReport { bundle_hash: event.bundleHash, rewards_root: event.rewardsRoot }))
     }
 
     async fn granted(
@@ -376,6 +427,25 @@ impl ChainReader for RpcChain {
         }
         Ok(sums)
     }
+}
+
+/// Signers of the report of this struct hash in the calldata of a call of `post`, or of a call that carries one.
+fn signers_in(calldata: &[u8], report: B256, domain: &Eip712Domain) -> Vec<Address> {
+    let digest = keccak256([&[0x19, 0x01], domain.hash_struct().as_slice(), report.as_slice()].concat());
+    let selector = EpochOracle::postCall::SELECTOR;
+    let starts = calldata.windows(selector.len()).enumerate().filter(|(_, bytes)| *bytes == selector);
+    for (start, _) in starts {
+        let Ok(call) = EpochOracle::postCall::abi_decode(&calldata[start..]) else { continue };
+        let parts = call.signatures.iter().map(|signature| (signature.r, signature.vs));
+        return parts.filter_map(|(r, vs)| recover_compact(digest, r, vs)).collect();
+    }
+    Vec::new()
+}
+
+/// Signer of an EIP-2098 signature.
+fn recover_compact(digest: B256, r: B256, vs: B256) -> Option<Address> {
+    let bytes: [u8; 64] = [r.as_slice(), vs.as_slice()].concat().try_into().ok()?;
+    Signature::from_erc2098(&bytes).recover_address_from_prehash(&digest).ok()
 }
 
 fn amount(value: U256, what: &str) -> Result<u128, ChainError> {

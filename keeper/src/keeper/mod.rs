@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     attester::Attester,
     bundles::Bundles,
-    chain::{BlockRef, ChainReader, EpochFacts, Heads, OracleState, StoredReport},
+    chain::{BlockRef, ChainReader, Deadlines, EpochFacts, Heads, OracleState, Schedule, StoredReport},
     claims::ClaimsIndex,
     config::JobsConfig,
     decide::{Policy, View, decide},
@@ -102,6 +102,8 @@ pub(crate) struct Live {
     pub(crate) oracle: OracleState,
     pub(crate) claims: Option<Arc<ClaimsIndex>>,
     facts: BTreeMap<u64, KnownFacts>,
+    /// Deadlines of the epochs that are open in some way, as of the newest block.
+    deadlines: BTreeMap<u64, Deadlines>,
     /// What the oracle holds for an epoch, as of the block of this hash.
     stored: Option<(B256, u64, StoredReport)>,
     inputs: Option<Arc<FinalInputs>>,
@@ -123,6 +125,8 @@ pub(crate) struct Live {
 struct KnownFacts {
     facts: Arc<EpochFacts>,
     is_final: bool,
+    /// Chain time of the final block up to which the rows on chain were read.
+    rows_until: u64,
 }
 
 /// Final chain inputs of one epoch.
@@ -208,7 +212,7 @@ impl Keeper {
         };
         let actions = decide(&View {
             now: heads.latest.time,
-            clock: self.network.clock,
+            clock: self.schedule(),
             me: self.attester.address(),
             policy: self.policy,
             oracle,
@@ -243,6 +247,11 @@ impl Keeper {
     /// What holds for `epoch`, if it is known.
     pub(crate) fn facts(&self, epoch: u64) -> Option<Arc<EpochFacts>> {
         self.live().facts.get(&epoch).map(|known| known.facts.clone())
+    }
+
+    /// Epochs, with deadlines as the chain has moved them.
+    pub(crate) fn schedule(&self) -> Schedule {
+        Schedule::new(self.network.clock, self.live().deadlines.iter().map(|(epoch, known)| (*epoch, *known)))
     }
 
     /// See [`chain_time`].

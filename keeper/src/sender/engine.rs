@@ -352,11 +352,10 @@ impl Sender {
             words,
             "[K-TX-10] no node took the transaction"
         );
-        match refusal {
+        // A used nonce shows as a receipt at the next step, or in final state as a loss; all else is tried again.
+        if refusal == Refusal::Underpriced {
             // The market has gone up since it was signed: offered again with the next step.
-            Refusal::Underpriced => self.raise(tx).await?,
-            // A used nonce shows as a receipt at the next step, or in final state as a loss; all else is tried again.
-            _ => {}
+            self.raise(tx).await?;
         }
         Ok(tx.state)
     }

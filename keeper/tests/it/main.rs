@@ -9,6 +9,7 @@ mod chain;
 mod config;
 mod decide;
 mod guard;
+mod on_chain;
 mod rows;
 mod rpc_faults;
 mod sender;

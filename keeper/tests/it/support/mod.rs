@@ -57,6 +57,7 @@ pub(crate) fn network() -> Network {
         controller: Address::repeat_byte(0xa5),
         distributor: Address::repeat_byte(0xa6),
         desk: Address::repeat_byte(0xa7),
+        weight_commits: None,
     }
 }
 
