@@ -46,7 +46,7 @@ impl RpcChain {
                     from = to.saturating_add(1);
                     span = span.saturating_mul(2).min(SPAN);
                 }
-                Err(_) if span > 1 => span = (span / 2).max(1),
+                Err(_) if to > from => span = (to - from).div_ceil(2),
                 Err(error) => return Err(ChainError::Rpc { what: "eth_getLogs", reason: without_urls(&error) }),
             }
         }
