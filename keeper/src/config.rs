@@ -16,6 +16,7 @@ use serde::Deserialize;
 use crate::{
     chain::{ChainError, Nodes},
     sender::FeeModel,
+    store::StoreConfig,
 };
 
 /// The whole configuration of `tandem-keeper run`.
@@ -56,9 +57,15 @@ pub struct Config {
     /// Transactions.
     #[serde(default)]
     pub sender: SenderConfig,
+    /// Database.
+    #[serde(default)]
+    pub store: StoreConfig,
     /// Logs.
     #[serde(default)]
     pub log: LogConfig,
+    /// `--accept-missing-guard`: a flag alone, so that nobody leaves it in a file.
+    #[serde(skip)]
+    pub accept_missing_guard: bool,
 }
 
 /// Which block is taken as final: `"finalized"` (the node's tag) or `"latest-N"`.
@@ -104,7 +111,7 @@ pub struct Keys {
     pub gas: Option<SecretRef>,
 }
 
-/// A private key as hex, in a file that only its owner can read, or in an environment variable.
+/// A private key as hex, or a database's URL, in a file that only its owner can read, or in an environment variable.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SecretRef {
@@ -319,6 +326,10 @@ impl Config {
         bound("jobs.lease_s", self.jobs.lease_s, 1, 3_600)?;
         bound("jobs.max_attempts", u64::from(self.jobs.max_attempts), 1, 100)?;
         bound("peers.timeout_ms", self.peers.timeout_ms, 50, 60_000)?;
+        bound("store.max_connections", u64::from(self.store.max_connections), 2, 1_000)?;
+        bound("store.lease_s", self.store.lease_s, 3, 600)?;
+        bound("store.max_pending", self.store.max_pending, 1, 1 << 32)?;
+        bound("store.keep_epochs", self.store.keep_epochs, 8, 1 << 32)?;
         bound("sender.bump_after_s", self.sender.bump_after_s, 1, 3_600)?;
         bound("sender.min_fee_wei", self.sender.min_fee_wei, 0, self.sender.max_fee_wei)?;
         bound("sender.max_gas", self.sender.max_gas, 100_000, 1 << 30)?;
@@ -351,19 +362,23 @@ impl Keys {
 }
 
 impl SecretRef {
-    fn load(&self, name: &'static str) -> Result<PrivateKeySigner, ConfigError> {
-        let fault = |reason: String| ConfigError::Key { name, reason };
+    /// The secret, or in words why it cannot be had. The words never hold it.
+    pub fn read(&self) -> Result<String, String> {
         let text = match self {
-            Self::Env(variable) => {
-                env::var(variable).map_err(|_| fault(format!("the environment has no {variable}")))?
-            }
+            Self::Env(variable) => env::var(variable).map_err(|_| format!("the environment has no {variable}"))?,
             Self::File(path) => {
-                refuse_if_shared(path).map_err(fault)?;
-                fs::read_to_string(path).map_err(|error| fault(format!("{}: {error}", path.display())))?
+                refuse_if_shared(path)?;
+                fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?
             }
         };
+        Ok(text.trim().to_owned())
+    }
+
+    fn load(&self, name: &'static str) -> Result<PrivateKeySigner, ConfigError> {
+        let fault = |reason: String| ConfigError::Key { name, reason };
+        let text = self.read().map_err(fault)?;
         // The key's text must not reach a message.
-        text.trim().parse().map_err(|_| fault("not a private key of 32 bytes in hex".to_owned()))
+        text.parse().map_err(|_| fault("not a private key of 32 bytes in hex".to_owned()))
     }
 }
 

@@ -13,6 +13,7 @@
 //! * [`chain`] reads, [`sender`] writes, both behind traits;
 //! * [`rows`], [`agree`], [`inputs`] and [`decide`] are pure: which rows count, which list of them is agreed on, what an
 //!   epoch is computed from, what to do next;
+//! * of several processes that share a store, [`lead`] says which one acts;
 //! * [`store`], [`guard`] and [`bundles`] remember; [`attester`] holds the key and signs reports only past the guard;
 //! * [`api`] serves workers, validators, peers and claimants; [`peers`] asks the other keepers the same questions;
 //! * [`replay`] recomputes a posted epoch from public data.
@@ -36,12 +37,14 @@ pub mod attester;
 pub mod bundles;
 pub mod chain;
 pub mod claims;
+pub mod commands;
 pub mod config;
 pub mod decide;
 pub mod guard;
 pub mod inputs;
 pub mod keeper;
 pub mod kill;
+pub mod lead;
 pub mod network;
 pub mod peers;
 pub mod replay;

@@ -6,6 +6,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 use clap::{Args, Parser, Subcommand};
 use tandem_keeper::{
     chain::RpcChain,
+    commands,
     config::{Config, Finality, LogConfig, Overrides},
     network::Network,
     replay::{BundleSources, replay},
@@ -27,6 +28,10 @@ enum Command {
     Run(RunArgs),
     /// Recompute a posted epoch from the chain and its bundle. Exit code 1 if anything differs, 2 if it cannot be told.
     Replay(ReplayArgs),
+    /// Export or import what this key has signed.
+    Guard(commands::guard::GuardArgs),
+    /// Look after the database.
+    Db(commands::db::DbArgs),
 }
 
 #[derive(Args)]
@@ -46,6 +51,9 @@ struct RunArgs {
     /// Address of the HTTP API, instead of the file's.
     #[arg(long)]
     listen: Option<SocketAddr>,
+    /// Start although the sign-once guard has forgotten what this key signed. Only if no other copy of the key runs.
+    #[arg(long)]
+    accept_missing_guard: bool,
 }
 
 #[derive(Args)]
@@ -77,6 +85,8 @@ async fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         },
+        Command::Guard(args) => say(commands::guard::run(args).await),
+        Command::Db(args) => say(commands::db::run(args).await),
         Command::Replay(args) => match recompute(args).await {
             Ok(same) => ExitCode::from(u8::from(!same)),
             Err(error) => {
@@ -87,9 +97,23 @@ async fn main() -> ExitCode {
     }
 }
 
+fn say(done: anyhow::Result<String>) -> ExitCode {
+    match done {
+        Ok(words) => {
+            println!("{words}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("tandem-keeper: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 async fn run(args: RunArgs) -> anyhow::Result<()> {
-    let RunArgs { config, rpc, manifest, data_dir, listen } = args;
-    let config = Config::load(&config, &Overrides { rpc, manifest, data_dir, listen })?;
+    let RunArgs { config, rpc, manifest, data_dir, listen, accept_missing_guard } = args;
+    let mut config = Config::load(&config, &Overrides { rpc, manifest, data_dir, listen })?;
+    config.accept_missing_guard = accept_missing_guard;
     telemetry::start_logs(&config.log).map_err(anyhow::Error::msg)?;
     let stop = CancellationToken::new();
     tokio::spawn({

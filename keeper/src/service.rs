@@ -18,18 +18,21 @@ use crate::{
     api,
     attester::Attester,
     bundles::Bundles,
-    chain::RpcChain,
+    chain::{ChainReader, RpcChain},
     config::Config,
     decide::Policy,
-    guard::Guard,
+    guard::{Guard, GuardError},
     keeper::{Keeper, Parts},
+    lead::Lead,
     network::Network,
     peers::HttpPeers,
     sender::Sender,
-    store::{SqliteStore, Store},
+    store::{self, Opened},
     telemetry,
 };
 
+/// Newest epochs whose reports are searched for this key's signature at the start.
+const EPOCHS_ASKED: u64 = 16;
 /// Connections get so long to finish after a stop.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -46,13 +49,29 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let guard = Guard::open(&config.data_dir.join("guard.sqlite"))
         .await
         .context("another keeper may be using this data_dir")?;
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.data_dir.join("keeper.sqlite")).await?);
-    if let Some(epoch) = store.last_attested(attest.address()).await? {
+    let Opened { store, register } = store::open(&config.store, &config.data_dir).await?;
+    let last = store.last_attested(attest.address()).await?;
+    if let Some(epoch) = last {
         gauge!(telemetry::LAST_ATTESTED).set(epoch as f64);
     }
+    // Where the store has forgotten too, the chain has not.
+    let signed = match last {
+        Some(last) => vec![last],
+        None => chain.signed_epochs(attest.address(), EPOCHS_ASKED).await?,
+    };
+    match guard.refuse_if_forgetful(network.chain_id, network.oracle, &signed).await {
+        Err(error @ GuardError::Forgetful { .. }) if config.accept_missing_guard => {
+            tracing::warn!(%error, "going on, as told");
+        }
+        other => other?,
+    }
+    let (guard, lead) = match register {
+        Some(register) => (guard.shared(register), Lead::among(store.clone(), config.store.lease())),
+        None => (guard, Lead::alone()),
+    };
     let sender =
         Sender::new(nodes, store.clone(), Arc::new(gas), network.clone(), config.finality, config.sender.clone());
-    let keeper = Arc::new(Keeper::new(
+    let keeper = Keeper::new(
         Parts {
             policy: Policy::new(&config.agreement, &network.clock),
             jobs: config.jobs.clone(),
@@ -66,7 +85,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
             network,
         },
         stop.clone(),
-    ));
+    );
+    let keeper = Arc::new(keeper.led_by(lead).keeping(config.store.keep_epochs));
     let (address, server) = serve(config.listen, keeper.clone()).await?;
     tracing::info!(keeper = %keeper.address(), %address, "serving");
 
@@ -94,12 +114,12 @@ pub async fn serve(
 
 /// What is in it is nobody else's business.
 #[cfg(unix)]
-fn create_private(folder: &Path) -> std::io::Result<()> {
+pub(crate) fn create_private(folder: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 #[cfg(not(unix))]
-fn create_private(folder: &Path) -> std::io::Result<()> {
+pub(crate) fn create_private(folder: &Path) -> std::io::Result<()> {
     fs::create_dir_all(folder)
 }

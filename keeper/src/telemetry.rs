@@ -63,7 +63,23 @@ pub const NODE_DISAGREEMENTS: &str = "tandem_keeper_node_disagreements_total";
 /// Requests refused.
 pub const REFUSED_REQUESTS: &str = "tandem_keeper_refused_requests_total";
 
-const GAUGES: [(&str, &str); 7] = [
+/// Whether this process leads.
+pub const LEADS: &str = "tandem_keeper_leads";
+/// Jobs of the current epoch that are to be had.
+pub const JOBS_OPEN: &str = "tandem_keeper_jobs_open";
+/// Jobs of the current epoch that are with workers.
+pub const JOBS_LEASED: &str = "tandem_keeper_jobs_leased";
+/// Jobs of the current epoch that are done.
+pub const JOBS_DONE: &str = "tandem_keeper_jobs_done";
+/// Jobs of the current epoch that were given up.
+pub const JOBS_DEAD: &str = "tandem_keeper_jobs_dead";
+
+const GAUGES: [(&str, &str); 12] = [
+    (LEADS, "1 if this process decides, signs and posts, 0 if it only serves"),
+    (JOBS_OPEN, "Jobs of the current epoch that are to be had"),
+    (JOBS_LEASED, "Jobs of the current epoch that are with workers or were just given back"),
+    (JOBS_DONE, "Jobs of the current epoch that are done"),
+    (JOBS_DEAD, "Jobs of the current epoch that were given up"),
     (EPOCH, "Current epoch by chain time"),
     (HEAD_TIME, "Timestamp of the newest block"),
     (LAST_POSTED, "Last epoch whose report is posted"),

@@ -18,13 +18,14 @@ use tandem_protocol::{
 use super::{FinalInputs, Keeper};
 use crate::{
     attester::AttestError,
-    chain::{EpochFacts, Heads, ReportRef, StoredReport},
+    chain::{EpochFacts, Heads, NeuronFacts, ReportRef, StoredReport},
     claims::ClaimsIndex,
     decide::Action,
     inputs::{Sources, assemble, first_granted},
     kill,
     peers::peers_of,
     sender::{Intent, SendError},
+    store::StoreError,
     telemetry,
 };
 
@@ -77,11 +78,20 @@ impl Keeper {
                 .filter(|(_, neuron)| !neuron.endpoint.is_empty())
                 .map(|(uid, _)| uid)
                 .collect();
-            for (uid, neuron) in subnet.permitted() {
+            let of_validator = |(uid, neuron): (u16, &NeuronFacts)| {
                 let targets: Vec<u16> = serving.iter().copied().filter(|target| *target != uid).collect();
                 let hotkey = neuron.input.hotkey;
-                let list = jobs(facts.beacon, hotkey, epoch, subnet.netuid, &targets, self.jobs.rounds);
-                added += self.store.add_jobs(hotkey, &list).await?;
+                (hotkey, jobs(facts.beacon, hotkey, epoch, subnet.netuid, &targets, self.jobs.rounds))
+            };
+            let list: Vec<_> = subnet.permitted().into_iter().map(of_validator).collect();
+            match self.store.add_jobs(epoch, &list).await {
+                Ok(new) => added += new,
+                // What fits is published; tried again it would not fit either.
+                Err(error @ StoreError::Full { .. }) => {
+                    tracing::error!(netuid = subnet.netuid, %error, "not all jobs are published");
+                    break;
+                }
+                Err(error) => return Err(error.into()),
             }
         }
         let pruned = self.store.prune_jobs(epoch.saturating_sub(JOBS_KEPT)).await?;

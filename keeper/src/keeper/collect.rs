@@ -144,11 +144,8 @@ impl Keeper {
         let Some(facts) = self.facts(epoch) else { return Ok(None) };
         let stored = self.stored_report(epoch, heads).await?;
         {
+            self.note_attempt(epoch, stored.attempt);
             let mut live = self.live_mut();
-            live.attempts.insert(epoch, stored.attempt);
-            while live.attempts.len() > 8 {
-                live.attempts.pop_first();
-            }
             if live.heard.0 != epoch {
                 live.heard = (epoch, BTreeSet::new());
                 live.checked.clear();
@@ -163,7 +160,7 @@ impl Keeper {
         self.assemble_work(&facts, &stored, heads).await.map(Some)
     }
 
-    async fn stored_report(&self, epoch: u64, heads: &Heads) -> anyhow::Result<StoredReport> {
+    pub(super) async fn stored_report(&self, epoch: u64, heads: &Heads) -> anyhow::Result<StoredReport> {
         let known = self.live().stored.filter(|(at, of, _)| (*at, *of) == (heads.latest.hash, epoch));
         if let Some((_, _, stored)) = known {
             return Ok(stored);

@@ -3,6 +3,7 @@
 
 mod act;
 mod collect;
+mod upkeep;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -22,15 +23,18 @@ use crate::{
     chain::{BlockRef, ChainReader, Deadlines, EpochFacts, Heads, OracleState, Schedule, StoredReport},
     claims::ClaimsIndex,
     config::JobsConfig,
-    decide::{Policy, View, decide},
+    decide::{Policy, View, decide, working_epoch},
+    lead::Lead,
     network::Network,
     peers::Peers,
     rows::RowKey,
-    sender::Transactor,
-    store::{Store, StoreError},
+    sender::{Transactor, now_ms},
+    store::{Store, StoreConfig, StoreError},
     telemetry,
 };
 
+/// Between two looks at what can be given up and forgotten.
+const UPKEEP: Duration = Duration::from_secs(10);
 /// Older than this, what was read of the chain is no ground for a receipt or a lease.
 pub const STALE_AFTER: Duration = Duration::from_secs(20);
 /// A node that shows one head for so long is cut off from its chain, whatever it answers.
@@ -79,6 +83,9 @@ pub struct Keeper {
     transactor: Arc<dyn Transactor>,
     peers: Arc<dyn Peers>,
     endpoints: BTreeMap<Address, String>,
+    lead: Lead,
+    /// Epochs for which rows and statements are kept.
+    kept_epochs: u64,
     live: RwLock<Live>,
     /// Told when jobs were published.
     pub(crate) new_jobs: Notify,
@@ -151,10 +158,22 @@ impl Keeper {
             transactor,
             peers,
             endpoints,
+            lead: Lead::alone(),
+            kept_epochs: StoreConfig::default().keep_epochs,
             live: RwLock::default(),
             new_jobs: Notify::new(),
             stop,
         }
+    }
+
+    /// The same, leading only when `lead` says so; without it, it leads for ever.
+    pub fn led_by(self, lead: Lead) -> Self {
+        Self { lead, ..self }
+    }
+
+    /// The same, keeping what was said for so many epochs.
+    pub fn keeping(self, kept_epochs: u64) -> Self {
+        Self { kept_epochs, ..self }
     }
 
     /// Looks, decides and acts until stopped. Failures are logged and tried again. Looking at the chain waits for nobody:
@@ -172,7 +191,14 @@ impl Keeper {
                 tracing::warn!(error = format!("{error:#}"), "no decision, trying again");
             }
         });
-        tokio::join!(look, act);
+        let lead = self.again_and_again(self.lead.pace(), async || self.lead.renew(now_ms()).await);
+        let upkeep = self.again_and_again(UPKEEP, async || {
+            if let Err(error) = self.upkeep().await {
+                tracing::warn!(error = format!("{error:#}"), "the store was not tidied, trying again");
+            }
+        });
+        tokio::join!(look, act, lead, upkeep);
+        self.lead.resign().await;
     }
 
     /// A step is never cut short: each one ends by itself, what it waits for has time-outs.
@@ -197,6 +223,9 @@ impl Keeper {
 
     async fn act(&self) -> anyhow::Result<()> {
         let Some(heads) = self.live().heads else { return Ok(()) };
+        if !self.lead.ask(now_ms()).await {
+            return self.follow(&heads).await;
+        }
         let sending = match self.transactor.tick().await {
             Ok(sending) => sending,
             Err(error) => {
@@ -231,6 +260,23 @@ impl Keeper {
             tracing::warn!(error = format!("{error:#}"), "claims are not up to date");
         }
         Ok(())
+    }
+
+    /// What a process that serves but does not lead keeps up to date.
+    async fn follow(&self, heads: &Heads) -> anyhow::Result<()> {
+        if let Some(epoch) = working_epoch(&self.schedule(), heads.latest.time) {
+            let stored = self.stored_report(epoch, heads).await?;
+            self.note_attempt(epoch, stored.attempt);
+        }
+        self.refresh_claims(heads).await
+    }
+
+    fn note_attempt(&self, epoch: u64, attempt: u32) {
+        let mut live = self.live_mut();
+        live.attempts.insert(epoch, attempt);
+        while live.attempts.len() > 8 {
+            live.attempts.pop_first();
+        }
     }
 
     /// Address of the attest key.

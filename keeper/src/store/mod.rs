@@ -1,87 +1,38 @@
 //! What the keeper remembers, behind one trait. The chain is the truth: everything here is either signed by somebody or
 //! can be derived again, but what was receipted, decided or signed must not be forgotten.
+//!
+//! [`SqliteStore`] is one machine's file, [`PostgresStore`] serves several processes of one operator, [`MemoryStore`]
+//! forgets with its process and serves simulations. One suite of tests holds for all.
 
+mod ballots;
+mod config;
+mod error;
 mod jobs;
+mod lease;
+mod memory;
 mod outbox;
+mod postgres;
 mod sqlite;
-mod sqlite_outbox;
 
 use alloy_primitives::{Address, B256};
 use async_trait::async_trait;
+use serde::Serialize;
 use tandem_protocol::{
-    api::{Attestation, AuditCount, JobFailure, JobResult, Proposal, Vote},
-    jobs::Job,
+    api::{Attestation, Proposal},
     messages::WeightsCommit,
     reveal::Reveal,
     signed::Signed,
 };
 
+pub use ballots::Ballots;
+pub use config::{Opened, StoreConfig, migrate, open};
+pub use error::StoreError;
+pub use jobs::{DeadJob, JobDepths, JobOutcome, Jobs, LeaseQuery, LeasedJob, MAX_PENDING};
+pub use lease::{Fence, Lease, Leases};
+pub use memory::MemoryStore;
 pub use outbox::{NewTx, Outbox, OutboxTx, TxAttempt, TxState};
+pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
-
-/// Why the store failed.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The database.
-    #[error("[K-STORE-1] database: {0}")]
-    Database(#[from] sqlx::Error),
-    /// The database's shape could not be brought up to date.
-    #[error("[K-STORE-2] migration: {0}")]
-    Migration(#[from] sqlx::migrate::MigrateError),
-    /// Something in the database is not what was put there.
-    #[error("[K-STORE-3] malformed {what} in the database: {reason}")]
-    Malformed {
-        /// Which column.
-        what: &'static str,
-        /// What is wrong.
-        reason: String,
-    },
-    /// A number that the database cannot hold.
-    #[error("[K-STORE-4] {0} is too large to store")]
-    TooLarge(u64),
-    /// A second transaction of one key.
-    #[error("[K-STORE-5] a transaction of {0} is still under way")]
-    InFlight(Address),
-}
-
-/// Which jobs to lease, and until when.
-#[derive(Clone, Copy, Debug)]
-pub struct LeaseQuery {
-    /// Whose jobs.
-    pub validator: Address,
-    /// Of which epoch.
-    pub epoch: u64,
-    /// At most so many.
-    pub limit: u16,
-    /// The keeper's clock, milliseconds since 1970.
-    pub now_ms: u64,
-    /// End of the leases by that clock.
-    pub until_ms: u64,
-    /// Jobs leased so often are given up.
-    pub max_attempts: u32,
-}
-
-/// A job with its fencing token.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LeasedJob {
-    /// Job.
-    pub job: Job,
-    /// Fencing token.
-    pub attempt: u32,
-}
-
-/// What became of a worker's word on a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JobOutcome {
-    /// Stored and applied.
-    Applied,
-    /// Known already.
-    Duplicate,
-    /// The lease is not current, or another result is held: kept as evidence.
-    Late,
-    /// This validator has no such job.
-    Unknown,
-}
 
 /// What became of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,6 +53,9 @@ pub enum CommitOutcome {
 /// Commits of one validator, subnet and epoch beyond which no more are taken.
 pub const MAX_COMMITS: i64 = 64;
 
+/// Evidence of one kind against one party in one epoch beyond which no more is kept: enough to prove the fault.
+const MAX_EVIDENCE: i64 = 16;
+
 /// A stored reveal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredReveal {
@@ -112,7 +66,7 @@ pub struct StoredReveal {
 }
 
 /// Two contradicting statements by one party, or one that came too late.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Evidence {
     /// `double_commit`, `double_proposal`, `double_vote`, `double_attestation` or `late_result`.
     pub kind: String,
@@ -133,6 +87,17 @@ pub struct Cursor {
     pub hash: B256,
 }
 
+/// What may be forgotten.
+#[derive(Clone, Copy, Debug)]
+pub struct Retention {
+    /// Commits, reveals, proposals, decisions, attestations and evidence of epochs before this one.
+    pub before_epoch: u64,
+    /// Transactions that are done and whose newest form was signed before, milliseconds of the keeper's clock.
+    pub signed_before_ms: u64,
+    /// At most so many rows of each kind at a time.
+    pub limit: u32,
+}
+
 /// Memory of what was read of the chain's logs.
 #[async_trait]
 pub trait Cursors {
@@ -143,38 +108,10 @@ pub trait Cursors {
     async fn put_cursor(&self, name: &str, cursor: Cursor) -> Result<(), StoreError>;
 }
 
-/// The keeper's memory but for its transactions, which are [`Outbox`]'s.
+/// The keeper's memory: what validators and keepers said and what was decided. Its jobs are [`Jobs`]', its transactions
+/// [`Outbox`]'s, its place in the chain's logs [`Cursors`]', and who may write is [`Leases`]' to say.
 #[async_trait]
-pub trait Store: Outbox + Cursors + Send + Sync {
-    /// Adds jobs of a validator; those that are there stay as they are. Answers how many are new.
-    async fn add_jobs(&self, validator: Address, jobs: &[Job]) -> Result<u64, StoreError>;
-
-    /// Forgets the jobs of epochs before `before`; answers how many there were.
-    async fn prune_jobs(&self, before: u64) -> Result<u64, StoreError>;
-
-    /// Leases jobs that are open or whose lease has run out, in the order of their rounds.
-    async fn lease_jobs(&self, query: LeaseQuery) -> Result<Vec<LeasedJob>, StoreError>;
-
-    /// Prolongs a current lease; `false` if it is not current.
-    async fn extend_lease(
-        &self,
-        validator: Address,
-        job: B256,
-        attempt: u32,
-        now_ms: u64,
-        until_ms: u64,
-    ) -> Result<bool, StoreError>;
-
-    /// Takes a result. The first one under a current lease is applied.
-    async fn complete_job(&self, validator: Address, result: &JobResult, now_ms: u64)
-    -> Result<JobOutcome, StoreError>;
-
-    /// Takes a job back and opens it again after a while that grows with each attempt.
-    async fn fail_job(&self, validator: Address, failure: &JobFailure, now_ms: u64) -> Result<JobOutcome, StoreError>;
-
-    /// Results of an epoch by contributor, ascending.
-    async fn audits(&self, epoch: u64) -> Result<Vec<AuditCount>, StoreError>;
-
+pub trait Store: Ballots + Jobs + Outbox + Cursors + Leases + Send + Sync {
     /// Takes a commit whose signature was checked.
     async fn put_commit(&self, commit: &Signed<WeightsCommit>) -> Result<CommitOutcome, StoreError>;
 
@@ -184,26 +121,13 @@ pub trait Store: Outbox + Cursors + Send + Sync {
     /// Reveals of an epoch, ascending by (netuid, validator).
     async fn reveals(&self, epoch: u64) -> Result<Vec<StoredReveal>, StoreError>;
 
-    /// Takes a list of rows under its name, [`tandem_protocol::messages::rows_hash`].
-    async fn put_list(&self, epoch: u64, content: B256, reveals: &[Reveal]) -> Result<(), StoreError>;
-
-    /// The rows of a list.
-    async fn list(&self, epoch: u64, content: B256) -> Result<Option<Vec<Reveal>>, StoreError>;
-
-    /// Takes a checked proposal. A second one by the same keeper for the same round with other rows is evidence.
+    /// Takes a checked proposal. A second one by the same keeper for the same round with other rows is evidence. Fenced.
     async fn put_proposal(&self, proposal: &Proposal) -> Result<(), StoreError>;
 
     /// Proposals for an epoch and attempt, ascending by round.
     async fn proposals(&self, epoch: u64, attempt: u32) -> Result<Vec<Proposal>, StoreError>;
 
-    /// Takes a checked vote. If another one by the same keeper for the same round and step is held, both are evidence, and
-    /// the vote is taken only if `contradicting` ones are. Answers whether it is held now.
-    async fn put_vote(&self, vote: &Vote, contradicting: bool) -> Result<bool, StoreError>;
-
-    /// Votes for an epoch and attempt, ascending by round, step and keeper.
-    async fn votes(&self, epoch: u64, attempt: u32) -> Result<Vec<Vote>, StoreError>;
-
-    /// Decides for a list's content; the first decision stands and is answered.
+    /// Decides for a list's content; the first decision stands and is answered. Fenced.
     async fn choose(&self, epoch: u64, attempt: u32, content: B256) -> Result<B256, StoreError>;
 
     /// What was decided for.
@@ -219,9 +143,41 @@ pub trait Store: Outbox + Cursors + Send + Sync {
     /// Last epoch that `keeper` attested.
     async fn last_attested(&self, keeper: Address) -> Result<Option<u64>, StoreError>;
 
-    /// Evidence of an epoch.
+    /// Evidence of an epoch, ascending by kind and subject.
     async fn evidence(&self, epoch: u64) -> Result<Vec<Evidence>, StoreError>;
+
+    /// Forgets one batch of what is old; answers how many rows, so that 0 says that nothing is left to forget.
+    async fn prune(&self, retention: Retention) -> Result<u64, StoreError>;
 
     /// Writes what is left and closes.
     async fn close(&self);
+}
+
+/// What becomes of a commit beside what is held of its validator, subnet and epoch: the last sequence number, the count,
+/// and the hash under the same number.
+fn judge_commit(commit: &WeightsCommit, last: Option<u32>, count: i64, same: Option<B256>) -> CommitOutcome {
+    match (same, last) {
+        (Some(held), _) if held == commit.commitHash => CommitOutcome::Stored,
+        (Some(_), _) => CommitOutcome::Equivocation,
+        (None, Some(last)) if commit.seq < last => CommitOutcome::Stale { last },
+        (None, _) if count >= MAX_COMMITS => CommitOutcome::TooMany,
+        (None, _) => CommitOutcome::Stored,
+    }
+}
+
+fn note_evidence(kind: &'static str, subject: Address, epoch: u64) {
+    tracing::warn!(kind, %subject, epoch, "kept as evidence");
+    metrics::counter!(crate::telemetry::EVIDENCE).increment(1);
+}
+
+fn json<T: Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Malformed { what: "message", reason: error.to_string() })
+}
+
+fn int(value: u64) -> Result<i64, StoreError> {
+    i64::try_from(value).map_err(|_| StoreError::TooLarge(value))
+}
+
+fn uint(value: i64, what: &'static str) -> Result<u64, StoreError> {
+    u64::try_from(value).map_err(|error| StoreError::Malformed { what, reason: error.to_string() })
 }

@@ -98,13 +98,14 @@ pub struct OutboxTx {
 /// Memory of the sender.
 #[async_trait]
 pub trait Outbox {
-    /// Stores a signed transaction; refused while another one of the key is signed or broadcast.
+    /// Stores a signed transaction; refused while another one of the key is signed or broadcast. Fenced, as all writes
+    /// here are.
     async fn put_tx(&self, tx: &NewTx) -> Result<i64, StoreError>;
 
     /// Stores a further signed form; what was broadcast is then signed again, and not sent yet.
     async fn put_attempt(&self, id: i64, attempt: &TxAttempt) -> Result<(), StoreError>;
 
-    /// Changes the state.
+    /// Changes the state; refused if that would put a second one of the key under way.
     async fn set_tx_state(&self, id: i64, state: TxState) -> Result<(), StoreError>;
 
     /// Transactions of a key that are not done, ascending by nonce.

@@ -79,7 +79,7 @@ struct Game {
     minds: Vec<Mind>,
     /// Every list that was ever thought of, which anybody can read.
     lists: BTreeMap<B256, Rows>,
-    /// What honest keepers said.
+    /// What honest keepers said and nobody has heard yet.
     said: Vec<Word>,
     random: ChaCha8Rng,
 }
@@ -88,8 +88,10 @@ impl Game {
     fn new(seed: u64, count: usize, hostile: usize) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let row = |number: u16| ((number, Address::ZERO), 1);
+        // Often everybody holds the same rows, so that every list will do.
+        let holds = *[0.7, 0.0].choose(&mut random).unwrap();
         let minds = (0..count)
-            .map(|_| Mind { rows: (0..3).filter(|_| random.random_bool(0.7)).map(row).collect(), ..Mind::default() })
+            .map(|_| Mind { rows: (0..3).filter(|_| random.random_bool(holds)).map(row).collect(), ..Mind::default() })
             .collect();
         let threshold = 2 * count / 3 + 1;
         let lists = BTreeMap::from([(list(0xff), (0..3).map(row).collect()), (list(0x80), Rows::new())]);
@@ -128,19 +130,26 @@ impl Game {
         self.said.push(word);
     }
 
-    /// A hostile keeper says something to somebody, nothing of it to others.
+    /// The hostile keepers say something to somebody, nothing of it to others. Most of the time they lend their votes to
+    /// what honest keepers consider now: so quorums arise that few can see.
     fn lie(&mut self, round: u32) {
-        let contents: Vec<B256> = self.lists.keys().copied().collect();
-        let content = *contents.choose(&mut self.random).unwrap();
-        let from = self.random.random_range(0..self.hostile);
         let to = self.random.random_range(self.hostile..self.count);
-        let round = self.random.random_range(round.saturating_sub(2)..=round + 1);
-        let step = if self.random.random() { Step::Prevote } else { Step::Precommit };
-        let mut word = Word::Vote { round, step, keeper: keeper(from), content };
-        if round as usize % self.count == from && self.random.random() {
-            word = Word::Proposal { round, content };
+        let now: BTreeSet<B256> = self.minds.iter().filter_map(|mind| mind.proposals.get(&round).copied()).collect();
+        let mut contents: Vec<B256> = now.into_iter().collect();
+        let mut round = round;
+        if contents.is_empty() || self.random.random_bool(0.2) {
+            contents = self.lists.keys().copied().collect();
+            round = self.random.random_range(round.saturating_sub(2)..=round + 1);
         }
-        self.tell(to, &[word]);
+        let content = *contents.choose(&mut self.random).unwrap();
+        for from in 0..self.hostile {
+            if round as usize % self.count == from && self.random.random() {
+                self.tell(to, &[Word::Proposal { round, content }]);
+            }
+            for step in [Step::Prevote, Step::Precommit] {
+                self.tell(to, &[Word::Vote { round, step, keeper: keeper(from), content }]);
+            }
+        }
     }
 
     fn tell(&mut self, to: usize, words: &[Word]) {
@@ -151,7 +160,7 @@ impl Game {
         self.minds.iter().filter_map(|mind| mind.decided).collect()
     }
 
-    /// Storm: few messages arrive, clocks are a round apart.
+    /// Storm: messages arrive at some and not at others, clocks are a round apart.
     fn storm(&mut self, rounds: u32, arrives: f64) {
         for round in 0..rounds {
             for _ in 0..self.count * 6 {
@@ -161,10 +170,12 @@ impl Game {
                 if self.hostile > 0 {
                     self.lie(round);
                 }
-                for word in self.said.clone() {
-                    let listener = self.random.random_range(self.hostile..self.count);
-                    if self.random.random_bool(arrives) {
-                        self.tell(listener, &[word]);
+                // Heard now or not before the calm.
+                for word in std::mem::take(&mut self.said) {
+                    for listener in self.hostile..self.count {
+                        if self.random.random_bool(arrives) {
+                            self.tell(listener, &[word]);
+                        }
                     }
                 }
                 assert!(self.decided().len() <= 1, "two lists were decided: {:?}", self.decided());
@@ -198,13 +209,13 @@ impl Game {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(feature = "deep") { 20_000 } else { 150 }))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(feature = "deep") { 5_000 } else { 100 }))]
 
     /// `[KP-2]` Whatever is lost, late or a lie, as long as fewer than a third lie; and then one list is decided by everybody
     /// within as many rounds as there are keepers.
     #[test]
     fn no_two_lists_are_decided_and_one_is_when_messages_arrive(
-        seed: u64, count in 4usize..=7, liars in 0usize..=2, rounds in 1u32..6, arrives in 0.0..0.6f64,
+        seed: u64, count in 4usize..=7, liars in 0usize..=2, rounds in 1u32..8, arrives in 0.2..0.9f64,
     ) {
         let hostile = liars.min((count - 1) / 3);
         let mut game = Game::new(seed, count, hostile);

@@ -1,8 +1,10 @@
-//! What any store must do; each test opens one of its own.
+//! What any store must do. Every rule is tried out on every adapter; each time in a place of its own.
+
+use std::time::{Duration, Instant};
 
 use alloy_primitives::{Address, B256};
 use tandem_keeper::store::{
-    CommitOutcome, Cursor, Cursors, JobOutcome, LeaseQuery, MAX_COMMITS, NewTx, Outbox, SqliteStore, Store, StoreError,
+    CommitOutcome, Cursor, Fence, JobDepths, JobOutcome, LeaseQuery, MAX_COMMITS, NewTx, Retention, StoreError,
     TxAttempt, TxState,
 };
 use tandem_protocol::{
@@ -12,10 +14,65 @@ use tandem_protocol::{
     signed::Signed,
 };
 
-use crate::support::{commit, keeper_keys, key, network, reveal};
+use crate::{
+    store_places::Place,
+    support::{commit, keeper_keys, key, network, postgres::Cluster, reveal},
+};
 
 const VALIDATOR: Address = Address::repeat_byte(0x11);
 const OTHER: Address = Address::repeat_byte(0x12);
+/// Jobs that may wait in the places of these tests.
+const MAX_PENDING: u64 = 40_000;
+
+/// Makes a test of each rule for each adapter.
+macro_rules! rules {
+    ($($rule:ident),+ $(,)?) => {
+        mod memory {
+            use super::{MAX_PENDING, Place};
+            $(#[tokio::test] async fn $rule() { super::$rule(Place::memory(MAX_PENDING)).await })+
+        }
+
+        mod sqlite {
+            use super::{MAX_PENDING, Place};
+            $(#[tokio::test] async fn $rule() { super::$rule(Place::sqlite(MAX_PENDING)).await })+
+        }
+
+        mod postgres {
+            use super::{Cluster, MAX_PENDING, Place};
+
+            /// One server for all, a database for each.
+            #[tokio::test]
+            async fn every_rule_holds() {
+                let cluster = Cluster::start().await;
+                $(
+                    eprintln!(stringify!($rule));
+                    let url = cluster.database(stringify!($rule).get(..60).unwrap_or(stringify!($rule))).await;
+                    super::$rule(Place::Postgres { url, max_pending: MAX_PENDING }).await;
+                )+
+            }
+        }
+    };
+}
+
+rules!(
+    a_job_is_leased_to_its_validator_alone_and_to_one_worker_at_a_time,
+    only_the_holder_of_the_current_lease_is_heard,
+    a_job_that_is_given_back_is_tried_again_but_not_for_ever,
+    old_jobs_are_forgotten_and_newer_ones_stay,
+    sequence_numbers_rise_and_two_commits_of_one_number_are_evidence,
+    the_better_reveal_of_a_validator_is_kept_whichever_comes_first,
+    a_cursor_is_where_it_was_last_put_forwards_or_back,
+    a_list_is_kept_under_its_name_in_its_epoch,
+    the_first_decision_stands,
+    contradicting_keepers_are_kept_as_evidence,
+    a_signed_transaction_survives_and_keeps_its_key_to_itself,
+    a_job_that_nobody_can_do_is_given_up_with_its_last_reason,
+    a_large_network_s_jobs_are_published_in_seconds_and_no_more_than_fit,
+    a_key_has_one_transaction_under_way_however_it_came_about,
+    what_is_old_is_forgotten_in_bounded_batches_and_what_is_not_over_stays,
+    one_leads_at_a_time_and_each_time_under_a_higher_term,
+    a_former_leader_writes_nothing_that_only_a_leader_may,
+);
 
 fn lease(limit: u16, now_ms: u64) -> LeaseQuery {
     LeaseQuery { validator: VALIDATOR, epoch: 3, limit, now_ms, until_ms: now_ms + 100, max_attempts: 3 }
@@ -27,18 +84,11 @@ fn result(job: &Job, attempt: u32, verdict: Verdict) -> JobResult {
     JobResult { job: job.id, attempt, outcome }
 }
 
-async fn open() -> (tempfile::TempDir, SqliteStore) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(&folder.path().join("keeper.sqlite")).await.unwrap();
-    (folder, store)
-}
-
-#[tokio::test]
-async fn a_job_is_leased_to_its_validator_alone_and_to_one_worker_at_a_time() {
-    let (_folder, store) = open().await;
+async fn a_job_is_leased_to_its_validator_alone_and_to_one_worker_at_a_time(place: Place) {
+    let store = place.open().await;
     let list = jobs(B256::ZERO, VALIDATOR, 3, 1, &[4, 5], 2);
-    assert_eq!(store.add_jobs(VALIDATOR, &list).await.unwrap(), 4);
-    assert_eq!(store.add_jobs(VALIDATOR, &list).await.unwrap(), 0);
+    assert_eq!(store.add_jobs(3, &[(VALIDATOR, list.clone())]).await.unwrap(), 4);
+    assert_eq!(store.add_jobs(3, &[(VALIDATOR, list.clone())]).await.unwrap(), 0);
     assert!(store.lease_jobs(LeaseQuery { validator: OTHER, ..lease(9, 0) }).await.unwrap().is_empty());
     assert!(store.lease_jobs(LeaseQuery { epoch: 2, ..lease(9, 0) }).await.unwrap().is_empty());
     let first = store.lease_jobs(lease(3, 0)).await.unwrap();
@@ -49,11 +99,10 @@ async fn a_job_is_leased_to_its_validator_alone_and_to_one_worker_at_a_time() {
     assert_eq!(again.iter().map(|leased| leased.attempt).collect::<Vec<_>>(), [2, 2, 2]);
 }
 
-#[tokio::test]
-async fn only_the_holder_of_the_current_lease_is_heard() {
-    let (_folder, store) = open().await;
+async fn only_the_holder_of_the_current_lease_is_heard(place: Place) {
+    let store = place.open().await;
     let list = jobs(B256::ZERO, VALIDATOR, 3, 1, &[4], 1);
-    store.add_jobs(VALIDATOR, &list).await.unwrap();
+    store.add_jobs(3, &[(VALIDATOR, list.clone())]).await.unwrap();
     let job = &list[0];
     let complete = |validator, attempt, verdict| {
         let (store, result) = (&store, result(job, attempt, verdict));
@@ -78,11 +127,10 @@ async fn only_the_holder_of_the_current_lease_is_heard() {
     assert_eq!(kinds, ["late_result", "late_result", "late_result"]);
 }
 
-#[tokio::test]
-async fn a_job_that_is_given_back_is_tried_again_but_not_for_ever() {
-    let (_folder, store) = open().await;
+async fn a_job_that_is_given_back_is_tried_again_but_not_for_ever(place: Place) {
+    let store = place.open().await;
     let list = jobs(B256::ZERO, VALIDATOR, 3, 1, &[4], 1);
-    store.add_jobs(VALIDATOR, &list).await.unwrap();
+    store.add_jobs(3, &[(VALIDATOR, list.clone())]).await.unwrap();
     let patient = |now| LeaseQuery { max_attempts: 6, ..lease(1, now) };
     let mut now = 1_000;
     for (attempt, pause) in (1..).zip([500, 2_000, 8_000, 32_000, 60_000, 60_000]) {
@@ -95,12 +143,12 @@ async fn a_job_that_is_given_back_is_tried_again_but_not_for_ever() {
     assert!(store.lease_jobs(patient(now + 1_000_000)).await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn old_jobs_are_forgotten_and_newer_ones_stay() {
-    let (_folder, store) = open().await;
+async fn old_jobs_are_forgotten_and_newer_ones_stay(place: Place) {
+    let store = place.open().await;
     for epoch in 1..=4u8 {
         let beacon = B256::repeat_byte(epoch);
-        store.add_jobs(VALIDATOR, &jobs(beacon, VALIDATOR, epoch.into(), 1, &[4, 5], 1)).await.unwrap();
+        let list = jobs(beacon, VALIDATOR, epoch.into(), 1, &[4, 5], 1);
+        store.add_jobs(epoch.into(), &[(VALIDATOR, list)]).await.unwrap();
     }
     assert_eq!(store.prune_jobs(3).await.unwrap(), 4);
     assert_eq!(store.prune_jobs(3).await.unwrap(), 0);
@@ -108,9 +156,8 @@ async fn old_jobs_are_forgotten_and_newer_ones_stay() {
     assert_eq!(store.lease_jobs(lease(9, 0)).await.unwrap().len(), 2);
 }
 
-#[tokio::test]
-async fn sequence_numbers_rise_and_two_commits_of_one_number_are_evidence() {
-    let (folder, store) = open().await;
+async fn sequence_numbers_rise_and_two_commits_of_one_number_are_evidence(place: Place) {
+    let store = place.open().await;
     let (network, validator) = (network(), key(11));
     let put = |seq, row: &'static [(u16, u16)]| {
         let (store, commit) = (store.clone(), commit(&network, &validator, 3, 1, seq, row));
@@ -134,13 +181,12 @@ async fn sequence_numbers_rise_and_two_commits_of_one_number_are_evidence() {
     }
     assert_eq!(put(200, &[(4, 2)]).await, CommitOutcome::TooMany);
     store.close().await;
-    let store = SqliteStore::open(&folder.path().join("keeper.sqlite")).await.unwrap();
+    let store = place.open().await;
     let old = commit(&network, &validator, 3, 1, 1, &[(4, 1)]);
     assert!(matches!(store.put_commit(&old).await.unwrap(), CommitOutcome::Stale { .. }));
 }
 
-#[tokio::test]
-async fn the_better_reveal_of_a_validator_is_kept_whichever_comes_first() {
+async fn the_better_reveal_of_a_validator_is_kept_whichever_comes_first(place: Place) {
     let network = network();
     let keepers = keeper_keys();
     let first = commit(&network, &key(11), 3, 1, 1, &[(4, 1)]);
@@ -148,8 +194,10 @@ async fn the_better_reveal_of_a_validator_is_kept_whichever_comes_first() {
     let poor = reveal(&network, &second, &[(4, 2)], &keepers[..1]);
     let good = reveal(&network, &first, &[(4, 1)], &keepers[..2]);
     let best = reveal(&network, &second, &[(4, 2)], &keepers[1..]);
+    let store = place.open().await;
     for order in [[&poor, &good, &best], [&best, &good, &poor], [&good, &best, &poor]] {
-        let (_folder, store) = open().await;
+        let forget = Retention { before_epoch: 9, signed_before_ms: 0, limit: 9 };
+        store.prune(forget).await.unwrap();
         for reveal in order {
             let fault = (reveal.receipts.len() < 2).then_some("too few");
             store.put_reveal(reveal, fault).await.unwrap();
@@ -160,23 +208,21 @@ async fn the_better_reveal_of_a_validator_is_kept_whichever_comes_first() {
 }
 
 /// `[KP-1]`
-#[tokio::test]
-async fn a_cursor_is_where_it_was_last_put_forwards_or_back() {
-    let (folder, store) = open().await;
+async fn a_cursor_is_where_it_was_last_put_forwards_or_back(place: Place) {
+    let store = place.open().await;
     let at = |number| Cursor { number, hash: B256::with_last_byte(number as u8) };
     assert_eq!(store.cursor("commits").await.unwrap(), None);
     store.put_cursor("commits", at(9)).await.unwrap();
     store.put_cursor("reports", at(4)).await.unwrap();
     store.put_cursor("commits", at(7)).await.unwrap();
     store.close().await;
-    let store = SqliteStore::open(&folder.path().join("keeper.sqlite")).await.unwrap();
+    let store = place.open().await;
     assert_eq!(store.cursor("commits").await.unwrap(), Some(at(7)));
     assert_eq!(store.cursor("reports").await.unwrap(), Some(at(4)));
 }
 
-#[tokio::test]
-async fn a_list_is_kept_under_its_name_in_its_epoch() {
-    let (_folder, store) = open().await;
+async fn a_list_is_kept_under_its_name_in_its_epoch(place: Place) {
+    let store = place.open().await;
     let network = network();
     let row = [(4, 2)];
     let rows = vec![reveal(&network, &commit(&network, &key(11), 3, 1, 1, &row), &row, &keeper_keys())];
@@ -192,21 +238,19 @@ async fn a_list_is_kept_under_its_name_in_its_epoch() {
 }
 
 /// `[KP-1]`
-#[tokio::test]
-async fn the_first_decision_stands() {
-    let (folder, store) = open().await;
+async fn the_first_decision_stands(place: Place) {
+    let store = place.open().await;
     let (first, second) = (B256::repeat_byte(1), B256::repeat_byte(2));
     assert_eq!(store.chosen(3, 0).await.unwrap(), None);
     assert_eq!(store.choose(3, 0, first).await.unwrap(), first);
     store.close().await;
-    let store = SqliteStore::open(&folder.path().join("keeper.sqlite")).await.unwrap();
+    let store = place.open().await;
     assert_eq!(store.choose(3, 0, second).await.unwrap(), first);
     assert_eq!(store.choose(3, 1, second).await.unwrap(), second);
 }
 
-#[tokio::test]
-async fn contradicting_keepers_are_kept_as_evidence() {
-    let (_folder, store) = open().await;
+async fn contradicting_keepers_are_kept_as_evidence(place: Place) {
+    let store = place.open().await;
     let (network, keeper) = (network(), key(1));
     for rows in [1, 2] {
         let list = RowList { epoch: 3, attempt: 0, round: 1, rowsHash: B256::repeat_byte(rows) };
@@ -248,9 +292,8 @@ async fn contradicting_keepers_are_kept_as_evidence() {
 }
 
 /// `[KP-1]`
-#[tokio::test]
-async fn a_signed_transaction_survives_and_keeps_its_key_to_itself() {
-    let (folder, store) = open().await;
+async fn a_signed_transaction_survives_and_keeps_its_key_to_itself(place: Place) {
+    let store = place.open().await;
     let attempt = |byte| TxAttempt {
         hash: B256::repeat_byte(byte),
         raw: vec![byte; 100],
@@ -274,7 +317,7 @@ async fn a_signed_transaction_survives_and_keeps_its_key_to_itself() {
     store.put_attempt(id, &attempt(2)).await.unwrap();
     store.close().await;
 
-    let store = SqliteStore::open(&folder.path().join("keeper.sqlite")).await.unwrap();
+    let store = place.open().await;
     let open = store.open_txs(VALIDATOR).await.unwrap();
     assert_eq!((open.len(), open[0].nonce, open[0].state), (1, 7, TxState::Signed));
     assert_eq!(open[0].attempts, [attempt(1), attempt(2)]);
@@ -282,4 +325,216 @@ async fn a_signed_transaction_survives_and_keeps_its_key_to_itself() {
     store.put_tx(&new(VALIDATOR)).await.unwrap();
     store.set_tx_state(id, TxState::Final).await.unwrap();
     assert_eq!(store.open_txs(VALIDATOR).await.unwrap().len(), 1);
+}
+
+/// `[KP-1]`
+async fn a_job_that_nobody_can_do_is_given_up_with_its_last_reason(place: Place) {
+    let store = place.open().await;
+    let list = jobs(B256::ZERO, VALIDATOR, 3, 1, &[4, 5, 6], 1);
+    store.add_jobs(3, &[(VALIDATOR, list.clone())]).await.unwrap();
+    let depths = |open, leased, done, dead| JobDepths { open, leased, done, dead };
+    assert_eq!(store.job_depths(3, 0).await.unwrap(), depths(3, 0, 0, 0));
+    for attempt in 1..=3 {
+        let now = u64::from(attempt) * 100_000;
+        assert_eq!(store.bury_jobs(3, now, 3).await.unwrap(), 0);
+        assert_eq!(store.lease_jobs(lease(3, now)).await.unwrap().len(), 3);
+        assert_eq!(store.job_depths(3, now).await.unwrap(), depths(0, 3, 0, 0));
+        let failure = JobFailure { job: list[0].id, attempt, reason: format!("refused\0 {attempt} times") };
+        assert_eq!(store.fail_job(VALIDATOR, &failure, now).await.unwrap(), JobOutcome::Applied);
+    }
+    let pass = result(&list[2], 3, Verdict::Pass);
+    assert_eq!(store.complete_job(VALIDATOR, &pass, 300_050).await.unwrap(), JobOutcome::Applied);
+    // One is with its worker until its lease ends, one rests after it was given back.
+    assert_eq!(store.bury_jobs(3, 300_099, 3).await.unwrap(), 0);
+    assert_eq!(store.bury_jobs(3, 300_100, 3).await.unwrap(), 1);
+    assert_eq!(store.bury_jobs(2, 999_999, 3).await.unwrap(), 0);
+    assert_eq!(store.bury_jobs(3, 999_999, 3).await.unwrap(), 1);
+    assert_eq!(store.job_depths(3, 999_999).await.unwrap(), depths(0, 0, 1, 2));
+
+    let mut dead = store.dead_jobs(3, 9).await.unwrap();
+    assert!(dead.windows(2).all(|pair| pair[0].job.id < pair[1].job.id));
+    assert_eq!(store.dead_jobs(3, 1).await.unwrap(), dead[..1]);
+    assert!(store.dead_jobs(2, 9).await.unwrap().is_empty());
+    dead.sort_by_key(|dead| dead.job != list[0]);
+    let said: Vec<_> = dead.iter().map(|dead| (&dead.job, dead.attempts, dead.reason.as_str())).collect();
+    assert_eq!(said, [(&list[0], 3, "refused\u{fffd} 3 times"), (&list[1], 3, "every lease ran out without a word")]);
+    assert_eq!(dead[0].validator, VALIDATOR);
+
+    let late = result(&list[1], 3, Verdict::Pass);
+    assert_eq!(store.complete_job(VALIDATOR, &late, 999_999).await.unwrap(), JobOutcome::Late);
+    assert_eq!(store.evidence(3).await.unwrap().len(), 1);
+    assert!(store.lease_jobs(LeaseQuery { max_attempts: 99, ..lease(9, 999_999) }).await.unwrap().is_empty());
+    assert!(!store.extend_lease(VALIDATOR, list[1].id, 3, 0, 9).await.unwrap());
+    // Published again they stay as they are.
+    assert_eq!(store.add_jobs(3, &[(VALIDATOR, list)]).await.unwrap(), 0);
+}
+
+async fn a_large_network_s_jobs_are_published_in_seconds_and_no_more_than_fit(place: Place) {
+    let store = place.open().await;
+    let uids: Vec<u16> = (0..200).collect();
+    let of = |validator, epoch| (validator, jobs(B256::repeat_byte(1), validator, epoch, 1, &uids, 100));
+    let began = Instant::now();
+    assert_eq!(store.add_jobs(4, &[of(VALIDATOR, 4)]).await.unwrap(), 20_000);
+    assert!(began.elapsed() < Duration::from_secs(10), "20,000 jobs took {:?}", began.elapsed());
+    assert_eq!(store.add_jobs(4, &[of(VALIDATOR, 4), of(OTHER, 4)]).await.unwrap(), 20_000);
+    assert_eq!(store.add_jobs(4, &[of(VALIDATOR, 4), of(OTHER, 4)]).await.unwrap(), 0);
+    let third = of(Address::repeat_byte(0x13), 4);
+    let full = store.add_jobs(4, std::slice::from_ref(&third)).await;
+    assert!(matches!(full, Err(StoreError::Full { epoch: 4, pending: MAX_PENDING, max: MAX_PENDING })));
+    // What is done makes room; another epoch has its own.
+    let query = LeaseQuery { epoch: 4, ..lease(7, 0) };
+    for leased in store.lease_jobs(query).await.unwrap() {
+        store.complete_job(VALIDATOR, &result(&leased.job, 1, Verdict::Pass), 1).await.unwrap();
+    }
+    assert!(matches!(store.add_jobs(4, &[third]).await, Err(StoreError::Full { pending: MAX_PENDING, .. })));
+    assert_eq!(store.job_depths(4, 1).await.unwrap().done, 7);
+    assert_eq!(store.job_depths(4, 1).await.unwrap().open, MAX_PENDING);
+    let other = jobs(B256::repeat_byte(2), VALIDATOR, 5, 1, &uids, 1);
+    assert_eq!(store.add_jobs(5, &[(VALIDATOR, other)]).await.unwrap(), 200);
+    assert_eq!(store.prune_jobs(5).await.unwrap(), MAX_PENDING + 7);
+}
+
+/// `[KP-1]`
+async fn a_key_has_one_transaction_under_way_however_it_came_about(place: Place) {
+    let store = place.open().await;
+    let new = |nonce| NewTx {
+        sender: VALIDATOR,
+        purpose: "settle".into(),
+        to: OTHER,
+        data: vec![1],
+        nonce,
+        gas_limit: 21_000,
+        first: TxAttempt { hash: B256::with_last_byte(nonce as u8), raw: vec![7], max_fee: 1, tip: 1, signed_ms: 5 },
+    };
+    let first = store.put_tx(&new(7)).await.unwrap();
+    store.set_tx_state(first, TxState::Mined).await.unwrap();
+    let second = store.put_tx(&new(8)).await.unwrap();
+    assert!(second > first);
+    // A reorganisation cannot bring the first one back while the second is under way.
+    let refused = store.set_tx_state(first, TxState::Broadcast).await;
+    assert!(matches!(refused, Err(StoreError::InFlight(sender)) if sender == VALIDATOR));
+    store.set_tx_state(second, TxState::Broadcast).await.unwrap();
+    store.set_tx_state(second, TxState::Mined).await.unwrap();
+    store.set_tx_state(first, TxState::Broadcast).await.unwrap();
+    let open = store.open_txs(VALIDATOR).await.unwrap();
+    assert_eq!(open.iter().map(|tx| tx.nonce).collect::<Vec<_>>(), [7, 8]);
+    store.set_tx_state(first + 100, TxState::Final).await.unwrap();
+}
+
+async fn what_is_old_is_forgotten_in_bounded_batches_and_what_is_not_over_stays(place: Place) {
+    let store = place.open().await;
+    let network = network();
+    for epoch in 1..=3 {
+        for validator in [11, 12] {
+            let first = commit(&network, &key(validator), epoch, 1, 1, &[(4, 1)]);
+            store.put_commit(&first).await.unwrap();
+            store.put_commit(&commit(&network, &key(validator), epoch, 1, 1, &[(4, 2)])).await.unwrap();
+            store.put_reveal(&reveal(&network, &first, &[(4, 1)], &keeper_keys()), None).await.unwrap();
+        }
+        store.choose(epoch, 0, B256::ZERO).await.unwrap();
+    }
+    let mut ids = Vec::new();
+    for (nonce, state) in [(1, TxState::Final), (2, TxState::Lost), (3, TxState::Final), (4, TxState::Mined)] {
+        let first = TxAttempt { hash: B256::ZERO, raw: vec![], max_fee: 1, tip: 1, signed_ms: nonce * 10 };
+        let (purpose, data) = ("settle".into(), vec![]);
+        let tx = NewTx { sender: VALIDATOR, purpose, to: OTHER, data, nonce, gas_limit: 1, first };
+        let id = store.put_tx(&tx).await.unwrap();
+        store.set_tx_state(id, state).await.unwrap();
+        ids.push(id);
+    }
+    let old = Retention { before_epoch: 3, signed_before_ms: 30, limit: 3 };
+    // Of four commits, reveals and statements each three, then one; both decisions and both transactions at once.
+    assert_eq!(store.prune(old).await.unwrap(), 3 * 3 + 2 + 2);
+    assert_eq!(store.prune(old).await.unwrap(), 3);
+    assert_eq!(store.prune(old).await.unwrap(), 0);
+    assert!(store.reveals(2).await.unwrap().is_empty());
+    assert_eq!(store.chosen(2, 0).await.unwrap(), None);
+    assert_eq!((store.reveals(3).await.unwrap().len(), store.evidence(3).await.unwrap().len()), (2, 2));
+    assert_eq!(store.chosen(3, 0).await.unwrap(), Some(B256::ZERO));
+    let open = store.open_txs(VALIDATOR).await.unwrap();
+    assert_eq!((open.len(), open[0].id), (1, ids[3]));
+}
+
+/// `[KP-1]`
+async fn one_leads_at_a_time_and_each_time_under_a_higher_term(place: Place) {
+    let (one, other) = (place.follow().await, place.follow().await);
+    let (a, b) = (B256::repeat_byte(1), B256::repeat_byte(2));
+    let long = Duration::from_secs(1_000);
+    let first = one.acquire("posts", a, long, 5).await.unwrap().unwrap();
+    assert_eq!((first.term, first.holder, first.name.as_str()), (1, a, "posts"));
+    assert_eq!(other.acquire("posts", b, long, 6).await.unwrap(), None);
+    assert!(other.acquire("serves", b, long, 6).await.unwrap().is_some());
+    assert!(one.renew(&first, long, 7).await.unwrap());
+    // Started anew, the same process is another leader.
+    let again = one.acquire("posts", a, long, 8).await.unwrap().unwrap();
+    assert_eq!(again.term, 2);
+    assert!(!one.renew(&first, long, 9).await.unwrap());
+    one.release(&first).await.unwrap();
+    assert_eq!(other.acquire("posts", b, long, 9).await.unwrap(), None);
+    one.release(&again).await.unwrap();
+    let next = other.acquire("posts", b, Duration::ZERO, 10).await.unwrap().unwrap();
+    assert_eq!(next.term, 3);
+    // It ran out, but nobody else took it: it goes on; then somebody does.
+    assert!(other.renew(&next, Duration::ZERO, 11).await.unwrap());
+    assert_eq!(one.acquire("posts", a, long, 12).await.unwrap().unwrap().term, 4);
+    assert!(!other.renew(&next, long, 13).await.unwrap());
+}
+
+/// `[KP-1]`
+async fn a_former_leader_writes_nothing_that_only_a_leader_may(place: Place) {
+    let (former, leader) = (place.follow().await, place.follow().await);
+    let (a, b) = (B256::repeat_byte(1), B256::repeat_byte(2));
+    let old = former.acquire("keeper", a, Duration::ZERO, 5).await.unwrap().unwrap();
+    former.fence(Fence::Lease(old.clone()));
+    let list = jobs(B256::ZERO, VALIDATOR, 3, 1, &[4], 1);
+    former.add_jobs(3, &[(VALIDATOR, list.clone())]).await.unwrap();
+    let first = TxAttempt { hash: B256::ZERO, raw: vec![], max_fee: 1, tip: 1, signed_ms: 1 };
+    let (purpose, data) = ("post".to_owned(), vec![]);
+    let tx = NewTx { sender: VALIDATOR, purpose, to: OTHER, data, nonce: 1, gas_limit: 1, first: first.clone() };
+    let id = former.put_tx(&tx).await.unwrap();
+    // Nobody leads instead: a late leader goes on.
+    assert_eq!(former.choose(3, 0, B256::ZERO).await.unwrap(), B256::ZERO);
+
+    let new = leader.acquire("keeper", b, Duration::from_secs(1_000), 6).await.unwrap().unwrap();
+    leader.fence(Fence::Lease(new));
+    let network = network();
+    let rows = RowList { epoch: 3, attempt: 0, round: 1, rowsHash: B256::ZERO };
+    let rows = Signed::new(rows, &network.domain(), &key(1)).unwrap();
+    let proposal = Proposal { proposer: key(1).address(), list: rows };
+    let vote = ListVote { epoch: 3, attempt: 0, round: 1, step: 1, rowsHash: B256::ZERO };
+    let vote = Vote { keeper: key(1).address(), vote: Signed::new(vote, &network.domain(), &key(1)).unwrap() };
+    let retention = Retention { before_epoch: 9, signed_before_ms: 9, limit: 9 };
+    // Whoever pretends to its term without its name is refused too.
+    let forged = tandem_keeper::store::Lease { holder: a, term: old.term + 1, ..old.clone() };
+    for fence in [Fence::Lease(old), Fence::Lease(forged), Fence::Shut] {
+        former.fence(fence);
+        let refusals = [
+            former.choose(4, 0, B256::ZERO).await.err(),
+            former.put_proposal(&proposal).await.err(),
+            former.put_list(4, B256::ZERO, &[]).await.err(),
+            former.put_vote(&vote, true).await.err(),
+            former.put_tx(&NewTx { sender: OTHER, ..tx.clone() }).await.err(),
+            former.put_attempt(id, &first).await.err(),
+            former.set_tx_state(id, TxState::Lost).await.err(),
+            former.add_jobs(5, &[(VALIDATOR, list.clone())]).await.err(),
+            former.bury_jobs(3, 9, 0).await.err(),
+            former.prune_jobs(9).await.err(),
+            former.prune(retention).await.err(),
+        ];
+        for refusal in refusals {
+            assert!(matches!(refusal, Some(StoreError::NotLeading)), "{refusal:?}");
+        }
+    }
+    assert_eq!(leader.chosen(4, 0).await.unwrap(), None);
+    assert!(leader.proposals(3, 0).await.unwrap().is_empty());
+    let open = leader.open_txs(VALIDATOR).await.unwrap();
+    assert_eq!((open.len(), open[0].attempts.len(), open[0].state), (1, 1, TxState::Signed));
+    // What anybody may do goes on: leases, results, rows, attestations.
+    assert_eq!(former.lease_jobs(lease(1, 0)).await.unwrap().len(), 1);
+    let pass = result(&list[0], 1, Verdict::Pass);
+    assert_eq!(former.complete_job(VALIDATOR, &pass, 1).await.unwrap(), JobOutcome::Applied);
+    let commit = commit(&network, &key(11), 3, 1, 1, &[(4, 1)]);
+    assert_eq!(former.put_commit(&commit).await.unwrap(), CommitOutcome::Stored);
+    assert_eq!(leader.put_commit(&commit).await.unwrap(), CommitOutcome::Stored);
+    leader.put_proposal(&proposal).await.unwrap();
 }

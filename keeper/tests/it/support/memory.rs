@@ -31,7 +31,8 @@ pub(crate) const ACTIVATION_DELAY: u64 = 10;
 
 pub(crate) struct MemoryChain {
     pub(crate) network: Network,
-    pub(crate) threshold: usize,
+    keepers: Vec<Address>,
+    threshold: usize,
     state: Mutex<State>,
 }
 
@@ -50,8 +51,17 @@ struct State {
 impl MemoryChain {
     /// One subnet: neurons 0 to 2 are validators (keys 11 to 13), 3 and 4 contributors (keys 14 and 15).
     pub(crate) fn new(now: u64) -> Self {
-        let state = State { now, endpoints: vec![String::new(); 3], ..State::default() };
-        Self { network: network(), threshold: 2, state: Mutex::new(state) }
+        Self::kept_by(keeper_keys().iter().map(|key| key.address()).collect(), 2, now)
+    }
+
+    /// The same with other keepers, ascending.
+    pub(crate) fn kept_by(keepers: Vec<Address>, threshold: usize, now: u64) -> Self {
+        let state = State { now, endpoints: vec![String::new(); keepers.len()], ..State::default() };
+        Self { network: network(), keepers, threshold, state: Mutex::new(state) }
+    }
+
+    pub(crate) fn time(&self) -> u64 {
+        self.state().now
     }
 
     pub(crate) fn set_time(&self, now: u64) {
@@ -110,9 +120,8 @@ impl MemoryChain {
         let digest = report.eip712_signing_hash(&self.network.domain());
         let signers: Vec<Address> =
             signatures.chunks(65).map(|signature| recover(digest, &signature.try_into().unwrap()).unwrap()).collect();
-        let keepers: Vec<Address> = keeper_keys().iter().map(|key| key.address()).collect();
         let sound = signers.windows(2).all(|pair| pair[0] < pair[1]);
-        if signers.len() != self.threshold || !sound || !signers.iter().all(|signer| keepers.contains(signer)) {
+        if signers.len() != self.threshold || !sound || !signers.iter().all(|signer| self.keepers.contains(signer)) {
             return Err("BadQuorum".into());
         }
         let now = state.now;
@@ -152,7 +161,7 @@ impl ChainReader for MemoryChain {
             read_at: *at,
             beacon: keccak256(epoch.to_be_bytes()),
             keeper_set: KeeperSetFacts {
-                keepers: keeper_keys().iter().map(|key| key.address()).collect(),
+                keepers: self.keepers.clone(),
                 endpoints: self.state().endpoints.clone(),
                 threshold: self.threshold,
                 config_digest: B256::repeat_byte(0xcd),

@@ -2,6 +2,7 @@
 
 pub(crate) mod anvil;
 pub(crate) mod memory;
+pub(crate) mod postgres;
 pub(crate) mod proxy;
 
 use std::{path::Path, sync::Arc};

@@ -4,15 +4,13 @@ use alloy_primitives::Address;
 use async_trait::async_trait;
 use sqlx::{Row, Sqlite, Transaction, sqlite::SqliteRow};
 
-use super::{
-    NewTx, Outbox, OutboxTx, StoreError, TxAttempt, TxState,
-    sqlite::{SqliteStore, address, hash, int, uint},
-};
+use super::{SqliteStore, address, hash};
+use crate::store::{NewTx, Outbox, OutboxTx, StoreError, TxAttempt, TxState, int, uint};
 
 #[async_trait]
 impl Outbox for SqliteStore {
     async fn put_tx(&self, tx: &NewTx) -> Result<i64, StoreError> {
-        let mut transaction = self.write().await?;
+        let mut transaction = self.write_fenced().await?;
         let inserted = sqlx::query(
             "INSERT INTO outbox (sender, purpose, target, data, nonce, gas_limit, state) VALUES (?, ?, ?, ?, ?, ?, ?)",
         )
@@ -25,10 +23,7 @@ impl Outbox for SqliteStore {
         .bind(TxState::Signed.name())
         .execute(&mut *transaction)
         .await
-        .map_err(|error| match &error {
-            sqlx::Error::Database(fault) if fault.is_unique_violation() => StoreError::InFlight(tx.sender),
-            _ => error.into(),
-        })?;
+        .map_err(|error| in_flight(error, tx.sender))?;
         let id = inserted.last_insert_rowid();
         insert_attempt(&mut transaction, id, &tx.first).await?;
         transaction.commit().await?;
@@ -36,7 +31,7 @@ impl Outbox for SqliteStore {
     }
 
     async fn put_attempt(&self, id: i64, attempt: &TxAttempt) -> Result<(), StoreError> {
-        let mut transaction = self.write().await?;
+        let mut transaction = self.write_fenced().await?;
         insert_attempt(&mut transaction, id, attempt).await?;
         sqlx::query("UPDATE outbox SET state = 'signed' WHERE id = ? AND state = 'broadcast'")
             .bind(id)
@@ -47,12 +42,16 @@ impl Outbox for SqliteStore {
     }
 
     async fn set_tx_state(&self, id: i64, state: TxState) -> Result<(), StoreError> {
-        let mut transaction = self.write().await?;
+        let mut transaction = self.write_fenced().await?;
+        let sender = sqlx::query("SELECT sender FROM outbox WHERE id = ?").bind(id).fetch_optional(&mut *transaction);
+        let Some(sender) = sender.await? else { return Ok(()) };
+        let sender = address(&sender, "sender")?;
         sqlx::query("UPDATE outbox SET state = ? WHERE id = ?")
             .bind(state.name())
             .bind(id)
             .execute(&mut *transaction)
-            .await?;
+            .await
+            .map_err(|error| in_flight(error, sender))?;
         transaction.commit().await?;
         Ok(())
     }
@@ -93,6 +92,31 @@ impl Outbox for SqliteStore {
         }
         Ok(open)
     }
+}
+
+/// The index that allows one transaction of a key speaks by refusing.
+fn in_flight(error: sqlx::Error, sender: Address) -> StoreError {
+    match &error {
+        sqlx::Error::Database(fault) if fault.is_unique_violation() => StoreError::InFlight(sender),
+        _ => error.into(),
+    }
+}
+
+/// Deletes transactions that are done and of which nothing was signed at `signed_before_ms` or later.
+pub(super) async fn prune(
+    transaction: &mut Transaction<'_, Sqlite>,
+    signed_before_ms: u64,
+    limit: u32,
+) -> Result<u64, StoreError> {
+    let over = "SELECT id FROM outbox WHERE state IN ('final', 'lost') AND NOT EXISTS
+                (SELECT 1 FROM outbox_attempts WHERE tx = outbox.id AND signed_ms >= ?) ORDER BY id LIMIT ?";
+    let ids: Vec<i64> =
+        sqlx::query_scalar(over).bind(int(signed_before_ms)?).bind(limit).fetch_all(&mut **transaction).await?;
+    for id in &ids {
+        sqlx::query("DELETE FROM outbox_attempts WHERE tx = ?").bind(id).execute(&mut **transaction).await?;
+        sqlx::query("DELETE FROM outbox WHERE id = ?").bind(id).execute(&mut **transaction).await?;
+    }
+    Ok(ids.len() as u64)
 }
 
 async fn insert_attempt(

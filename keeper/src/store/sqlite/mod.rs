@@ -1,6 +1,10 @@
 //! The embedded store: one SQLite file, write-ahead log, every commit on disk before it is answered.
 
-use std::path::Path;
+mod ballots;
+mod jobs;
+mod outbox;
+
+use std::{path::Path, sync::Arc, time::Duration};
 
 use alloy_primitives::{Address, B256};
 use async_trait::async_trait;
@@ -10,21 +14,19 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
 use tandem_protocol::{
-    api::{Attestation, AuditCount, JobFailure, JobResult, Proposal, Vote},
-    jobs::Job,
-    messages::{ListVote, WeightsCommit},
+    api::{Attestation, Proposal},
+    messages::WeightsCommit,
     reveal::Reveal,
     signed::Signed,
 };
 
 use super::{
-    CommitOutcome, Cursor, Cursors, Evidence, JobOutcome, LeaseQuery, LeasedJob, MAX_COMMITS, Store, StoreError,
-    StoredReveal, jobs,
+    CommitOutcome, Cursor, Cursors, Evidence, Fence, Lease, Leases, MAX_EVIDENCE, MAX_PENDING, Retention, Store,
+    StoreError, StoredReveal, int, json, judge_commit,
+    lease::{FenceCell, millis},
+    note_evidence, uint,
 };
 use crate::rows::better;
-
-/// Evidence of one kind against one party in one epoch beyond which no more is kept: enough to prove the fault.
-const MAX_EVIDENCE: i64 = 16;
 
 /// A SQLite file.
 #[derive(Clone, Debug)]
@@ -32,11 +34,18 @@ pub struct SqliteStore {
     /// One connection: SQLite has one writer.
     writer: SqlitePool,
     readers: SqlitePool,
+    fence: Arc<FenceCell>,
+    max_pending: u64,
 }
 
 impl SqliteStore {
     /// Opens or creates the file and brings its shape up to date.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_with(path, MAX_PENDING).await
+    }
+
+    /// As [`Self::open`], taking at most `max_pending` jobs of an epoch that wait.
+    pub async fn open_with(path: &Path, max_pending: u64) -> Result<Self, StoreError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -46,87 +55,37 @@ impl SqliteStore {
         let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
         sqlx::migrate!("migrations/sqlite").run(&writer).await?;
         let readers = SqlitePoolOptions::new().max_connections(4).connect_with(options.read_only(true)).await?;
-        Ok(Self { writer, readers })
+        Ok(Self { writer, readers, fence: Arc::default(), max_pending })
     }
 
-    pub(super) async fn write(&self) -> Result<Transaction<'_, Sqlite>, StoreError> {
+    /// Number of the last migration.
+    pub async fn version(&self) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(&self.readers).await?)
+    }
+
+    async fn write(&self) -> Result<Transaction<'_, Sqlite>, StoreError> {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// A transaction for a write that only a leader may do.
+    async fn write_fenced(&self) -> Result<Transaction<'_, Sqlite>, StoreError> {
+        let wanted = self.fence.wanted()?;
+        let mut transaction = self.write().await?;
+        if let Some(lease) = wanted {
+            let held = sqlx::query("SELECT 1 FROM leases WHERE name = ? AND holder = ? AND term = ?")
+                .bind(&lease.name)
+                .bind(lease.holder.as_slice())
+                .bind(int(lease.term)?)
+                .fetch_optional(&mut *transaction)
+                .await?;
+            held.ok_or(StoreError::NotLeading)?;
+        }
+        Ok(transaction)
     }
 }
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn add_jobs(&self, validator: Address, list: &[Job]) -> Result<u64, StoreError> {
-        let mut transaction = self.write().await?;
-        let added = jobs::add(&mut transaction, validator, list).await?;
-        transaction.commit().await?;
-        Ok(added)
-    }
-
-    async fn prune_jobs(&self, before: u64) -> Result<u64, StoreError> {
-        let mut transaction = self.write().await?;
-        let pruned = jobs::prune(&mut transaction, before).await?;
-        transaction.commit().await?;
-        Ok(pruned)
-    }
-
-    async fn lease_jobs(&self, query: LeaseQuery) -> Result<Vec<LeasedJob>, StoreError> {
-        // Idle workers ask all the time; the one writer is for those who get something.
-        if !jobs::any_free(&self.readers, query).await? {
-            return Ok(Vec::new());
-        }
-        let mut transaction = self.write().await?;
-        let leased = jobs::lease(&mut transaction, query).await?;
-        transaction.commit().await?;
-        Ok(leased)
-    }
-
-    async fn extend_lease(
-        &self,
-        validator: Address,
-        job: B256,
-        attempt: u32,
-        now_ms: u64,
-        until_ms: u64,
-    ) -> Result<bool, StoreError> {
-        if !jobs::exists(&self.readers, validator, job).await? {
-            return Ok(false);
-        }
-        let mut transaction = self.write().await?;
-        let extended = jobs::extend(&mut transaction, validator, job, attempt, now_ms, until_ms).await?;
-        transaction.commit().await?;
-        Ok(extended)
-    }
-
-    async fn complete_job(
-        &self,
-        validator: Address,
-        result: &JobResult,
-        now_ms: u64,
-    ) -> Result<JobOutcome, StoreError> {
-        if !jobs::exists(&self.readers, validator, result.job).await? {
-            return Ok(JobOutcome::Unknown);
-        }
-        let mut transaction = self.write().await?;
-        let outcome = jobs::complete(&mut transaction, validator, result, now_ms).await?;
-        transaction.commit().await?;
-        Ok(outcome)
-    }
-
-    async fn fail_job(&self, validator: Address, failure: &JobFailure, now_ms: u64) -> Result<JobOutcome, StoreError> {
-        if !jobs::exists(&self.readers, validator, failure.job).await? {
-            return Ok(JobOutcome::Unknown);
-        }
-        let mut transaction = self.write().await?;
-        let outcome = jobs::fail(&mut transaction, validator, failure, now_ms).await?;
-        transaction.commit().await?;
-        Ok(outcome)
-    }
-
-    async fn audits(&self, epoch: u64) -> Result<Vec<AuditCount>, StoreError> {
-        jobs::audits(&self.readers, epoch).await
-    }
-
     async fn put_commit(&self, commit: &Signed<WeightsCommit>) -> Result<CommitOutcome, StoreError> {
         let WeightsCommit { netuid, epoch, validator, seq, commitHash } = commit.message;
         let mut transaction = self.write().await?;
@@ -149,16 +108,14 @@ impl Store for SqliteStore {
         .bind(seq)
         .fetch_optional(&mut *transaction)
         .await?;
-        let outcome = match (same, last) {
-            (Some(row), _) if hash(&row, "hash")? == commitHash => CommitOutcome::Stored,
-            (Some(row), _) => {
+        let same_hash = same.as_ref().map(|row| hash(row, "hash")).transpose()?;
+        let outcome = judge_commit(&commit.message, last, count, same_hash);
+        match (&outcome, same) {
+            (CommitOutcome::Equivocation, Some(row)) => {
                 let held: Signed<WeightsCommit> = message(&row)?;
                 add_evidence(&mut transaction, "double_commit", validator, epoch, &(held, commit)).await?;
-                CommitOutcome::Equivocation
             }
-            (None, Some(last)) if seq < last => CommitOutcome::Stale { last },
-            (None, _) if count >= MAX_COMMITS => CommitOutcome::TooMany,
-            (None, _) => {
+            (CommitOutcome::Stored, None) => {
                 sqlx::query(
                     "INSERT INTO commits (epoch, netuid, validator, seq, hash, message) VALUES (?, ?, ?, ?, ?, ?)",
                 )
@@ -170,9 +127,9 @@ impl Store for SqliteStore {
                 .bind(json(commit)?)
                 .execute(&mut *transaction)
                 .await?;
-                CommitOutcome::Stored
             }
-        };
+            _ => {}
+        }
         transaction.commit().await?;
         Ok(outcome)
     }
@@ -214,84 +171,9 @@ impl Store for SqliteStore {
             .collect()
     }
 
-    async fn put_list(&self, epoch: u64, content: B256, reveals: &[Reveal]) -> Result<(), StoreError> {
-        let mut transaction = self.write().await?;
-        sqlx::query("INSERT OR IGNORE INTO lists (epoch, content, reveals) VALUES (?, ?, ?)")
-            .bind(int(epoch)?)
-            .bind(content.as_slice())
-            .bind(json(&reveals)?)
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(())
-    }
-
-    async fn list(&self, epoch: u64, content: B256) -> Result<Option<Vec<Reveal>>, StoreError> {
-        sqlx::query("SELECT reveals AS message FROM lists WHERE epoch = ? AND content = ?")
-            .bind(int(epoch)?)
-            .bind(content.as_slice())
-            .fetch_optional(&self.readers)
-            .await?
-            .as_ref()
-            .map(message)
-            .transpose()
-    }
-
-    async fn put_vote(&self, vote: &Vote, contradicting: bool) -> Result<bool, StoreError> {
-        let ListVote { epoch, attempt, round, step, rowsHash } = vote.vote.message;
-        let mut transaction = self.write().await?;
-        let held: Vec<Vote> = sqlx::query(
-            "SELECT message FROM votes WHERE epoch = ? AND attempt = ? AND round = ? AND step = ? AND keeper = ?",
-        )
-        .bind(int(epoch)?)
-        .bind(attempt)
-        .bind(round)
-        .bind(step)
-        .bind(vote.keeper.as_slice())
-        .fetch_all(&mut *transaction)
-        .await?
-        .iter()
-        .map(message)
-        .collect::<Result<_, _>>()?;
-        if held.iter().any(|held| held.vote.message.rowsHash == rowsHash) {
-            return Ok(true);
-        }
-        if let Some(other) = held.first() {
-            add_evidence(&mut transaction, "double_vote", vote.keeper, epoch, &(other, vote)).await?;
-        }
-        let taken = held.is_empty() || contradicting;
-        if taken {
-            sqlx::query(
-                "INSERT INTO votes (epoch, attempt, round, step, keeper, content, message) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            )
-            .bind(int(epoch)?)
-            .bind(attempt)
-            .bind(round)
-            .bind(step)
-            .bind(vote.keeper.as_slice())
-            .bind(rowsHash.as_slice())
-            .bind(json(vote)?)
-            .execute(&mut *transaction)
-            .await?;
-        }
-        transaction.commit().await?;
-        Ok(taken)
-    }
-
-    async fn votes(&self, epoch: u64, attempt: u32) -> Result<Vec<Vote>, StoreError> {
-        sqlx::query("SELECT message FROM votes WHERE epoch = ? AND attempt = ? ORDER BY round, step, keeper, content")
-            .bind(int(epoch)?)
-            .bind(attempt)
-            .fetch_all(&self.readers)
-            .await?
-            .iter()
-            .map(message)
-            .collect()
-    }
-
     async fn put_proposal(&self, proposal: &Proposal) -> Result<(), StoreError> {
         let list = &proposal.list.message;
-        let mut transaction = self.write().await?;
+        let mut transaction = self.write_fenced().await?;
         let held =
             sqlx::query("SELECT message FROM proposals WHERE epoch = ? AND attempt = ? AND round = ? AND proposer = ?")
                 .bind(int(list.epoch)?)
@@ -336,7 +218,7 @@ impl Store for SqliteStore {
     }
 
     async fn choose(&self, epoch: u64, attempt: u32, content: B256) -> Result<B256, StoreError> {
-        let mut transaction = self.write().await?;
+        let mut transaction = self.write_fenced().await?;
         sqlx::query("INSERT OR IGNORE INTO choices (epoch, attempt, content) VALUES (?, ?, ?)")
             .bind(int(epoch)?)
             .bind(attempt)
@@ -430,6 +312,28 @@ impl Store for SqliteStore {
             .collect()
     }
 
+    async fn prune(&self, retention: Retention) -> Result<u64, StoreError> {
+        let Retention { before_epoch, signed_before_ms, limit } = retention;
+        let mut transaction = self.write_fenced().await?;
+        let mut pruned = 0;
+        for delete in [
+            "DELETE FROM commits WHERE rowid IN (SELECT rowid FROM commits WHERE epoch < ? LIMIT ?)",
+            "DELETE FROM reveals WHERE rowid IN (SELECT rowid FROM reveals WHERE epoch < ? LIMIT ?)",
+            "DELETE FROM proposals WHERE rowid IN (SELECT rowid FROM proposals WHERE epoch < ? LIMIT ?)",
+            "DELETE FROM lists WHERE rowid IN (SELECT rowid FROM lists WHERE epoch < ? LIMIT ?)",
+            "DELETE FROM votes WHERE rowid IN (SELECT rowid FROM votes WHERE epoch < ? LIMIT ?)",
+            "DELETE FROM choices WHERE rowid IN (SELECT rowid FROM choices WHERE epoch < ? LIMIT ?)",
+            "DELETE FROM attestations WHERE rowid IN (SELECT rowid FROM attestations WHERE epoch < ? LIMIT ?)",
+            "DELETE FROM evidence WHERE rowid IN (SELECT rowid FROM evidence WHERE epoch < ? LIMIT ?)",
+        ] {
+            let deleted = sqlx::query(delete).bind(int(before_epoch)?).bind(limit).execute(&mut *transaction).await?;
+            pruned += deleted.rows_affected();
+        }
+        pruned += outbox::prune(&mut transaction, signed_before_ms, limit).await?;
+        transaction.commit().await?;
+        Ok(pruned)
+    }
+
     async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
@@ -460,8 +364,56 @@ impl Cursors for SqliteStore {
     }
 }
 
+#[async_trait]
+impl Leases for SqliteStore {
+    async fn acquire(&self, name: &str, holder: B256, ttl: Duration, now_ms: u64) -> Result<Option<Lease>, StoreError> {
+        let mut transaction = self.write().await?;
+        let row = sqlx::query(
+            "INSERT INTO leases (name, holder, term, until_ms) VALUES (?1, ?2, 1, ?3)
+             ON CONFLICT (name) DO UPDATE SET holder = ?2, term = term + 1, until_ms = ?3
+             WHERE until_ms <= ?4 OR holder = ?2 RETURNING term",
+        )
+        .bind(name)
+        .bind(holder.as_slice())
+        .bind(int(now_ms.saturating_add(millis(ttl)))?)
+        .bind(int(now_ms)?)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        row.map(|row| Ok(Lease { name: name.to_owned(), holder, term: uint(row.try_get("term")?, "term")? }))
+            .transpose()
+    }
+
+    async fn renew(&self, lease: &Lease, ttl: Duration, now_ms: u64) -> Result<bool, StoreError> {
+        self.set_lease_end(lease, now_ms.saturating_add(millis(ttl))).await
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.set_lease_end(lease, 0).await.map(|_| ())
+    }
+
+    fn fence(&self, fence: Fence) {
+        self.fence.set(fence);
+    }
+}
+
+impl SqliteStore {
+    async fn set_lease_end(&self, lease: &Lease, until_ms: u64) -> Result<bool, StoreError> {
+        let mut transaction = self.write().await?;
+        let set = sqlx::query("UPDATE leases SET until_ms = ? WHERE name = ? AND holder = ? AND term = ?")
+            .bind(int(until_ms)?)
+            .bind(&lease.name)
+            .bind(lease.holder.as_slice())
+            .bind(int(lease.term)?)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(set.rows_affected() == 1)
+    }
+}
+
 /// Keeps two contradicting statements, or one that is out of place.
-pub(super) async fn add_evidence<T: Serialize>(
+async fn add_evidence<T: Serialize>(
     transaction: &mut Transaction<'_, Sqlite>,
     kind: &'static str,
     subject: Address,
@@ -479,29 +431,16 @@ pub(super) async fn add_evidence<T: Serialize>(
     .bind(MAX_EVIDENCE)
     .execute(&mut **transaction)
     .await?;
-    tracing::warn!(kind, %subject, epoch, "kept as evidence");
-    metrics::counter!(crate::telemetry::EVIDENCE).increment(1);
+    note_evidence(kind, subject, epoch);
     Ok(())
 }
 
-pub(super) fn int(value: u64) -> Result<i64, StoreError> {
-    i64::try_from(value).map_err(|_| StoreError::TooLarge(value))
-}
-
-pub(super) fn uint(value: i64, what: &'static str) -> Result<u64, StoreError> {
-    u64::try_from(value).map_err(|error| StoreError::Malformed { what, reason: error.to_string() })
-}
-
-pub(super) fn json<T: Serialize>(value: &T) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| StoreError::Malformed { what: "message", reason: error.to_string() })
-}
-
-pub(super) fn hash(row: &SqliteRow, column: &'static str) -> Result<B256, StoreError> {
+fn hash(row: &SqliteRow, column: &'static str) -> Result<B256, StoreError> {
     let bytes: Vec<u8> = row.try_get(column)?;
     B256::try_from(bytes.as_slice()).map_err(|error| StoreError::Malformed { what: column, reason: error.to_string() })
 }
 
-pub(super) fn address(row: &SqliteRow, column: &'static str) -> Result<Address, StoreError> {
+fn address(row: &SqliteRow, column: &'static str) -> Result<Address, StoreError> {
     let bytes: Vec<u8> = row.try_get(column)?;
     Address::try_from(bytes.as_slice())
         .map_err(|error| StoreError::Malformed { what: column, reason: error.to_string() })
