@@ -9,7 +9,7 @@ use tandem_protocol::clock::EpochClock;
 
 use crate::{
     agree::{Ballot, Step, Votes},
-    chain::{KeeperSetFacts, OracleState, ReportStatus},
+    chain::{KeeperSetFacts, OracleState, ReportStatus, Schedule},
     config::AgreementConfig,
     rows::{RowKey, proposer, turn_of},
 };
@@ -44,7 +44,7 @@ impl Policy {
     }
 
     /// Round of the agreement on `epoch` at chain time `now`.
-    pub fn round_at(&self, clock: &EpochClock, epoch: u64, now: u64) -> u32 {
+    pub fn round_at(&self, clock: &Schedule, epoch: u64, now: u64) -> u32 {
         let since = now.saturating_sub(clock.reveal_deadline(epoch));
         // An epoch has few rounds: their lengths add up.
         (0..MAX_ROUNDS).rev().find(|round| self.start_of_round(*round) <= since).unwrap_or_default()
@@ -99,8 +99,8 @@ pub struct Work {
 pub struct View<'a> {
     /// Timestamp of the newest block.
     pub now: u64,
-    /// Epochs.
-    pub clock: EpochClock,
+    /// Epochs and deadlines.
+    pub clock: Schedule,
     /// This keeper.
     pub me: Address,
     /// Times.
@@ -214,10 +214,8 @@ impl Action {
 
 /// The epoch to agree on at chain time `now`: the last one whose reveal deadline has passed. Older ones that were never
 /// posted are given up; their budgets carry over to this one `[EP-4]`.
-pub fn working_epoch(clock: &EpochClock, now: u64) -> Option<u64> {
-    let current = clock.epoch_at(now)?;
-    // The deadline of an epoch lies in the next one, or past it when epochs last a second.
-    (current.saturating_sub(2)..=current).rev().find(|epoch| clock.reveal_deadline(*epoch) <= now)
+pub fn working_epoch(clock: &Schedule, now: u64) -> Option<u64> {
+    clock.last_revealed(now)
 }
 
 /// What to do.

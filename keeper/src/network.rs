@@ -31,6 +31,8 @@ pub struct Network {
     pub distributor: Address,
     /// CreditDesk.
     pub desk: Address,
+    /// WeightCommits; without it deadlines are never moved.
+    pub weight_commits: Option<Address>,
 }
 
 /// Why a manifest cannot be used.
@@ -78,6 +80,7 @@ impl Network {
             controller: manifest.address("EmissionController")?,
             distributor: manifest.address("RewardDistributor")?,
             desk: manifest.address("CreditDesk")?,
+            weight_commits: manifest.address("WeightCommits").ok(),
         })
     }
 
@@ -87,8 +90,8 @@ impl Network {
     }
 
     /// Name and address of every contract, to check that code stands there.
-    pub fn contracts(&self) -> [(&'static str, Address); 7] {
-        [
+    pub fn contracts(&self) -> Vec<(&'static str, Address)> {
+        let mut all = vec![
             ("EpochOracle", self.oracle),
             ("KeeperSet", self.keeper_set),
             ("SubnetRegistry", self.registry),
@@ -96,6 +99,8 @@ impl Network {
             ("EmissionController", self.controller),
             ("RewardDistributor", self.distributor),
             ("CreditDesk", self.desk),
-        ]
+        ];
+        all.extend(self.weight_commits.map(|address| ("WeightCommits", address)));
+        all
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     api::{self, ApiConfig},
     attester::Attester,
     bundles::Bundles,
-    chain::RpcChain,
+    chain::{ChainReader, RpcChain},
     config::Config,
     decide::Policy,
     guard::{Guard, GuardError},
@@ -24,6 +24,8 @@ use crate::{
     telemetry,
 };
 
+/// Newest epochs whose reports are searched for this key's signature at the start.
+const EPOCHS_ASKED: u64 = 16;
 /// Connections get so long to finish after a stop.
 const GRACE: Duration = Duration::from_secs(5);
 /// Between two attempts to open a store whose server is away.
@@ -38,7 +40,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let (attest, gas) = config.keys.open(network.chain_id).await?;
     create_private(&config.data_dir).with_context(|| format!("folder {}", config.data_dir.display()))?;
 
-    let chain = RpcChain::connect(&config.rpc, network.clone(), config.finality)?;
+    let nodes = config.nodes()?;
+    let chain = RpcChain::over(nodes.clone(), network.clone(), config.finality);
     chain.check().await?;
     let guard = Guard::open(&config.data_dir.join("guard.sqlite"))
         .await
@@ -53,7 +56,11 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
         None => (guard, Lead::alone()),
     };
     guard.catch_up(network.chain_id, network.oracle).await?;
-    let signed = Vec::from_iter(last);
+    // Where the store has forgotten too, the chain has not.
+    let signed = match last {
+        Some(last) => vec![last],
+        None => chain.signed_epochs(attest.address(), EPOCHS_ASKED).await?,
+    };
     match guard.refuse_if_forgetful(network.chain_id, network.oracle, &signed).await {
         Err(error @ GuardError::Forgetful { .. }) if config.accept_missing_guard => {
             tracing::warn!(%error, "going on, as told");
@@ -62,7 +69,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     }
     let bundles = Bundles::open(&config.bundles, &config.data_dir)?;
     let sender =
-        Sender::new(chain.provider(), store.clone(), gas, network.clone(), config.finality, config.sender.clone());
+        Sender::new(nodes, store.clone(), Arc::new(gas), network.clone(), config.finality, config.sender.clone());
     let keeper = Keeper::new(
         Parts {
             policy: Policy::new(&config.agreement, &network.clock),

@@ -68,6 +68,20 @@ pub const TXS: &str = "tandem_keeper_transactions_total";
 pub const BUMPS: &str = "tandem_keeper_fee_bumps_total";
 /// Age of the transaction that is under way, in seconds.
 pub const TX_AGE: &str = "tandem_keeper_transaction_age_seconds";
+/// Transactions whose place was given to a no-op because the contract would refuse them by now.
+pub const CANCELLED: &str = "tandem_keeper_transactions_cancelled_total";
+/// Transactions whose nonce something else has used.
+pub const LOST: &str = "tandem_keeper_transactions_lost_total";
+/// Transactions that no node took, by time of sending.
+pub const TX_REFUSALS: &str = "tandem_keeper_transaction_refusals_total";
+/// What final transactions have cost, L1 data included, in gwei.
+pub const TX_COST: &str = "tandem_keeper_transaction_cost_gwei_total";
+/// Balance of the gas key, in wei.
+pub const GAS_BALANCE: &str = "tandem_keeper_gas_balance_wei";
+/// Answers of nodes that were none.
+pub const NODE_FAILURES: &str = "tandem_keeper_node_failures_total";
+/// Answers of nodes that contradict the others'.
+pub const NODE_DISAGREEMENTS: &str = "tandem_keeper_node_disagreements_total";
 /// Time until a request was answered, by `route` and class of `status`.
 pub const REQUEST_SECONDS: &str = "tandem_keeper_request_seconds";
 /// Requests refused, by `code`.
@@ -109,6 +123,7 @@ const GAUGES: &[(&str, &str)] = &[
     (LAST_ATTESTED, "Last epoch that this keeper attested"),
     (LEAVES, "Leaves of the reward tree that is served"),
     (TX_AGE, "Age of the transaction that is under way, 0 if there is none"),
+    (GAS_BALANCE, "Balance of the gas key in wei"),
     (WAITING, "Workers that wait for jobs"),
     (CONNECTIONS, "Open connections"),
 ];
@@ -130,6 +145,12 @@ const COUNTERS: &[(&str, &str)] = &[
     (BUMPS, "Fee bumps of transactions"),
     (TLS_FAILURES, "New certificates that could not be used"),
     (STORE_FAILURES, "Operations of the store that failed in requests"),
+    (CANCELLED, "Transactions replaced by a no-op because the contract would refuse them by now"),
+    (LOST, "Transactions whose nonce something else has used"),
+    (TX_REFUSALS, "Sendings of a transaction that no node took"),
+    (TX_COST, "Cost of final transactions in gwei, L1 data included"),
+    (NODE_FAILURES, "Questions to a chain node that it did not answer"),
+    (NODE_DISAGREEMENTS, "Answers of chain nodes that contradict each other"),
 ];
 
 /// Metrics with one label whose values are known: name, help, label, values.

@@ -104,9 +104,8 @@ impl Reveal {
         }
     }
 
-    /// Checks form, signature and receipts; whether the validator holds a permit is Yuma's to decide. `rules` are those of the
-    /// subnet that the reveal names: which one that is, the caller looks up.
-    pub fn check(&self, rules: &RevealRules<'_>) -> Result<(), RowFault> {
+    /// Checks the form alone: epoch, validator, uids. For a row whose commit the chain holds, this is all there is to check.
+    pub fn check_form(&self, rules: &RevealRules<'_>) -> Result<(), RowFault> {
         if self.epoch != rules.epoch {
             return Err(RowFault::WrongEpoch { found: self.epoch, expected: rules.epoch });
         }
@@ -119,6 +118,13 @@ impl Reveal {
         if let Some((uid, _)) = self.row.last().filter(|(uid, _)| usize::from(*uid) >= rules.hotkeys.len()) {
             return Err(RowFault::UidOutOfRange { uid: *uid, count: rules.hotkeys.len() });
         }
+        Ok(())
+    }
+
+    /// Checks form, signature and receipts; whether the validator holds a permit is Yuma's to decide. `rules` are those of the
+    /// subnet that the reveal names: which one that is, the caller looks up.
+    pub fn check(&self, rules: &RevealRules<'_>) -> Result<(), RowFault> {
+        self.check_form(rules)?;
         let commit = self.commit(rules.chain_id, rules.oracle);
         signed::recover(commit.eip712_signing_hash(rules.domain), &self.signature)
             .and_then(|found| {

@@ -29,9 +29,9 @@ pub(super) async fn commit(
     Body(commit): Body<CommitRequest>,
 ) -> Result<Json<ReceiptResponse>, Failure> {
     let now = keeper.chain_time().ok_or_else(Failure::stale_chain)?;
-    let clock = keeper.network.clock;
+    let clock = keeper.schedule();
     let message = &commit.message;
-    let facts = clock.epoch_at(now).and_then(|epoch| keeper.facts(epoch)).ok_or_else(|| not_open(message.epoch))?;
+    let facts = keeper.facts(message.epoch).ok_or_else(|| not_open(message.epoch))?;
     check_commit(&commit, &keeper.network.domain(), &clock, &facts, now).map_err(|fault| {
         let (status, code) = match fault {
             IntakeFault::Unsigned(_) => (StatusCode::UNAUTHORIZED, "K-COMMIT-3"),
@@ -76,7 +76,7 @@ pub(super) async fn reveal(
     let facts = keeper
         .facts(reveal.epoch)
         .ok_or_else(|| Failure::new(StatusCode::CONFLICT, "K-REVEAL-1", "the epoch is not open"))?;
-    let verdict = check_reveal(&reveal, &keeper.network, &facts, now).map_err(|fault| {
+    let verdict = check_reveal(&reveal, &keeper.network, &keeper.schedule(), &facts, now).map_err(|fault| {
         let (status, code) = match fault {
             IntakeFault::Unsigned(_) => (StatusCode::UNAUTHORIZED, "K-REVEAL-3"),
             IntakeFault::UnknownSubnet(_) | IntakeFault::UnknownValidator(_) => (StatusCode::FORBIDDEN, "K-REVEAL-2"),

@@ -117,7 +117,7 @@ impl Keeper {
         let Some(epoch) = clock.epoch_at(now) else { return Ok(Vec::new()) };
         let Some(facts) = self.facts(epoch) else { return Ok(Vec::new()) };
         let margin = self.jobs.margin_s.unwrap_or((clock.length() / 20).max(1));
-        if now >= clock.commit_deadline(epoch).saturating_sub(margin) {
+        if now >= self.schedule().commit_deadline(epoch).saturating_sub(margin) {
             return Ok(Vec::new());
         }
         let now_ms = now_ms();

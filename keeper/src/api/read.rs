@@ -180,7 +180,7 @@ pub(super) async fn reveals(
 /// Nobody copies what they cannot see.
 fn after_deadline(keeper: &Keeper, epoch: u64) -> Result<(), Failure> {
     let now = keeper.live().heads.map_or(0, |heads| heads.latest.time);
-    let deadline = keeper.network.clock.reveal_deadline(epoch);
+    let deadline = keeper.schedule().reveal_deadline(epoch);
     if now < deadline {
         let words = format!("rows of epoch {epoch} are shown from chain time {deadline} on");
         return Err(Failure::new(StatusCode::CONFLICT, "K-EPOCH-1", words));

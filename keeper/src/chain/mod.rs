@@ -1,15 +1,25 @@
 //! What the keeper reads from the chain, as plain values behind one trait, so that everything above it can be driven by a
 //! chain in memory.
 
+mod blocks;
+mod logs;
+mod nodes;
 mod rpc;
+mod schedule;
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use alloy_primitives::{Address, B256};
 use async_trait::async_trait;
-use tandem_protocol::bundle::{Hyperparameters, NeuronInput};
+use tandem_protocol::{
+    bundle::{Hyperparameters, NeuronInput},
+    reveal::Reveal,
+};
 
+pub use logs::is_committed;
+pub use nodes::{Nodes, is_execution_error};
 pub use rpc::RpcChain;
+pub use schedule::{Deadlines, Schedule};
 
 /// A block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +112,21 @@ pub struct EpochFacts {
     pub neuron_immunity: u64,
     /// Subnets, ascending by netuid.
     pub subnets: Vec<SubnetFacts>,
+    /// Commits that the chain holds, which count without receipts. Complete only if asked for after the commit deadline,
+    /// by [`ChainReader::on_chain`]; [`ChainReader::facts`] leaves it empty.
+    pub committed: CommittedRows,
+}
+
+/// By subnet and validator, sequence number and hash of its last commit on chain.
+pub type CommittedRows = BTreeMap<(u16, Address), (u32, B256)>;
+
+/// What validators put on chain in an epoch because keepers would not take it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OnChain {
+    /// Commits.
+    pub commits: CommittedRows,
+    /// Rows that open them, ascending by subnet and validator; without signature and receipts, which the chain stands for.
+    pub reveals: Vec<Reveal>,
 }
 
 impl EpochFacts {
@@ -197,6 +222,9 @@ pub enum ChainError {
     /// A value that the contracts cannot hold.
     #[error("[K-CHAIN-4] {0}")]
     Impossible(String),
+    /// No quorum of nodes says the same.
+    #[error("[K-CHAIN-5] {0}")]
+    Disagreement(String),
 }
 
 /// Reads of one network. Every method asks the chain anew.
@@ -213,6 +241,24 @@ pub trait ChainReader: Send + Sync {
 
     /// What holds for `epoch`, read at block `at` (by hash). Endpoints are those of the last block before the epoch.
     async fn facts(&self, epoch: u64, at: &BlockRef) -> Result<EpochFacts, ChainError>;
+
+    /// Deadlines of `epoch` as recorded gaps of blocks have moved them by block `at` (by hash); `None` on a chain that does
+    /// not move any, which is the default.
+    async fn deadlines(&self, _epoch: u64, _at: &BlockRef) -> Result<Option<Deadlines>, ChainError> {
+        Ok(None)
+    }
+
+    /// What was committed and revealed for `epoch` on chain up to block `at`. On a chain without that way, nothing, which is
+    /// the default.
+    async fn on_chain(&self, _epoch: u64, _at: &BlockRef) -> Result<OnChain, ChainError> {
+        Ok(OnChain::default())
+    }
+
+    /// Those among the last `count` epochs whose posted report bears a signature of `keeper`, ascending, as far as the node
+    /// still has the transactions. On a chain that cannot tell, none, which is the default.
+    async fn signed_epochs(&self, _keeper: Address, _count: u64) -> Result<Vec<u64>, ChainError> {
+        Ok(Vec::new())
+    }
 
     /// State of oracle and controller at block `at` (by hash).
     async fn oracle_state(&self, at: &BlockRef) -> Result<OracleState, ChainError>;

@@ -1,17 +1,20 @@
 //! [`ChainReader`] over JSON-RPC. Every read of state names a block by its hash, so that one view never mixes two.
 
-use std::{collections::BTreeMap, fmt::Display, ops::RangeInclusive, time::Duration};
+use std::{collections::BTreeMap, fmt::Display, ops::RangeInclusive};
 
 use alloy::{
-    eips::{BlockId, BlockNumberOrTag},
-    providers::{DynProvider, Provider, ProviderBuilder},
-    rpc::types::{Block, Filter},
+    consensus::Transaction,
+    eips::BlockId,
+    providers::{DynProvider, Provider},
+    rpc::types::{Filter, Log},
 };
-use alloy_primitives::{Address, B256, U256};
-use alloy_sol_types::SolEvent;
+use alloy_primitives::{Address, B256, Signature, U256, keccak256};
+use alloy_sol_types::{Eip712Domain, SolCall, SolEvent};
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, future::join_all, stream};
-use tandem_contracts::bindings::{CreditDesk, EmissionController, EpochOracle, KeeperSet, Staking, SubnetRegistry};
+use tandem_contracts::bindings::{
+    CreditDesk, EmissionController, EpochOracle, KeeperSet, Staking, SubnetRegistry, WeightCommits,
+};
 use tandem_protocol::{
     bundle::{Hyperparameters, NeuronInput},
     delegation::{Backing, Delegation},
@@ -19,8 +22,9 @@ use tandem_protocol::{
 };
 
 use super::{
-    BlockRef, ChainError, ChainReader, EpochFacts, Granted, Heads, KeeperSetFacts, NeuronFacts, OracleState,
-    PostedReport, ReportRef, ReportStatus, StoredReport, SubnetFacts, without_urls,
+    BlockRef, ChainError, ChainReader, CommittedRows, Deadlines, EpochFacts, Granted, Heads, KeeperSetFacts,
+    NeuronFacts, Nodes, OnChain, OracleState, PostedReport, ReportRef, ReportStatus, StoredReport, SubnetFacts,
+    without_urls,
 };
 use crate::{config::Finality, network::Network};
 
@@ -30,28 +34,31 @@ const CONCURRENT: usize = 8;
 const PAGE: u64 = 500;
 /// Staking writes bonds of TNDM, which stand behind a hotkey in all subnets, as this netuid.
 const NETUID_OF_BONDS: u16 = 0;
-/// A node that takes longer is asked again.
-const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A node.
+/// One node or several.
 #[derive(Clone, Debug)]
 pub struct RpcChain {
-    provider: DynProvider,
-    network: Network,
+    pub(super) nodes: Nodes,
+    /// Says what a quorum of them says.
+    pub(super) provider: DynProvider,
+    /// Says what the first says that answers; for what neither signatures nor money depend on.
+    any: DynProvider,
+    pub(super) network: Network,
     finality: Finality,
 }
 
 impl RpcChain {
-    /// Connects to `url`; nothing is asked yet.
+    /// Connects to the node at `url`; nothing is asked yet.
     pub fn connect(url: &str, network: Network, finality: Finality) -> Result<Self, ChainError> {
-        let bad = |reason: String| ChainError::Rpc { what: "connect", reason };
-        let url = url.parse().map_err(|error| bad(format!("`rpc` is not a URL: {error}")))?;
-        let client = reqwest::Client::builder().timeout(TIMEOUT).build().map_err(|error| bad(without_urls(&error)))?;
-        let provider = ProviderBuilder::new().disable_recommended_fillers().connect_reqwest(client, url).erased();
-        Ok(Self { provider, network, finality })
+        Ok(Self::over(Nodes::connect([url], None)?, network, finality))
     }
 
-    /// The provider, for the sender.
+    /// Reads through these nodes.
+    pub fn over(nodes: Nodes, network: Network, finality: Finality) -> Self {
+        Self { provider: nodes.agreed(), any: nodes.in_turn(), nodes, network, finality }
+    }
+
+    /// What says what a quorum of the nodes says, for reads of other contracts.
     pub fn provider(&self) -> DynProvider {
         self.provider.clone()
     }
@@ -80,15 +87,6 @@ impl RpcChain {
             )));
         }
         Ok(())
-    }
-
-    async fn by_number(&self, number: u64) -> Result<BlockRef, ChainError> {
-        self.tagged(BlockNumberOrTag::Number(number)).await
-    }
-
-    async fn tagged(&self, tag: BlockNumberOrTag) -> Result<BlockRef, ChainError> {
-        let block = self.provider.get_block_by_number(tag).await.map_err(rpc("eth_getBlockByNumber"))?;
-        block.as_ref().map(block_ref).ok_or_else(|| ChainError::NoBlock(tag.to_string()))
     }
 
     async fn subnet(
@@ -133,6 +131,7 @@ impl RpcChain {
             .try_collect()
             .await?;
         if let Some(before) = before {
+            let registry = SubnetRegistry::new(self.network.registry, &self.any);
             match registry.neuronsAt(netuid, epoch).block(before).call().await {
                 Ok(earlier) => {
                     for (neuron, earlier) in known.iter_mut().zip(earlier) {
@@ -204,6 +203,39 @@ impl RpcChain {
         Ok(found)
     }
 
+    /// The log of a report's posting.
+    async fn posting(&self, epoch: u64, stored: &StoredReport, head: &BlockRef) -> Result<Option<Log>, ChainError> {
+        let mut block = self.last_block_before(stored.posted_at.saturating_add(1), head).await?;
+        // Several blocks may bear one timestamp.
+        while let Some(candidate) = block.filter(|block| block.time == stored.posted_at) {
+            let filter = Filter::new()
+                .address(self.network.oracle)
+                .event_signature(EpochOracle::ReportPosted::SIGNATURE_HASH)
+                .topic1(U256::from(epoch))
+                .topic2(stored.hash)
+                .at_block_hash(candidate.hash);
+            let logs = self.provider.get_logs(&filter).await.map_err(rpc("eth_getLogs"))?;
+            if let Some(log) = logs.into_iter().next() {
+                return Ok(Some(log));
+            }
+            block = match candidate.number.checked_sub(1) {
+                Some(number) => Some(self.nodes.by_number(number).await?),
+                None => None,
+            };
+        }
+        Ok(None)
+    }
+
+    /// Who signed a posted report, from the calldata of its posting: whatever called the oracle, the signatures were there.
+    async fn signers(&self, epoch: u64, stored: &StoredReport, head: &BlockRef) -> Result<Vec<Address>, ChainError> {
+        let Some(hash) = self.posting(epoch, stored, head).await?.and_then(|log| log.transaction_hash) else {
+            return Ok(Vec::new());
+        };
+        let found = self.any.get_transaction_by_hash(hash).await.map_err(rpc("eth_getTransactionByHash"))?;
+        let Some(transaction) = found else { return Ok(Vec::new()) };
+        Ok(signers_in(transaction.input(), stored.hash, &self.network.domain()))
+    }
+
     /// Subnets whose margin of `epoch` waits at the desk.
     async fn held_margin(&self, epoch: u64, at: BlockId) -> Result<Vec<u16>, ChainError> {
         let registry = SubnetRegistry::new(self.network.registry, &self.provider);
@@ -227,16 +259,11 @@ impl RpcChain {
 #[async_trait]
 impl ChainReader for RpcChain {
     async fn heads(&self) -> Result<Heads, ChainError> {
-        let latest = self.tagged(BlockNumberOrTag::Latest).await?;
-        let last_final = match self.finality {
-            Finality::Finalized => self.tagged(BlockNumberOrTag::Finalized).await?,
-            Finality::Behind(blocks) => self.by_number(latest.number.saturating_sub(blocks)).await?,
-        };
-        Ok(Heads { latest, last_final })
+        self.nodes.heads(self.finality).await
     }
 
     async fn is_canonical(&self, block: &BlockRef) -> Result<bool, ChainError> {
-        match self.by_number(block.number).await {
+        match self.nodes.by_number(block.number).await {
             Ok(found) => Ok(found.hash == block.hash),
             Err(ChainError::NoBlock(_)) => Ok(false),
             Err(error) => Err(error),
@@ -251,13 +278,13 @@ impl ChainReader for RpcChain {
         let (mut later, mut step) = (head.number, 1);
         let mut earlier = loop {
             let Some(number) = later.checked_sub(step) else {
-                let first = self.by_number(0).await?;
+                let first = self.nodes.by_number(0).await?;
                 if first.time >= time {
                     return Ok(None);
                 }
                 break first;
             };
-            let block = self.by_number(number).await?;
+            let block = self.nodes.by_number(number).await?;
             if block.time < time {
                 break block;
             }
@@ -265,7 +292,7 @@ impl ChainReader for RpcChain {
             step *= 2;
         };
         while earlier.number + 1 < later {
-            let middle = self.by_number(earlier.number + (later - earlier.number) / 2).await?;
+            let middle = self.nodes.by_number(earlier.number + (later - earlier.number) / 2).await?;
             if middle.time < time {
                 earlier = middle;
             } else {
@@ -301,7 +328,38 @@ impl ChainReader for RpcChain {
             },
             neuron_immunity,
             subnets: subnets.into_iter().flatten().collect(),
+            committed: CommittedRows::new(),
         })
+    }
+
+    async fn deadlines(&self, epoch: u64, at: &BlockRef) -> Result<Option<Deadlines>, ChainError> {
+        let Some(address) = self.network.weight_commits else { return Ok(None) };
+        let block = BlockId::hash(at.hash);
+        let commits = WeightCommits::new(address, &self.provider);
+        let commit = commits.commitDeadline(epoch).block(block).call().await.map_err(rpc("commitDeadline"))?;
+        let reveal = commits.revealDeadline(epoch).block(block).call().await.map_err(rpc("revealDeadline"))?;
+        Ok(Some(Deadlines { commit: commit.saturating_to(), reveal: reveal.saturating_to() }))
+    }
+
+    async fn on_chain(&self, epoch: u64, at: &BlockRef) -> Result<OnChain, ChainError> {
+        self.rows_on_chain(epoch, at).await
+    }
+
+    async fn signed_epochs(&self, keeper: Address, count: u64) -> Result<Vec<u64>, ChainError> {
+        let heads = self.heads().await?;
+        let state = self.oracle_state(&heads.latest).await?;
+        let Some(last) = state.last_posted else { return Ok(Vec::new()) };
+        let mut signed = Vec::new();
+        for epoch in (last.epoch.saturating_add(1).saturating_sub(count)..=last.epoch).rev() {
+            let stored = self.stored_report(epoch, &heads.latest).await?;
+            if stored.status != ReportStatus::None
+                && self.signers(epoch, &stored, &heads.latest).await?.contains(&keeper)
+            {
+                signed.push(epoch);
+            }
+        }
+        signed.reverse();
+        Ok(signed)
     }
 
     async fn oracle_state(&self, at: &BlockRef) -> Result<OracleState, ChainError> {
@@ -347,26 +405,9 @@ impl ChainReader for RpcChain {
         stored: &StoredReport,
         head: &BlockRef,
     ) -> Result<Option<PostedReport>, ChainError> {
-        let mut block = self.last_block_before(stored.posted_at.saturating_add(1), head).await?;
-        // Several blocks may bear one timestamp.
-        while let Some(candidate) = block.filter(|block| block.time == stored.posted_at) {
-            let filter = Filter::new()
-                .address(self.network.oracle)
-                .event_signature(EpochOracle::ReportPosted::SIGNATURE_HASH)
-                .topic1(U256::from(epoch))
-                .topic2(stored.hash)
-                .at_block_hash(candidate.hash);
-            let logs = self.provider.get_logs(&filter).await.map_err(rpc("eth_getLogs"))?;
-            if let Some(log) = logs.first() {
-                let event = EpochOracle::ReportPosted::decode_log(&log.inner).map_err(rpc("ReportPosted"))?;
-                return Ok(Some(PostedReport { bundle_hash: event.bundleHash, rewards_root: event.rewardsRoot }));
-            }
-            block = match candidate.number.checked_sub(1) {
-                Some(number) => Some(self.by_number(number).await?),
-                None => None,
-            };
-        }
-        Ok(None)
+        let Some(log) = self.posting(epoch, stored, head).await? else { return Ok(None) };
+        let event = EpochOracle::ReportPosted::decode_log(&log.inner).map_err(rpc("ReportPosted"))?;
+        Ok(Some(PostedReport { bundle_hash: event.bundleHash, rewards_root: event.rewardsRoot }))
     }
 
     async fn granted(
@@ -393,8 +434,23 @@ impl ChainReader for RpcChain {
     }
 }
 
-fn block_ref(block: &Block) -> BlockRef {
-    BlockRef { number: block.header.number, hash: block.header.hash, time: block.header.timestamp }
+/// Signers of the report of this struct hash in the calldata of a call of `post`, or of a call that carries one.
+fn signers_in(calldata: &[u8], report: B256, domain: &Eip712Domain) -> Vec<Address> {
+    let digest = keccak256([&[0x19, 0x01], domain.hash_struct().as_slice(), report.as_slice()].concat());
+    let selector = EpochOracle::postCall::SELECTOR;
+    let starts = calldata.windows(selector.len()).enumerate().filter(|(_, bytes)| *bytes == selector);
+    for (start, _) in starts {
+        let Ok(call) = EpochOracle::postCall::abi_decode(&calldata[start..]) else { continue };
+        let parts = call.signatures.iter().map(|signature| (signature.r, signature.vs));
+        return parts.filter_map(|(r, vs)| recover_compact(digest, r, vs)).collect();
+    }
+    Vec::new()
+}
+
+/// Signer of an EIP-2098 signature.
+fn recover_compact(digest: B256, r: B256, vs: B256) -> Option<Address> {
+    let bytes: [u8; 64] = [r.as_slice(), vs.as_slice()].concat().try_into().ok()?;
+    Signature::from_erc2098(&bytes).recover_address_from_prehash(&digest).ok()
 }
 
 fn amount(value: U256, what: &str) -> Result<u128, ChainError> {

@@ -54,7 +54,7 @@ impl Walk {
     /// Begins at the last posted report. The keepers of the set are sources too.
     pub(super) async fn begin(config: &Config, mut sources: BundleSources) -> anyhow::Result<Self> {
         let network = Network::load(&config.manifest)?;
-        let chain = RpcChain::connect(&config.rpc, network.clone(), config.finality)?;
+        let chain = RpcChain::over(config.nodes()?, network.clone(), config.finality);
         chain.check().await?;
         let heads = chain.heads().await?;
         let (_, set) = keeper_set(&chain, &network, &heads.latest).await?;

@@ -169,8 +169,8 @@ fn look_at_listener(config: &Config, findings: &mut Findings) {
 
 async fn look_at_chain(config: &Config, network: &Network, attest: &Key, gas: &Key, findings: &mut Findings) {
     let chain = async {
-        let chain =
-            RpcChain::connect(&config.rpc, network.clone(), config.finality).map_err(|error| error.to_string())?;
+        let nodes = config.nodes().map_err(|error| error.to_string())?;
+        let chain = RpcChain::over(nodes, network.clone(), config.finality);
         chain.check().await.map_err(|error| error.to_string())?;
         let heads = chain.heads().await.map_err(|error| error.to_string())?;
         let behind = heads.latest.number.saturating_sub(heads.last_final.number);

@@ -26,6 +26,7 @@ use tandem_contracts::bindings::KeeperSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    api,
     chain::{BlockRef, ChainError, KeeperSetFacts, RpcChain, without_urls},
     config::{Config, ConfigError, Finality, LogConfig, Overrides},
     network::Network,
@@ -68,6 +69,8 @@ pub enum Command {
     /// Look after the database.
     #[command(subcommand)]
     Db(db::DbCommand),
+    /// Print the description of the HTTP API, OpenAPI 3.1.
+    Openapi,
 }
 
 /// The configuration of a keeper, and what replaces parts of it. An environment variable `TANDEM_KEEPER__SECTION__KEY` sets
@@ -141,6 +144,7 @@ pub async fn execute(cli: Cli) -> ExitCode {
         Command::Snapshot(command) => snapshot::snapshot(command).await.map(|()| ExitCode::SUCCESS),
         Command::Guard(command) => guard::run(command).await.map(say),
         Command::Db(command) => db::run(command).await.map(say),
+        Command::Openapi => api::document().to_pretty_json().map(say).map_err(Into::into),
         Command::Replay(args) => match replay::replay(args).await {
             Ok(same) => Ok(said(same)),
             Err(error) => {

@@ -16,7 +16,12 @@ use std::{
 use alloy_primitives::Address;
 use serde::Deserialize;
 
-use crate::{api::ApiConfig, store::StoreConfig};
+use crate::{
+    api::ApiConfig,
+    chain::{ChainError, Nodes},
+    sender::FeeModel,
+    store::StoreConfig,
+};
 
 pub use layers::{ENVIRONMENT, keys};
 pub use secret::{KeyRef, Keys, SecretRef};
@@ -28,6 +33,11 @@ pub use shape::Shape;
 pub struct Config {
     /// HTTP endpoint of the chain's node.
     pub rpc: String,
+    /// Endpoints of further nodes of the same chain, of other operators if possible.
+    #[serde(default)]
+    pub rpc_more: Vec<String>,
+    /// How many nodes must say the same before it is believed; the majority if left out.
+    pub rpc_quorum: Option<usize>,
     /// Manifest of the deployment, `deployments/<chainId>.json`.
     pub manifest: PathBuf,
     /// Folder for database, guard and bundles; created if missing, used by one keeper only.
@@ -162,10 +172,16 @@ pub struct SenderConfig {
     pub bump_after_s: u64,
     /// Ceiling of the fee per gas, in wei.
     pub max_fee_wei: u64,
+    /// Floor of the fee per gas that is offered, in wei: what is signed in a cheap moment must not get stuck in the next.
+    pub min_fee_wei: u64,
     /// Floor of the tip per gas, in wei.
     pub min_tip_wei: u64,
     /// Gas limit in per cent of the estimate.
     pub gas_percent: u64,
+    /// Most gas of one transaction.
+    pub max_gas: u64,
+    /// How the chain charges; found out from its predeployed contracts if left out.
+    pub fee_model: Option<FeeModel>,
     /// Subnet steps of one `settle`.
     pub settle_batch: u64,
 }
@@ -175,8 +191,12 @@ impl Default for SenderConfig {
         Self {
             bump_after_s: 15,
             max_fee_wei: 200_000_000_000,
+            min_fee_wei: 100_000_000,
             min_tip_wei: 1_000_000,
             gas_percent: 140,
+            // What EIP-7825 allows.
+            max_gas: 1 << 24,
+            fee_model: None,
             settle_batch: 64,
         }
     }
@@ -329,8 +349,21 @@ impl Config {
         bound("store.max_pending", self.store.max_pending, 1, 1 << 32)?;
         bound("store.keep_epochs", self.store.keep_epochs, 8, 1 << 32)?;
         bound("sender.bump_after_s", self.sender.bump_after_s, 1, 3_600)?;
+        bound("sender.min_fee_wei", self.sender.min_fee_wei, 0, self.sender.max_fee_wei)?;
+        bound("sender.max_gas", self.sender.max_gas, 100_000, 1 << 30)?;
+        if let Some(quorum) = self.rpc_quorum {
+            bound("rpc_quorum", quorum as u64, 1, 1 + self.rpc_more.len() as u64)?;
+        }
         bound("sender.gas_percent", self.sender.gas_percent, 100, 1_000)?;
         bound("sender.settle_batch", self.sender.settle_batch, 1, 1_024)
+    }
+}
+
+impl Config {
+    /// The nodes to ask.
+    pub fn nodes(&self) -> Result<Nodes, ChainError> {
+        let urls = std::iter::once(&self.rpc).chain(&self.rpc_more);
+        Nodes::connect(urls.map(String::as_str), self.rpc_quorum)
     }
 }
 

@@ -28,6 +28,9 @@ use crate::{
     telemetry,
 };
 
+/// Epochs in a row that an outage may have swallowed before those from before it are given up.
+const OUTAGE_EPOCHS: usize = 64;
+
 impl Keeper {
     /// Head, oracle, and the facts of every epoch that is open in some way.
     pub(super) async fn look(&self) -> anyhow::Result<()> {
@@ -56,8 +59,9 @@ impl Keeper {
     async fn refresh_facts(&self, heads: &Heads) -> anyhow::Result<()> {
         let clock = self.network.clock;
         let Some(current) = clock.epoch_at(heads.latest.time) else { return Ok(()) };
+        self.refresh_deadlines(current, heads).await?;
         let mut wanted = BTreeSet::from([current, current.saturating_sub(1)]);
-        wanted.extend(working_epoch(&clock, heads.latest.time));
+        wanted.extend(working_epoch(&self.schedule(), heads.latest.time));
         for epoch in &wanted {
             let known = self.live().facts.get(epoch).cloned();
             if let Some(mut known) = known {
@@ -83,15 +87,60 @@ impl Keeper {
             if live.jobs_of.is_some_and(|(of, beacon)| of == *epoch && beacon != facts.beacon) {
                 live.jobs_of = None;
             }
-            live.facts.insert(*epoch, KnownFacts { facts: Arc::new(facts), is_final: false });
+            live.facts.insert(*epoch, KnownFacts { facts: Arc::new(facts), is_final: false, rows_until: 0 });
         }
         self.live_mut().facts.retain(|epoch, _| wanted.contains(epoch));
+        for epoch in wanted {
+            self.refresh_rows_on_chain(epoch, heads).await?;
+        }
+        Ok(())
+    }
+
+    /// What validators committed and revealed on chain: read from the commit deadline on, at every head until nothing more
+    /// can come. Rows are stored like those that were sent here, so that no list may leave them out.
+    async fn refresh_rows_on_chain(&self, epoch: u64, heads: &Heads) -> anyhow::Result<()> {
+        let schedule = self.schedule();
+        let Some(known) = self.live().facts.get(&epoch).cloned() else { return Ok(()) };
+        let complete = known.rows_until >= schedule.reveal_deadline(epoch);
+        if complete || heads.latest.time < schedule.commit_deadline(epoch) {
+            return Ok(());
+        }
+        let found = self.chain.on_chain(epoch, &heads.latest).await?;
+        let facts = if found.commits == known.facts.committed {
+            known.facts
+        } else {
+            tracing::info!(epoch, commits = found.commits.len(), rows = found.reveals.len(), "rows on chain");
+            Arc::new(EpochFacts { committed: found.commits, ..(*known.facts).clone() })
+        };
+        let domain = self.network.domain();
+        for reveal in &found.reveals {
+            let Ok(verdict) = judge_row(reveal, &self.network, &domain, &facts) else { continue };
+            let fault = verdict.err().map(|fault| fault.to_string());
+            self.store.put_reveal(reveal, fault.as_deref()).await?;
+        }
+        let is_final = known.is_final;
+        self.live_mut().facts.insert(epoch, KnownFacts { facts, is_final, rows_until: heads.last_final.time });
+        Ok(())
+    }
+
+    /// Outages are recorded when they are over, and move deadlines that seemed to have passed: they are asked for at every
+    /// head, back to an epoch whose reveal deadline has passed.
+    async fn refresh_deadlines(&self, current: u64, heads: &Heads) -> anyhow::Result<()> {
+        let mut known = BTreeMap::new();
+        for epoch in (0..=current).rev().take(OUTAGE_EPOCHS) {
+            let Some(deadlines) = self.chain.deadlines(epoch, &heads.latest).await? else { break };
+            known.insert(epoch, deadlines);
+            if epoch + 2 <= current && deadlines.reveal <= heads.latest.time {
+                break;
+            }
+        }
+        self.live_mut().deadlines = known;
         Ok(())
     }
 
     /// The epoch to agree on, with what store and peers know of it.
     pub(super) async fn collect_work(&self, heads: &Heads) -> anyhow::Result<Option<Work>> {
-        let Some(epoch) = working_epoch(&self.network.clock, heads.latest.time) else { return Ok(None) };
+        let Some(epoch) = working_epoch(&self.schedule(), heads.latest.time) else { return Ok(None) };
         let Some(facts) = self.facts(epoch) else { return Ok(None) };
         let stored = self.stored_report(epoch, heads).await?;
         {
@@ -123,13 +172,16 @@ impl Keeper {
 
     /// The last block before the epoch's end, once it is final, and the epoch as of then.
     async fn collect_inputs(&self, epoch: u64, heads: &Heads) -> anyhow::Result<()> {
+        // A commit deadline may have been moved past the end.
         let end = self.network.clock.end_of(epoch);
+        let complete = end.max(self.schedule().commit_deadline(epoch));
         let known = self.live().inputs.as_ref().is_some_and(|inputs| inputs.facts.epoch == epoch);
-        if known || heads.last_final.time < end {
+        if known || heads.last_final.time < complete {
             return Ok(());
         }
         let Some(block) = self.chain.last_block_before(end, &heads.last_final).await? else { return Ok(()) };
-        let facts = self.chain.facts(epoch, &block).await?;
+        let mut facts = self.chain.facts(epoch, &block).await?;
+        facts.committed = self.chain.on_chain(epoch, &heads.last_final).await?.commits;
         tracing::info!(epoch, block = block.number, hash = %block.hash, "inputs are final");
         self.live_mut().inputs = Some(Arc::new(FinalInputs { block, facts }));
         Ok(())
@@ -139,7 +191,7 @@ impl Keeper {
         let epoch = facts.epoch;
         let me = self.attester.address();
         let peers = peers_of(&facts.keeper_set, me, &self.endpoints);
-        let round = self.policy.round_at(&self.network.clock, epoch, heads.latest.time);
+        let round = self.policy.round_at(&self.schedule(), epoch, heads.latest.time);
         let known = &self.store.attestations(epoch).await?;
         let signed = known
             .iter()
@@ -406,7 +458,7 @@ impl Keeper {
         let ballot = Ballot {
             me: self.attester.address(),
             threshold: facts.keeper_set.threshold,
-            round: self.policy.round_at(&self.network.clock, epoch, heads.latest.time),
+            round: self.policy.round_at(&self.schedule(), epoch, heads.latest.time),
             proposals: &proposals,
             lists: &BTreeMap::new(),
             rows: &rows,

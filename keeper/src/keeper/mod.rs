@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     attester::Attester,
     bundles::Bundles,
-    chain::{BlockRef, ChainReader, EpochFacts, Heads, OracleState, StoredReport},
+    chain::{BlockRef, ChainReader, Deadlines, EpochFacts, Heads, OracleState, Schedule, StoredReport},
     claims::ClaimsIndex,
     config::JobsConfig,
     decide::{Policy, View, decide, working_epoch},
@@ -109,6 +109,8 @@ pub(crate) struct Live {
     pub(crate) oracle: OracleState,
     pub(crate) claims: Option<Arc<ClaimsIndex>>,
     facts: BTreeMap<u64, KnownFacts>,
+    /// Deadlines of the epochs that are open in some way, as of the newest block.
+    deadlines: BTreeMap<u64, Deadlines>,
     /// What the oracle holds for an epoch, as of the block of this hash.
     stored: Option<(B256, u64, StoredReport)>,
     inputs: Option<Arc<FinalInputs>>,
@@ -130,6 +132,8 @@ pub(crate) struct Live {
 struct KnownFacts {
     facts: Arc<EpochFacts>,
     is_final: bool,
+    /// Chain time of the final block up to which the rows on chain were read.
+    rows_until: u64,
 }
 
 /// Final chain inputs of one epoch.
@@ -237,7 +241,7 @@ impl Keeper {
         };
         let actions = decide(&View {
             now: heads.latest.time,
-            clock: self.network.clock,
+            clock: self.schedule(),
             me: self.attester.address(),
             policy: self.policy,
             oracle,
@@ -263,7 +267,7 @@ impl Keeper {
 
     /// What a process that serves but does not lead keeps up to date.
     async fn follow(&self, heads: &Heads) -> anyhow::Result<()> {
-        if let Some(epoch) = working_epoch(&self.network.clock, heads.latest.time) {
+        if let Some(epoch) = working_epoch(&self.schedule(), heads.latest.time) {
             let stored = self.stored_report(epoch, heads).await?;
             self.note_attempt(epoch, stored.attempt);
         }
@@ -292,6 +296,11 @@ impl Keeper {
     /// What holds for `epoch`, if it is known.
     pub(crate) fn facts(&self, epoch: u64) -> Option<Arc<EpochFacts>> {
         self.live().facts.get(&epoch).map(|known| known.facts.clone())
+    }
+
+    /// Epochs, with deadlines as the chain has moved them.
+    pub(crate) fn schedule(&self) -> Schedule {
+        Schedule::new(self.network.clock, self.live().deadlines.iter().map(|(epoch, known)| (*epoch, *known)))
     }
 
     /// See [`chain_time`].

@@ -231,6 +231,29 @@ async fn three_keepers_agree_post_once_and_serve_claims_under_the_active_root() 
     assert_eq!((found.len(), patient.unresolved(), patient.through()), (1, 0, Some(1)), "it is asked for again");
 }
 
+/// `[EP-4]` `[EP-5]`: keepers that refuse a validator's commits cannot keep it out.
+#[tokio::test]
+async fn a_row_that_only_the_chain_was_told_of_is_in_every_keepers_list_and_replays() {
+    let net = Net::start().await;
+    let clock = network().clock;
+    net.at(clock.start_of(0) + LENGTH / 2).await;
+    let row = [(3, 60_000), (4, 20_000)];
+    let seen = net.commit(&key(11), 0, &row).await;
+    net.at(clock.commit_deadline(0)).await;
+    net.reveal(&seen, &[0, 1, 2]).await;
+    net.chain.put_on_chain(crate::support::reveal(&network(), &commit(&network(), &key(12), 0, 1, 1, &row), &row, &[]));
+    net.pass(clock.reveal_deadline(0), clock.reveal_deadline(0) + 30).await;
+    let posted = net.chain.posted();
+    assert_eq!(posted.len(), 1);
+    let bundle = net.bundle(posted[0].bundleHash).await;
+    let validators: Vec<_> = bundle.inputs.subnets[0].rows.iter().map(|row| row.validator).collect();
+    assert_eq!(validators.len(), 2);
+    assert!(validators.contains(&key(12).address()));
+    let sources = BundleSources { peers: vec![net.running[1].as_ref().unwrap().base.clone()], urls: Vec::new() };
+    let replayed = replay(&network(), net.chain.as_ref(), &sources, 0).await.unwrap();
+    assert_eq!(replayed.differences, Vec::<String>::new());
+}
+
 #[tokio::test]
 async fn when_the_first_in_turn_is_down_the_next_proposes_and_posts_and_the_lost_one_catches_up() {
     let mut net = Net::start().await;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use alloy_primitives::{Address, B256};
 use tandem_keeper::{
     agree::Step,
-    chain::{KeeperSetFacts, OracleState, ReportRef, ReportStatus},
+    chain::{KeeperSetFacts, OracleState, ReportRef, ReportStatus, Schedule},
     decide::{Action, View, Work, decide, working_epoch},
     rows::turn_of,
 };
@@ -88,7 +88,7 @@ fn actions(me: Address, after: u64, work: &Work, change: impl FnOnce(&mut View<'
     let set = set();
     let mut view = View {
         now: deadline() + after,
-        clock: network().clock,
+        clock: network().clock.into(),
         me,
         policy: policy(),
         oracle: OracleState {
@@ -111,7 +111,7 @@ fn unchanged(_view: &mut View<'_>) {}
 
 #[test]
 fn the_epoch_to_agree_on_is_the_last_one_whose_reveal_deadline_has_passed() {
-    let clock = network().clock;
+    let clock = Schedule::from(network().clock);
     assert_eq!(working_epoch(&clock, GENESIS - 1), None);
     assert_eq!(working_epoch(&clock, GENESIS + LENGTH), None);
     assert_eq!(working_epoch(&clock, clock.reveal_deadline(0) - 1), None);
@@ -147,7 +147,7 @@ fn after_a_time_out_the_next_keeper_proposes_and_nobody_before_and_time_outs_gro
     let starts: Vec<_> = (0..5).map(|round| policy().start_of_round(round)).collect();
     assert_eq!(starts, [0, timeout, timeout * 5 / 2, timeout * 9 / 2, timeout * 7]);
     for (round, start) in (0..).zip(starts) {
-        assert_eq!(policy().round_at(&network().clock, EPOCH, deadline() + start), round);
+        assert_eq!(policy().round_at(&network().clock.into(), EPOCH, deadline() + start), round);
         assert_eq!(actions(at_turn(u64::from(round) % 3), start, &work(), unchanged), [propose(round, None)]);
     }
 }

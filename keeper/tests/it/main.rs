@@ -18,12 +18,15 @@ mod guard;
 mod keys;
 mod lead;
 mod observability;
+mod on_chain;
 mod operate;
 #[cfg(feature = "otel")]
 mod otel;
 mod postgres;
 mod rows;
+mod rpc_faults;
 mod sender;
+mod sender_rules;
 mod simulation;
 mod store;
 mod store_jobs;

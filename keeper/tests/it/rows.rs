@@ -18,7 +18,7 @@ use tandem_keeper::{
 };
 use tandem_protocol::{
     api::{Proposal, Vote},
-    messages::{ListVote, RowList, rows_hash},
+    messages::{ListVote, RowList, SignatureBytes, rows_hash},
     reveal::{Reveal, RowFault},
     signed::Signed,
 };
@@ -146,6 +146,32 @@ async fn a_validators_own_faulty_row_is_dropped_with_a_published_reason() {
         assert_eq!(sorted[&1].dropped[0].reason, expected.to_string());
         assert_eq!(list(&facts, &[reveal]), Ok(BTreeMap::new()), "listed, and not counted");
     }
+}
+
+/// `[EP-4]`: what the chain holds needs nobody's receipt.
+#[tokio::test]
+async fn a_row_whose_commit_is_on_chain_counts_without_receipts_and_only_that_one() {
+    let mut facts = facts().await;
+    let bare = row_of(11, &[(3, 1)], &[]);
+    let judge = |reveal: &Reveal, facts: &EpochFacts| judge_row(reveal, &network(), &network().domain(), facts);
+    let too_few = Ok(Err(RowFault::TooFewReceipts { found: 0, needed: 2 }));
+    assert_eq!(judge(&bare, &facts), too_few);
+    let mut from_chain = bare.clone();
+    from_chain.signature = SignatureBytes::ZERO;
+    assert_eq!(judge(&from_chain, &facts), Err(IntakeFault::Unsigned(key(11).address())));
+
+    let hash = bare.commit(network().chain_id, network().oracle).commitHash;
+    facts.committed.insert((1, key(11).address()), (1, hash));
+    assert_eq!(judge(&bare, &facts), Ok(Ok(())), "committed on chain, revealed to the keepers");
+    assert_eq!(judge(&from_chain, &facts), Ok(Ok(())), "revealed on chain");
+    let mut padded = from_chain.clone();
+    padded.receipts = row_of(11, &[(3, 1)], &keeper_keys()[..1]).receipts;
+    assert_eq!(judge(&padded, &facts), Err(IntakeFault::Unsigned(key(11).address())), "one form only");
+    let mut other = from_chain.clone();
+    other.row = vec![(3, 2)];
+    assert_eq!(judge(&other, &facts), Err(IntakeFault::Unsigned(key(11).address())));
+    facts.committed.insert((1, key(11).address()), (2, hash));
+    assert_eq!(judge(&bare, &facts), too_few, "a later commit replaced it");
 }
 
 #[tokio::test]

@@ -2,17 +2,22 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use alloy::{primitives::TxHash, providers::Provider};
+use alloy::{consensus::Transaction, primitives::TxHash, providers::Provider};
 use alloy_primitives::{Address, U256};
 use alloy_signer_local::PrivateKeySigner;
 use serde_json::json;
 use tandem_keeper::{
+    chain::Nodes,
     config::{Finality, SenderConfig},
-    sender::{Refusal, SendError, Sender, Transactor, classify},
+    sender::{SendError, Sender, Transactor},
     store::{OutboxTx, SqliteStore, Store, TxState},
 };
 
-use crate::support::{anvil::Anvil, key, network};
+use crate::support::{
+    anvil::Anvil,
+    key, network,
+    proxy::{Fault, Proxy},
+};
 
 const TARGET: Address = Address::repeat_byte(0x77);
 
@@ -31,12 +36,16 @@ impl Rig {
     }
 
     async fn sender(&self, config: SenderConfig) -> (Sender, Arc<dyn Store>) {
+        self.sender_through(&[&self.anvil.url], "keeper.sqlite", config).await
+    }
+
+    async fn sender_through(&self, urls: &[&str], file: &str, config: SenderConfig) -> (Sender, Arc<dyn Store>) {
         let store: Arc<dyn Store> =
-            Arc::new(SqliteStore::open(&Path::new(self.folder.path()).join("keeper.sqlite")).await.unwrap());
+            Arc::new(SqliteStore::open(&Path::new(self.folder.path()).join(file)).await.unwrap());
         let sender = Sender::new(
-            self.anvil.provider.clone(),
+            Nodes::connect(urls.iter().copied(), None).unwrap(),
             store.clone(),
-            self.key.clone(),
+            Arc::new(self.key.clone()),
             network(),
             Finality::Finalized,
             config,
@@ -163,26 +172,172 @@ async fn a_call_that_would_revert_is_not_signed() {
     assert!(store.open_txs(rig.key.address()).await.unwrap().is_empty());
 }
 
-#[test]
-fn refusals_are_told_apart_by_their_words() {
-    for (words, expected) in [
-        ("already known", Refusal::AlreadyKnown),
-        ("ALREADY_EXISTS: already known", Refusal::AlreadyKnown),
-        ("AlreadyKnown", Refusal::AlreadyKnown),
-        ("transaction already imported", Refusal::AlreadyKnown),
-        ("Known transaction", Refusal::AlreadyKnown),
-        ("unknown transaction", Refusal::Other),
-        ("nonce too low: next nonce 5, tx nonce 4", Refusal::NonceTooLow),
-        ("internal error: nonce too low", Refusal::NonceTooLow),
-        ("OldNonce", Refusal::NonceTooLow),
-        ("nonce too high", Refusal::NonceTooHigh),
-        ("replacement transaction underpriced", Refusal::Underpriced),
-        ("transaction underpriced: tip needed 1", Refusal::Underpriced),
-        ("max fee per gas less than block base fee: address 0x0", Refusal::Underpriced),
-        ("insufficient funds for gas * price + value", Refusal::InsufficientFunds),
-        ("the method does not exist", Refusal::Other),
-        ("execution reverted", Refusal::Other),
-    ] {
-        assert_eq!(classify(words), expected, "{words}");
+/// What the target does: nothing, or revert.
+async fn set_code(rig: &Rig, code: &str) {
+    rig.anvil.ask("anvil_setCode", json!([TARGET, code])).await;
+}
+
+const REVERTS: &str = "0x5f5ffd";
+
+fn impatient() -> SenderConfig {
+    SenderConfig { bump_after_s: 1, ..SenderConfig::default() }
+}
+
+async fn patience() {
+    tokio::time::sleep(Duration::from_millis(1_050)).await;
+}
+
+#[tokio::test]
+async fn what_the_contract_would_refuse_by_now_gives_its_nonce_to_a_no_op() {
+    let rig = Rig::start().await;
+    let (sender, store) = rig.sender(impatient()).await;
+    sender.prepare(TARGET, vec![1], "test".into()).await.unwrap();
+    sender.tick().await.unwrap();
+    set_code(&rig, REVERTS).await;
+    patience().await;
+    sender.tick().await.unwrap();
+    let tx = only(&store, rig.key.address()).await;
+    assert_eq!(tx.attempts.len(), 2);
+    rig.mine(1).await;
+    sender.tick().await.unwrap();
+    let noop = rig.anvil.provider.get_transaction_by_hash(tx.attempts[1].hash).await.unwrap().unwrap();
+    assert_eq!(noop.inner.to(), Some(rig.key.address()), "to itself");
+    assert!(rig.block_of(tx.attempts[1].hash).await.is_some());
+    rig.mine(3).await;
+    sender.tick().await.unwrap();
+    assert!(store.open_txs(rig.key.address()).await.unwrap().is_empty());
+    assert_eq!(rig.nonce().await, 1);
+}
+
+#[tokio::test]
+async fn a_base_fee_that_rises_fiftyfold_is_caught_up_with() {
+    let rig = Rig::start().await;
+    let config = SenderConfig { min_fee_wei: 0, ..impatient() };
+    let (sender, _store) = rig.sender(config).await;
+    let tx = sender.prepare(TARGET, vec![1], "test".into()).await.unwrap();
+    sender.tick().await.unwrap();
+    let spike = tx.attempts[0].max_fee * 25;
+    rig.anvil.ask("anvil_setNextBlockBaseFeePerGas", json!([U256::from(spike)])).await;
+    rig.mine(1).await;
+    assert!(sender.tick().await.unwrap(), "too cheap for that block");
+    let mut mined = false;
+    for _ in 0..5 {
+        patience().await;
+        sender.tick().await.unwrap();
+        rig.mine(1).await;
+        mined = !sender.tick().await.unwrap();
+        if mined {
+            break;
+        }
+    }
+    assert!(mined);
+    assert_eq!(rig.nonce().await, 1);
+}
+
+#[tokio::test]
+async fn at_the_ceiling_the_same_bytes_are_sent_again_when_a_node_has_dropped_them() {
+    let rig = Rig::start().await;
+    let (sender, store) =
+        rig.sender(SenderConfig { max_fee_wei: 2_200_000_000, min_fee_wei: 2_100_000_000, ..impatient() }).await;
+    let tx = sender.prepare(TARGET, vec![1], "test".into()).await.unwrap();
+    sender.tick().await.unwrap();
+    rig.anvil.ask("anvil_dropTransaction", json!([tx.attempts[0].hash])).await;
+    tokio::time::sleep(Duration::from_millis(3_100)).await;
+    sender.tick().await.unwrap();
+    rig.mine(1).await;
+    assert!(!sender.tick().await.unwrap());
+    assert!(rig.block_of(tx.attempts[0].hash).await.is_some());
+    assert_eq!(only(&store, rig.key.address()).await.attempts.len(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_lost_and_a_node_that_hangs_neither_lose_nor_double_a_transaction() {
+    let rig = Rig::start().await;
+    let (one, other) = (Proxy::before(&rig.anvil.url).await, Proxy::before(&rig.anvil.url).await);
+    let (sender, store) =
+        rig.sender_through(&[&one.url, &other.url, &rig.anvil.url], "keeper.sqlite", impatient()).await;
+    one.fail("eth_sendRawTransaction", Fault::LostAnswer, 1);
+    other.fail("eth_sendRawTransaction", Fault::Error(-32603, "internal error: already known"), usize::MAX);
+    sender.prepare(TARGET, vec![1], "test".into()).await.unwrap();
+    sender.tick().await.unwrap();
+    assert_eq!(only(&store, rig.key.address()).await.state, TxState::Broadcast);
+    one.fail("*", Fault::Status(503, None), usize::MAX);
+    rig.mine(1).await;
+    assert!(!sender.tick().await.unwrap());
+    rig.mine(3).await;
+    sender.tick().await.unwrap();
+    assert!(store.open_txs(rig.key.address()).await.unwrap().is_empty());
+    assert_eq!(rig.nonce().await, 1);
+}
+
+#[tokio::test]
+async fn of_two_senders_of_one_key_one_gets_the_nonce_and_the_other_sends_nothing_anew() {
+    let rig = Rig::start().await;
+    let (sender, store) = rig.sender(impatient()).await;
+    let (rival, rivals) = rig.sender_through(&[&rig.anvil.url], "rival.sqlite", impatient()).await;
+    rig.mine(5).await;
+    sender.prepare(TARGET, vec![1], "ours".into()).await.unwrap();
+    rival.prepare(TARGET, vec![2], "theirs".into()).await.unwrap();
+    sender.tick().await.unwrap();
+    rival.tick().await.unwrap();
+    rig.mine(1).await;
+    sender.tick().await.unwrap();
+    rival.tick().await.unwrap();
+    rig.mine(4).await;
+    sender.tick().await.unwrap();
+    rival.tick().await.unwrap();
+    assert!(store.open_txs(rig.key.address()).await.unwrap().is_empty());
+    assert!(rivals.open_txs(rig.key.address()).await.unwrap().is_empty());
+    assert_eq!(rig.nonce().await, 1, "one of them");
+}
+
+#[tokio::test]
+async fn a_reorganisation_deeper_than_finality_is_lived_through() {
+    let rig = Rig::start().await;
+    let (sender, store) = rig.sender(impatient()).await;
+    rig.mine(25).await;
+    sender.prepare(TARGET, vec![1], "first".into()).await.unwrap();
+    sender.tick().await.unwrap();
+    rig.mine(4).await;
+    sender.tick().await.unwrap();
+    sender.tick().await.unwrap();
+    assert!(store.open_txs(rig.key.address()).await.unwrap().is_empty(), "final, and yet:");
+    let second = sender.prepare(TARGET, vec![2], "second".into()).await.unwrap();
+    assert_eq!(second.nonce, 1);
+    rig.anvil.ask("anvil_reorg", json!([20, []])).await;
+    assert_eq!(rig.nonce().await, 0);
+    for _ in 0..4 {
+        sender.tick().await.unwrap();
+        rig.mine(1).await;
+        patience().await;
+    }
+    assert_eq!(rig.nonce().await, 2, "the gap is filled by a no-op");
+    assert!(!sender.tick().await.unwrap());
+}
+
+#[tokio::test]
+async fn a_key_without_funds_is_told_so_before_anything_is_signed() {
+    let rig = Rig::start().await;
+    rig.anvil.ask("anvil_setBalance", json!([rig.key.address(), "0x1"])).await;
+    let (sender, store) = rig.sender(SenderConfig::default()).await;
+    let refused = sender.prepare(TARGET, vec![1], "test".into()).await.unwrap_err();
+    assert!(
+        matches!(refused, SendError::Funds { .. }) || refused.to_string().contains("nsufficient funds"),
+        "{refused}"
+    );
+    assert!(store.open_txs(rig.key.address()).await.unwrap().is_empty());
+}
+
+/// The predeployed contract of the OP stack says what data costs; what it says counts against the balance.
+#[tokio::test]
+async fn the_price_of_data_on_l1_counts_where_the_chain_charges_it() {
+    let rig = Rig::start().await;
+    // Answers 2^127 to whatever is asked.
+    let oracle = "0x420000000000000000000000000000000000000F";
+    rig.anvil.ask("anvil_setCode", json!([oracle, "0x6f800000000000000000000000000000005f5260205ff3"])).await;
+    let (sender, _store) = rig.sender(SenderConfig::default()).await;
+    match sender.prepare(TARGET, vec![1], "test".into()).await.unwrap_err() {
+        SendError::Funds { needed, .. } => assert!(needed >= U256::from(1) << 127),
+        other => panic!("{other}"),
     }
 }

@@ -79,7 +79,7 @@ impl Wire {
     /// What a hostile keeper tells `to`: another proposal and other votes than it tells the next one.
     async fn lies(&self, from: usize, to: usize, epoch: u64, mut agreement: Agreement) -> Agreement {
         let me = self.keys[from].address();
-        let round = policy().round_at(&network().clock, epoch, self.chain.time());
+        let round = policy().round_at(&network().clock.into(), epoch, self.chain.time());
         let empty = rows_hash(&[]);
         if proposer(&self.set(epoch).await, epoch, round) == Some(me) && to % 2 == 1 {
             agreement.proposals.retain(|proposal| proposal.list.message.round != round);

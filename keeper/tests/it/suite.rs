@@ -22,7 +22,11 @@ use tandem_contracts::{
     suite::{ChainFacts, Genesis, GenesisConfig, Plan, Suite},
     world::World,
 };
-use tandem_keeper::network::Network;
+use tandem_keeper::{
+    chain::{ChainReader, RpcChain},
+    config::Finality,
+    network::Network,
+};
 use tandem_protocol::{
     api::{ClaimList, KeeperStatus, ReceiptResponse},
     reveal::Reveal,
@@ -341,6 +345,16 @@ async fn three_processes_carry_an_epoch_from_commit_to_claim_though_one_is_kille
     assert_eq!(paid, U256::from(claim.reward.cumulative));
     // 39 % of the pot is the contributors', and this one has about three quarters of the weight.
     assert!(paid > U256::from(POT * 25 / 100) && paid < U256::from(POT * 35 / 100), "{paid}");
+
+    let chain = RpcChain::connect(&net.anvil.url, net.network.clone(), Finality::Behind(0)).unwrap();
+    let mut signers = 0;
+    for keeper in net.keepers() {
+        let signed = chain.signed_epochs(keeper.address(), 5).await.unwrap();
+        signers += usize::from(signed == [0]);
+        assert!(signed.is_empty() || signed == [0], "{signed:?}");
+    }
+    assert!(signers >= 2, "exactly the threshold's signatures are posted, found {signers}");
+    assert!(chain.signed_epochs(contributor, 5).await.unwrap().is_empty());
 
     let (code, words) = replay(&net, 0, &net.base(2));
     assert_eq!(code, Some(0), "{words}");

@@ -11,8 +11,8 @@ use alloy_sol_types::SolStruct;
 use async_trait::async_trait;
 use tandem_keeper::{
     chain::{
-        BlockRef, ChainError, ChainReader, EpochFacts, Granted, Heads, KeeperSetFacts, NeuronFacts, OracleState,
-        PostedReport, ReportRef, ReportStatus, StoredReport, SubnetFacts,
+        BlockRef, ChainError, ChainReader, EpochFacts, Granted, Heads, KeeperSetFacts, NeuronFacts, OnChain,
+        OracleState, PostedReport, ReportRef, ReportStatus, StoredReport, SubnetFacts,
     },
     network::Network,
     sender::{Intent, SendError, Transactor},
@@ -20,7 +20,8 @@ use tandem_keeper::{
 use tandem_protocol::{
     bundle::{Hyperparameters, NeuronInput},
     delegation::Backing,
-    messages::EpochReport,
+    messages::{EpochReport, SignatureBytes},
+    reveal::Reveal,
     signed::recover,
 };
 
@@ -44,6 +45,7 @@ struct State {
     active: usize,
     sent: Vec<String>,
     stolen: u128,
+    on_chain: OnChain,
 }
 
 impl MemoryChain {
@@ -73,6 +75,14 @@ impl MemoryChain {
     /// From now on the chain says that so much less alpha was granted per epoch.
     pub(crate) fn deny_grants(&self, amount: u128) {
         self.state().stolen = amount;
+    }
+
+    /// From now on the chain holds this row, put there by its validator.
+    pub(crate) fn put_on_chain(&self, reveal: Reveal) {
+        let commit = reveal.commit(self.network.chain_id, self.network.oracle);
+        let mut state = self.state();
+        state.on_chain.commits.insert((reveal.netuid, reveal.validator), (reveal.seq, commit.commitHash));
+        state.on_chain.reveals.push(Reveal { signature: SignatureBytes::ZERO, receipts: Vec::new(), ..reveal });
     }
 
     pub(crate) fn posted(&self) -> Vec<EpochReport> {
@@ -157,6 +167,7 @@ impl ChainReader for MemoryChain {
                 config_digest: B256::repeat_byte(0xcd),
             },
             neuron_immunity: 60,
+            committed: Default::default(),
             subnets: vec![SubnetFacts {
                 netuid: 1,
                 owner: key(99).address(),
@@ -169,6 +180,12 @@ impl ChainReader for MemoryChain {
                 neurons: (11..=15).map(neuron).collect(),
             }],
         })
+    }
+
+    async fn on_chain(&self, epoch: u64, _at: &BlockRef) -> Result<OnChain, ChainError> {
+        let OnChain { commits, reveals } = self.state().on_chain.clone();
+        let of_epoch: Vec<_> = reveals.into_iter().filter(|reveal| reveal.epoch == epoch).collect();
+        Ok(if of_epoch.is_empty() { OnChain::default() } else { OnChain { commits, reveals: of_epoch } })
     }
 
     async fn oracle_state(&self, _at: &BlockRef) -> Result<OracleState, ChainError> {

@@ -3,6 +3,7 @@
 pub(crate) mod anvil;
 pub(crate) mod memory;
 pub(crate) mod postgres;
+pub(crate) mod proxy;
 #[cfg(feature = "deep-s3")]
 pub(crate) mod s3;
 
@@ -59,6 +60,7 @@ pub(crate) fn network() -> Network {
         controller: Address::repeat_byte(0xa5),
         distributor: Address::repeat_byte(0xa6),
         desk: Address::repeat_byte(0xa7),
+        weight_commits: None,
     }
 }
 
