@@ -2,6 +2,7 @@
 
 #[cfg(feature = "otel")]
 mod otel;
+pub mod watch;
 
 use std::{future::Future, sync::OnceLock, time::Instant};
 
@@ -289,34 +290,4 @@ pub fn start_logs(config: &LogConfig) -> Result<(), String> {
 pub fn flush() {
     #[cfg(feature = "otel")]
     otel::flush();
-}
-
-/// Epochs that `watch` has recomputed.
-pub const WATCH_EPOCHS: &str = "tandem_keeper_watch_epochs_total";
-/// Epochs in which `watch` has found a difference.
-pub const WATCH_DIFFERENCES: &str = "tandem_keeper_watch_differences_total";
-/// Rounds of `watch` that failed.
-pub const WATCH_FAILURES: &str = "tandem_keeper_watch_failures_total";
-/// Last epoch that `watch` has recomputed.
-pub const WATCH_LAST: &str = "tandem_keeper_watch_last_epoch";
-/// Posted reports that `watch` could not recompute yet.
-pub const WATCH_UNRESOLVED: &str = "tandem_keeper_watch_unresolved";
-
-/// Makes the metrics of `watch` exist.
-pub fn describe_watch() {
-    for (name, help) in [
-        (WATCH_EPOCHS, "Epochs recomputed"),
-        (WATCH_DIFFERENCES, "Epochs in which chain, bundle and recomputation differ"),
-        (WATCH_FAILURES, "Rounds that failed and are tried again"),
-    ] {
-        describe_counter!(name, help);
-        counter!(name).absolute(0);
-    }
-    for (name, help) in [
-        (WATCH_LAST, "Last epoch that was recomputed"),
-        (WATCH_UNRESOLVED, "Posted reports that could not be recomputed yet: node or bundle are not to be had"),
-    ] {
-        describe_gauge!(name, help);
-        gauge!(name).set(0.0);
-    }
 }

@@ -45,7 +45,7 @@ pub struct WatchArgs {
 pub async fn watch(args: WatchArgs) -> anyhow::Result<bool> {
     quiet_logs()?;
     let handle = telemetry::metrics_handle();
-    telemetry::describe_watch();
+    telemetry::watch::describe();
     let stop = until_asked_to_stop();
     if let Some(listen) = args.metrics_listen {
         serve(listen, handle, stop.clone()).await?;
@@ -56,14 +56,14 @@ pub async fn watch(args: WatchArgs) -> anyhow::Result<bool> {
     loop {
         match watch.look().await {
             Ok(found) => {
-                gauge!(telemetry::WATCH_UNRESOLVED).set(f64::from(watch.unresolved()));
+                gauge!(telemetry::watch::UNRESOLVED).set(f64::from(watch.unresolved()));
                 for replay in &found {
                     all_same &= replay.differences.is_empty();
                     tell(&args, replay);
                 }
             }
             Err(error) => {
-                counter!(telemetry::WATCH_FAILURES).increment(1);
+                counter!(telemetry::watch::FAILURES).increment(1);
                 tracing::warn!(error = format!("{error:#}"), "the chain could not be read, trying again");
             }
         }
@@ -79,8 +79,8 @@ pub async fn watch(args: WatchArgs) -> anyhow::Result<bool> {
 }
 
 fn tell(args: &WatchArgs, replay: &Replay) {
-    counter!(telemetry::WATCH_EPOCHS).increment(1);
-    gauge!(telemetry::WATCH_LAST).set(replay.epoch as f64);
+    counter!(telemetry::watch::EPOCHS).increment(1);
+    gauge!(telemetry::watch::LAST).set(replay.epoch as f64);
     if args.json {
         println!("{}", said(replay));
     } else if replay.differences.is_empty() {
@@ -93,7 +93,7 @@ fn tell(args: &WatchArgs, replay: &Replay) {
     if replay.differences.is_empty() {
         return;
     }
-    counter!(telemetry::WATCH_DIFFERENCES).increment(1);
+    counter!(telemetry::watch::DIFFERENCES).increment(1);
     tracing::error!(
         epoch = replay.epoch,
         "[K-WATCH-1] a posted report is wrong: tell the guardian before it becomes active"

@@ -2,6 +2,7 @@
 //! that must survive a crash lives here, only what the chain, the store and the peers can tell again.
 
 mod act;
+mod ask;
 mod collect;
 mod upkeep;
 
@@ -13,7 +14,7 @@ use std::{
 
 use alloy_primitives::{Address, B256};
 use metrics::{counter, histogram};
-use tandem_protocol::api::Agreement;
+use tandem_protocol::api::{Agreement, Vote};
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -122,8 +123,10 @@ pub(crate) struct Live {
     heard: (u64, BTreeSet<Address>),
     /// Epoch, attempt and chain time of the first sight of a quorum.
     quorum: Option<(u64, u32, u64)>,
-    /// Keepers and struct hashes of their proposals and votes that were checked and stored.
-    checked: HashSet<(Address, B256)>,
+    /// Proposals and votes that were checked and stored.
+    checked: HashSet<ask::Statement>,
+    /// Votes that were checked and contradict others of their keepers.
+    aside: BTreeMap<ask::Statement, Vote>,
     /// Rows that count in checked lists, by content.
     listed: BTreeMap<B256, BTreeMap<RowKey, u32>>,
 }
@@ -141,6 +144,20 @@ struct KnownFacts {
 pub(crate) struct FinalInputs {
     block: BlockRef,
     facts: EpochFacts,
+}
+
+/// Contradicting votes of one keeper that are set aside; what it says beyond is not looked at.
+const MAX_FACES: usize = 64;
+
+impl Live {
+    /// Whether a vote needs no look: it is taken, set aside, or of somebody who has said too much.
+    fn knows(&self, statement: &ask::Statement) -> bool {
+        let of_keeper =
+            (statement.0, 0, 0, 0, B256::ZERO)..=(statement.0, u32::MAX, u32::MAX, u8::MAX, B256::repeat_byte(0xff));
+        self.checked.contains(statement)
+            || self.aside.contains_key(statement)
+            || self.aside.range(of_keeper).count() >= MAX_FACES
+    }
 }
 
 impl Keeper {

@@ -3,8 +3,10 @@
 use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use tandem_keeper::{
+    api::ApiConfig,
     config::{self, Config, ConfigError, Finality, KeyRef, LogFormat, Overrides},
     network::{ManifestError, Network},
+    store::StoreConfig,
 };
 
 const MINIMAL: &str = include_str!("../../examples/minimal.toml");
@@ -63,10 +65,15 @@ fn the_full_example_names_every_key_that_exists_and_says_what_it_is_by_default()
     // Where it names a default, it is the default.
     let minimal = Config::parse(MINIMAL, &Overrides::default()).unwrap();
     let defaults = |config: &Config| {
-        let Config { listen, finality, poll_ms, jobs, sender, log, bundles, peers, .. } = config;
+        let mut config = config.clone();
+        // What has no default but is found out.
+        config.sender.fee_model = None;
+        let Config { listen, finality, poll_ms, jobs, sender, log, bundles, peers, store, api, .. } = config;
         let jobs = (jobs.rounds, jobs.lease_s, jobs.max_attempts);
+        let store = StoreConfig { url: None, ..store };
+        let api = ApiConfig { tls: None, trusted_proxies: Vec::new(), ..api };
         format!(
-            "{listen:?} {finality:?} {poll_ms} {jobs:?} {sender:?} {log:?} {} {}",
+            "{listen:?} {finality:?} {poll_ms} {jobs:?} {sender:?} {log:?} {} {} {store:?} {api:?}",
             bundles.keep_epochs, peers.timeout_ms
         )
     };
@@ -93,7 +100,7 @@ fn the_full_example_names_every_kind_of_key() {
 #[test]
 fn the_environment_sets_any_key_and_flags_win_over_it() {
     let environment = [
-        ("TANDEM_KEEPER__SENDER__MAX_FEE_WEI", "5"),
+        ("TANDEM_KEEPER__SENDER__MAX_FEE_WEI", "500000000"),
         ("TANDEM_KEEPER__SENDER__BUMP_AFTER_S", "7"),
         ("TANDEM_KEEPER__LOG__FORMAT", "json"),
         ("TANDEM_KEEPER__LOG__FILTER", "1"),
@@ -107,7 +114,7 @@ fn the_environment_sets_any_key_and_flags_win_over_it() {
     ];
     let set = vec![("sender.bump_after_s".to_owned(), "9".to_owned())];
     let config = Config::parse_in(MINIMAL, &environment, &Overrides { set, ..Overrides::default() }).unwrap();
-    assert_eq!((config.sender.max_fee_wei, config.sender.bump_after_s), (5, 9));
+    assert_eq!((config.sender.max_fee_wei, config.sender.bump_after_s), (500_000_000, 9));
     assert_eq!((config.log.format, config.log.filter.as_str()), (LogFormat::Json, "1"));
     assert_eq!((config.finality, config.jobs.margin_s), (Finality::Behind(4), None));
     assert!(
