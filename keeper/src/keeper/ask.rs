@@ -13,7 +13,7 @@ use tandem_protocol::{
 };
 
 use super::{
-    Keeper,
+    Keeper, MAX_FACES,
     collect::{Counting, key, votes},
 };
 use crate::{
@@ -251,23 +251,37 @@ impl Keeper {
         let me = self.attester.address();
         let mut keepers = BTreeSet::new();
         // One of each keeper in the set is all there can be; what is known already needs no second check, but for our own,
-        // which the guard must know of whatever the store says.
-        let new = attestations
+        // which the guard must know of whatever the store says, and once told of, it does.
+        let seen = |attestation: &Attestation| {
+            let heard = &self.live().signatures;
+            let of_keeper = heard.get(&attestation.keeper);
+            of_keeper.is_some_and(|heard| heard.contains(&attestation.report.signature) || heard.len() >= MAX_FACES)
+        };
+        let new: Vec<&Attestation> = attestations
             .iter()
             .filter(|attestation| is_of(attestation, facts, attempt))
             .filter(|attestation| keepers.insert(attestation.keeper))
-            .filter(|attestation| attestation.keeper == me || !known.contains(attestation));
+            .filter(|attestation| attestation.keeper == me || !known.contains(attestation))
+            .filter(|attestation| !seen(attestation))
+            .collect();
         for attestation in new {
-            if let Err(error) = self.take_attestation(attestation).await {
-                tracing::error!(peer = peer.base, error = format!("{error:#}"), "attestation");
+            match self.take_attestation(attestation).await {
+                // What anybody can make up must not count against who is said to have signed it.
+                Ok(false) => {}
+                Ok(true) => {
+                    let mut live = self.live_mut();
+                    live.signatures.entry(attestation.keeper).or_default().insert(attestation.report.signature);
+                }
+                Err(error) => tracing::error!(peer = peer.base, error = format!("{error:#}"), "attestation"),
             }
         }
     }
 
-    async fn take_attestation(&self, attestation: &Attestation) -> anyhow::Result<()> {
+    /// Takes in an attestation; `false` if it is not by the keeper that it names.
+    async fn take_attestation(&self, attestation: &Attestation) -> anyhow::Result<bool> {
         let Attestation { keeper, report } = attestation;
         if report.verify(&self.network.domain(), *keeper).is_err() {
-            return Ok(());
+            return Ok(false);
         }
         if *keeper == self.attester.address() {
             // Signed before a backup was restored, or by somebody who has our key.
@@ -279,7 +293,8 @@ impl Keeper {
                 other => other?,
             }
         }
-        self.keep_attestation(attestation).await
+        self.keep_attestation(attestation).await?;
+        Ok(true)
     }
 
     /// Stores a checked attestation and raises the alarm if keepers have computed different reports.

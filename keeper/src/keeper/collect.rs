@@ -142,6 +142,7 @@ impl Keeper {
                 live.heard = (epoch, BTreeSet::new());
                 live.checked.clear();
                 live.aside.clear();
+                live.signatures.clear();
                 live.listed.clear();
             }
         }

@@ -14,7 +14,10 @@ use std::{
 
 use alloy_primitives::{Address, B256};
 use metrics::{counter, histogram};
-use tandem_protocol::api::{Agreement, Vote};
+use tandem_protocol::{
+    api::{Agreement, Vote},
+    messages::SignatureBytes,
+};
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -125,6 +128,8 @@ pub(crate) struct Live {
     quorum: Option<(u64, u32, u64)>,
     /// Proposals and votes that were checked and stored.
     checked: HashSet<ask::Statement>,
+    /// Signatures on reports that were looked at, by who signed.
+    signatures: BTreeMap<Address, BTreeSet<SignatureBytes>>,
     /// Votes that were checked and contradict others of their keepers.
     aside: BTreeMap<ask::Statement, Vote>,
     /// Rows that count in checked lists, by content.
@@ -146,7 +151,7 @@ pub(crate) struct FinalInputs {
     facts: EpochFacts,
 }
 
-/// Contradicting votes of one keeper that are set aside; what it says beyond is not looked at.
+/// Contradicting votes of one keeper that are set aside, and signatures of it on reports: what it says beyond is not looked at.
 const MAX_FACES: usize = 64;
 
 impl Live {

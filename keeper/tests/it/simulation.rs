@@ -61,6 +61,8 @@ struct Wire {
     broken: Mutex<BTreeSet<(usize, usize)>>,
     /// Votes that liars signed before.
     lies: Mutex<BTreeMap<Lie, Vote>>,
+    /// Reports that they signed, by who, for whom, and epoch.
+    forged: Mutex<BTreeMap<(usize, usize, u64), Signed<EpochReport>>>,
 }
 
 impl Wire {
@@ -155,9 +157,13 @@ impl Peers for Line {
         let me = self.wire.keys[to].address();
         if to < HOSTILE {
             for attestation in attestations.iter_mut().filter(|attestation| attestation.keeper == me) {
-                let byte = self.from as u8;
-                let forged = EpochReport { rewardsRoot: B256::repeat_byte(byte), ..attestation.report.message.clone() };
-                attestation.report = self.wire.sign(to, forged);
+                let forged = EpochReport {
+                    rewardsRoot: B256::repeat_byte(self.from as u8),
+                    ..attestation.report.message.clone()
+                };
+                let mut before = self.wire.forged.lock().unwrap();
+                let report = before.entry((to, self.from, epoch)).or_insert_with(|| self.wire.sign(to, forged));
+                attestation.report = report.clone();
             }
         }
         Ok(Some(attestations))
@@ -198,6 +204,7 @@ impl Simulation {
             up: Mutex::new(vec![None; KEEPERS]),
             broken: Mutex::default(),
             lies: Mutex::default(),
+            forged: Mutex::default(),
         };
         let random = ChaCha8Rng::seed_from_u64(seed);
         let simulation =
@@ -286,6 +293,7 @@ impl Simulation {
             }
         }
         self.wire.lies.lock().unwrap().clear();
+        self.wire.forged.lock().unwrap().clear();
     }
 
     /// Breaks links and keepers, or mends them.

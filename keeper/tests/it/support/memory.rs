@@ -33,6 +33,7 @@ pub(crate) struct MemoryChain {
     pub(crate) network: Network,
     keepers: Vec<Address>,
     threshold: usize,
+    neurons: Vec<NeuronFacts>,
     state: Mutex<State>,
 }
 
@@ -57,7 +58,18 @@ impl MemoryChain {
     /// The same with other keepers, ascending.
     pub(crate) fn kept_by(keepers: Vec<Address>, threshold: usize, now: u64) -> Self {
         let state = State { now, endpoints: vec![String::new(); keepers.len()], ..State::default() };
-        Self { network: network(), keepers, threshold, state: Mutex::new(state) }
+        let neuron = |number: u8| NeuronFacts {
+            input: NeuronInput {
+                owner: key(number + 100).address(),
+                hotkey: key(number).address(),
+                registered_at: 0,
+                stake: if number <= 13 { 1_000 } else { 0 },
+                backing: Backing::default(),
+            },
+            endpoint: if number <= 13 { String::new() } else { format!("http://contributor-{number}") },
+        };
+        let neurons = (11..=15).map(neuron).collect();
+        Self { network: network(), keepers, threshold, neurons, state: Mutex::new(state) }
     }
 
     pub(crate) fn time(&self) -> u64 {
@@ -146,16 +158,6 @@ impl ChainReader for MemoryChain {
     }
 
     async fn facts(&self, epoch: u64, at: &BlockRef) -> Result<EpochFacts, ChainError> {
-        let neuron = |number: u8| NeuronFacts {
-            input: NeuronInput {
-                owner: key(number + 100).address(),
-                hotkey: key(number).address(),
-                registered_at: 0,
-                stake: if number <= 13 { 1_000 } else { 0 },
-                backing: Backing::default(),
-            },
-            endpoint: if number <= 13 { String::new() } else { format!("http://contributor-{number}") },
-        };
         Ok(EpochFacts {
             epoch,
             read_at: *at,
@@ -177,7 +179,7 @@ impl ChainReader for MemoryChain {
                     bonds_penalty: 65_535,
                     max_validators: 64,
                 },
-                neurons: (11..=15).map(neuron).collect(),
+                neurons: self.neurons.clone(),
             }],
         })
     }
