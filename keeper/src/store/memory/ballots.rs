@@ -1,6 +1,6 @@
 //! Lists and votes in memory.
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use async_trait::async_trait;
 use tandem_protocol::{api::Vote, messages::ListVote, reveal::Reveal};
 
@@ -40,8 +40,9 @@ impl Ballots for MemoryStore {
     }
 
     async fn votes(&self, epoch: u64, attempt: u32) -> Result<Vec<Vote>, StoreError> {
-        let of_attempt = self.state();
-        let votes = of_attempt.votes.iter().filter(|(slot, _)| (slot.0, slot.1) == (epoch, attempt));
-        Ok(votes.map(|(_, vote)| vote.clone()).collect())
+        let state = self.state();
+        let first = (epoch, attempt, 0, 0, Address::ZERO, B256::ZERO);
+        let last = (epoch, attempt, u32::MAX, u8::MAX, Address::repeat_byte(0xff), B256::repeat_byte(0xff));
+        Ok(state.votes.range(first..=last).map(|(_, vote)| vote.clone()).collect())
     }
 }
