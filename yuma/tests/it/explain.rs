@@ -148,7 +148,8 @@ fn whoever_earns_nothing_is_told_why_in_one_sentence() {
         Neuron { permit: false, ..validator(0, &[(9, 1)]) },
         Neuron { last_update: 1, ..validator(10, &[(9, 1)]) },
         validator(10, &[]),
-        validator(10, &[(8, 1)]),
+        // Bonds with a miner that earns nothing.
+        Neuron { bonds: vec![(8, 1 << 15)], ..validator(10, &[(8, 1)]) },
         Neuron { bonds: vec![(9, 1)], ..validator(2, &[]) },
     ];
     neurons.resize(10, Neuron::default());
