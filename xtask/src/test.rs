@@ -28,6 +28,7 @@ pub(crate) fn run(stages: &mut Stages, options: &Options) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     install::npm_packages(stages)?;
+    install::postgres(stages)?;
     match &options.deep {
         Some(package) => deep(stages, package.as_deref())?,
         None => quick(stages)?,

