@@ -7,18 +7,17 @@ use reqwest::{Client, StatusCode};
 use tandem_keeper::{
     attester::Attester,
     bundles::Bundles,
-    config::{JobsConfig, PeersConfig},
+    config::PeersConfig,
     guard::Guard,
-    keeper::{Keeper, Parts},
+    keeper::Keeper,
     lead::Lead,
     peers::HttpPeers,
-    service,
     store::{MemoryStore, Store, StoreError},
 };
 use tandem_protocol::{api::ReceiptResponse, reveal::Reveal};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{GENESIS, LENGTH, Running, SALT, commit, keeper_keys, key, memory::MemoryChain, network, policy};
+use crate::support::{GENESIS, LENGTH, Running, SALT, commit, keeper_keys, key, memory::MemoryChain, network, parts};
 
 const TTL: Duration = Duration::from_millis(1_000);
 
@@ -75,25 +74,13 @@ async fn replica(folder: &Path, key: PrivateKeySigner, chain: &Arc<MemoryChain>,
     std::fs::create_dir_all(folder).unwrap();
     let store: Arc<dyn Store> = Arc::new(shared.another());
     let guard = Guard::open(&folder.join("guard.sqlite")).await.unwrap().shared(Arc::new(shared.another()));
+    let bundles = Bundles::in_folder(&folder.join("bundles")).unwrap();
+    let attester = Attester::new(key, &chain.network, guard);
+    let peers = HttpPeers::new(&PeersConfig { timeout_ms: 500, ..PeersConfig::default() }).unwrap();
     let stop = CancellationToken::new();
-    let peers = PeersConfig { timeout_ms: 500, ..PeersConfig::default() };
-    let parts = Parts {
-        network: chain.network.clone(),
-        policy: policy(),
-        jobs: JobsConfig { rounds: 1, ..JobsConfig::default() },
-        store: store.clone(),
-        bundles: Bundles::in_folder(&folder.join("bundles")).unwrap(),
-        chain: chain.clone(),
-        transactor: chain.clone(),
-        attester: Attester::new(key, &chain.network, guard),
-        peers: Arc::new(HttpPeers::new(&peers).unwrap()),
-        endpoints: peers.endpoints,
-    };
-    let keeper = Keeper::new(parts, stop.clone()).led_by(Lead::among(store.clone(), TTL));
-    let keeper = Arc::new(keeper);
-    let (address, server) = service::serve("127.0.0.1:0".parse().unwrap(), keeper.clone()).await.unwrap();
-    tokio::spawn(server);
-    Running { keeper, store, base: format!("http://{address}"), stop }
+    let keeper = Keeper::new(parts(chain, &store, bundles, attester, Arc::new(peers)), stop.clone());
+    let keeper = keeper.led_by(Lead::among(store.clone(), TTL));
+    Running::serve(keeper, store, stop).await
 }
 
 /// `[KP-1]` `[KP-2]`

@@ -21,9 +21,8 @@ use tandem_keeper::{
     attester::Attester,
     bundles::Bundles,
     chain::{ChainReader, KeeperSetFacts},
-    config::JobsConfig,
     guard::Guard,
-    keeper::{Keeper, Parts},
+    keeper::Keeper,
     peers::{Peer, PeerError, Peers},
     rows::proposer,
     store::{Ballots, MemoryStore, Store},
@@ -38,7 +37,7 @@ use tandem_protocol::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{GENESIS, commit, key, memory::MemoryChain, network, policy, reveal};
+use crate::support::{GENESIS, commit, key, memory::MemoryChain, network, parts, policy, reveal};
 
 const KEEPERS: usize = 7;
 const THRESHOLD: usize = 5;
@@ -220,23 +219,11 @@ impl Simulation {
     }
 
     async fn start(&self, index: usize) {
-        let chain = self.wire.chain.clone();
-        let parts = Parts {
-            network: network(),
-            policy: policy(),
-            jobs: JobsConfig { rounds: 1, ..JobsConfig::default() },
-            store: self.wire.stores[index].clone(),
-            bundles: self.wire.bundles[index].clone(),
-            chain: chain.clone(),
-            transactor: chain,
-            attester: Attester::new(
-                self.wire.keys[index].clone(),
-                &network(),
-                Guard::open(&self.guard(index)).await.unwrap(),
-            ),
-            peers: Arc::new(Line { from: index, wire: self.wire.clone() }),
-            endpoints: BTreeMap::new(),
-        };
+        let guard = Guard::open(&self.guard(index)).await.unwrap();
+        let attester = Attester::new(self.wire.keys[index].clone(), &network(), guard);
+        let store: Arc<dyn Store> = self.wire.stores[index].clone();
+        let line = Arc::new(Line { from: index, wire: self.wire.clone() });
+        let parts = parts(&self.wire.chain, &store, self.wire.bundles[index].clone(), attester, line);
         self.wire.up.lock().unwrap()[index] = Some(Arc::new(Keeper::new(parts, CancellationToken::new())));
     }
 

@@ -7,7 +7,7 @@ pub(crate) mod proxy;
 #[cfg(feature = "deep-s3")]
 pub(crate) mod s3;
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use alloy_primitives::{Address, B256};
 use alloy_signer_local::PrivateKeySigner;
@@ -20,7 +20,7 @@ use tandem_keeper::{
     guard::Guard,
     keeper::{Keeper, Parts},
     network::Network,
-    peers::HttpPeers,
+    peers::{HttpPeers, Peers},
     service,
     store::{SqliteStore, Store},
 };
@@ -109,6 +109,28 @@ pub(crate) fn reveal(
     }
 }
 
+/// What a keeper on `chain` is made of.
+pub(crate) fn parts(
+    chain: &Arc<MemoryChain>,
+    store: &Arc<dyn Store>,
+    bundles: Bundles,
+    attester: Attester,
+    peers: Arc<dyn Peers>,
+) -> Parts {
+    Parts {
+        network: chain.network.clone(),
+        policy: policy(),
+        jobs: JobsConfig { rounds: 1, ..JobsConfig::default() },
+        store: store.clone(),
+        bundles,
+        chain: chain.clone(),
+        transactor: chain.clone(),
+        attester,
+        peers,
+        endpoints: BTreeMap::new(),
+    }
+}
+
 /// A keeper on `chain` with its files in `folder`, and its API.
 pub(crate) struct Running {
     pub(crate) keeper: Arc<Keeper>,
@@ -124,24 +146,20 @@ impl Running {
         chain: &Arc<MemoryChain>,
         peers: PeersConfig,
     ) -> Self {
-        let listen = "127.0.0.1:0".parse().unwrap();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.join("keeper.sqlite")).await.unwrap());
         let guard = Guard::open(&folder.join("guard.sqlite")).await.unwrap();
+        let bundles = Bundles::in_folder(&folder.join("bundles")).unwrap();
+        let attester = Attester::new(key, &chain.network, guard);
+        let over_http = Arc::new(HttpPeers::new(&peers).unwrap());
+        let parts = Parts { endpoints: peers.endpoints, ..parts(chain, &store, bundles, attester, over_http) };
         let stop = CancellationToken::new();
-        let parts = Parts {
-            network: chain.network.clone(),
-            policy: policy(),
-            jobs: JobsConfig { rounds: 1, ..JobsConfig::default() },
-            store: store.clone(),
-            bundles: Bundles::in_folder(&folder.join("bundles")).unwrap(),
-            chain: chain.clone(),
-            transactor: chain.clone(),
-            attester: Attester::new(key, &chain.network, guard),
-            peers: Arc::new(HttpPeers::new(&peers).unwrap()),
-            endpoints: peers.endpoints,
-        };
-        let keeper = Arc::new(Keeper::new(parts, stop.clone()));
-        let (address, server) = service::serve(listen, keeper.clone()).await.unwrap();
+        Self::serve(Keeper::new(parts, stop.clone()), store, stop).await
+    }
+
+    /// The API of a keeper.
+    pub(crate) async fn serve(keeper: Keeper, store: Arc<dyn Store>, stop: CancellationToken) -> Self {
+        let keeper = Arc::new(keeper);
+        let (address, server) = service::serve("127.0.0.1:0".parse().unwrap(), keeper.clone()).await.unwrap();
         tokio::spawn(server);
         Self { keeper, store, base: format!("http://{address}"), stop }
     }
