@@ -53,6 +53,7 @@ pub mod replay;
 pub mod rows;
 pub mod sender;
 pub mod service;
+mod sqlite;
 pub mod store;
 pub mod telemetry;
 pub mod watch;

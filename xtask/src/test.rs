@@ -9,6 +9,8 @@ use crate::stage::{Stages, succeed};
 use crate::{bench, cargo, gpu, install, kernels, root};
 
 pub(crate) const NEXTEST_VERSION: &str = "0.9.143";
+/// Everything, with the points at which tests make a keeper die.
+const WORKSPACE: [&str; 3] = ["--workspace", "--features", "tandem-keeper/kill-points"];
 
 /// Options of the test command.
 #[derive(Args)]
@@ -40,12 +42,12 @@ pub(crate) fn run(stages: &mut Stages, options: &Options) -> Result<ExitCode> {
 fn quick(stages: &mut Stages) -> Result<()> {
     stages.run("forge test", || succeed(install::npm_program("forge").arg("test")))?;
     // The demo's binaries are built with the tests: the end-to-end tests start them.
-    stages.run("build", || succeed(cargo().args(["build", "--workspace", "--all-targets"])))?;
+    stages.run("build", || succeed(cargo().arg("build").args(WORKSPACE).arg("--all-targets")))?;
     bench::check_gas(stages)?;
     kernels::check(stages)?;
-    stages.run("documentation tests", || succeed(cargo().args(["test", "--workspace", "--doc", "--quiet"])))?;
+    stages.run("documentation tests", || succeed(cargo().arg("test").args(WORKSPACE).args(["--doc", "--quiet"])))?;
     let mut nextest = install::cargo_tool(stages, "nextest", NEXTEST_VERSION)?;
-    stages.run("unit and integration tests", || succeed(nextest.args(["run", "--workspace"])))?;
+    stages.run("unit and integration tests", || succeed(nextest.arg("run").args(WORKSPACE)))?;
     gpu::say_what_is_not_tested()
 }
 

@@ -22,12 +22,12 @@ use alloy_primitives::{Address, B256};
 use async_trait::async_trait;
 use sqlx::{
     Row, Sqlite, SqlitePool, Transaction,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, SqlitePoolOptions, SqliteSynchronous},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, SqliteSynchronous},
 };
 
 pub use interchange::{Imported, Interchange, SignedReport};
 
-use crate::store::StoreError;
+use crate::{sqlite, store::StoreError};
 
 /// What is signed at most once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -121,7 +121,7 @@ impl Guard {
             .locking_mode(SqliteLockingMode::Exclusive)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_millis(500));
-        let pool = SqlitePoolOptions::new()
+        let pool = sqlite::pool()
             .min_connections(1)
             .max_connections(1)
             .idle_timeout(None)

@@ -11,11 +11,15 @@ mod api_hostile;
 mod api_reads;
 mod bundles;
 mod chain;
+mod chaos;
 mod commands;
 mod config;
 mod decide;
+mod fleet;
 mod guard;
 mod keys;
+#[cfg(feature = "kill-points")]
+mod kills;
 mod lead;
 mod observability;
 mod on_chain;

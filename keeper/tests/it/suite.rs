@@ -48,6 +48,16 @@ impl Drop for Program {
     }
 }
 
+/// Where a keeper's process lives and what it speaks to.
+pub(crate) struct Place<'a> {
+    /// Of its files.
+    pub(crate) name: &'a str,
+    pub(crate) port: u16,
+    pub(crate) rpc: &'a str,
+    /// More lines of its configuration.
+    pub(crate) more: &'a str,
+}
+
 pub(crate) struct Net {
     pub(crate) anvil: Anvil,
     pub(crate) world: World,
@@ -61,7 +71,15 @@ pub(crate) struct Net {
 impl Net {
     /// Deploys the suite, registers three validators and two contributors in subnet 1, and fills its pot.
     pub(crate) async fn deploy() -> Self {
-        let anvil = Anvil::start(&["--auto-impersonate", "--gas-limit", "60000000"]).await;
+        let anvil = Anvil::start(&[
+            "--auto-impersonate",
+            "--gas-limit",
+            "60000000",
+            "--prune-history",
+            "100",
+            "--no-request-size-limit",
+        ])
+        .await;
         let world = World::new();
         let mut config = GenesisConfig::devnet();
         world.populate(&mut config);
@@ -161,11 +179,17 @@ impl Net {
     }
 
     pub(crate) fn run(&self, index: usize) -> Program {
-        self.run_as(index, &index.to_string(), self.ports[index], "")
+        self.start(index, &[])
     }
 
-    /// A process of a keeper under another name, with more in its configuration.
-    fn run_as(&self, index: usize, name: &str, port: u16, more: &str) -> Program {
+    /// A process of a keeper, with more in its environment.
+    pub(crate) fn start(&self, index: usize, environment: &[(&str, &str)]) -> Program {
+        let place = Place { name: &index.to_string(), port: self.ports[index], rpc: &self.anvil.url, more: "" };
+        self.start_at(index, &place, environment)
+    }
+
+    pub(crate) fn start_at(&self, index: usize, place: &Place<'_>, environment: &[(&str, &str)]) -> Program {
+        let Place { name, port, rpc, more } = place;
         let folder = self.folder.path();
         let (key, config) = (folder.join(format!("{name}.key")), folder.join(format!("{name}.toml")));
         write_key(&key, &self.keepers()[index]);
@@ -173,7 +197,7 @@ impl Net {
         let text = format!(
             "rpc = {:?}\nmanifest = {:?}\ndata_dir = {:?}\nlisten = \"127.0.0.1:{}\"\npoll_ms = 50\n\
              [keys]\nattest = {{ file = {:?} }}\n[peers]\ntimeout_ms = 500\n{more}",
-            self.anvil.url,
+            rpc,
             manifest,
             folder.join(format!("keeper-{name}")),
             port,
@@ -181,10 +205,12 @@ impl Net {
         );
         fs::write(&config, text).unwrap();
         let log = fs::OpenOptions::new().create(true).append(true).open(folder.join(format!("{name}.log"))).unwrap();
-        let program = Command::new(env!("CARGO_BIN_EXE_tandem-keeper"))
-            .arg("run")
+        // A file that may not grow any more is an error, not a signal that kills.
+        let program = Command::new("sh")
+            .args(["-c", r#"trap '' XFSZ; exec "$0" "$@""#, env!("CARGO_BIN_EXE_tandem-keeper"), "run"])
             .arg("--config")
             .arg(config)
+            .envs(environment.iter().copied())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
@@ -199,8 +225,7 @@ impl Net {
     pub(crate) async fn healthy(&self, index: usize) {
         let started = Instant::now();
         while started.elapsed() < Duration::from_secs(10) {
-            let answer = self.http.get(format!("{}/health", self.base(index))).send().await;
-            if answer.is_ok_and(|answer| answer.status() == StatusCode::OK) {
+            if self.serves(index).await {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(30)).await;
@@ -208,14 +233,26 @@ impl Net {
         panic!("keeper {index} does not serve:\n{}", self.logs());
     }
 
+    pub(crate) async fn serves(&self, index: usize) -> bool {
+        let answer = self.http.get(format!("{}/health", self.base(index))).send().await;
+        answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
+    }
+
+    pub(crate) fn log(&self, index: usize) -> String {
+        fs::read_to_string(self.folder.path().join(format!("{index}.log"))).unwrap_or_default()
+    }
+
     pub(crate) fn logs(&self) -> String {
-        let log = |index| fs::read_to_string(self.folder.path().join(format!("{index}.log"))).unwrap_or_default();
-        (0..KEEPERS).map(log).collect::<Vec<_>>().join("\n---\n")
+        (0..KEEPERS).map(|index| self.log(index)).collect::<Vec<_>>().join("\n---\n")
     }
 
     pub(crate) async fn status(&self, index: usize) -> KeeperStatus {
+        self.try_status(index).await.unwrap()
+    }
+
+    pub(crate) async fn try_status(&self, index: usize) -> Option<KeeperStatus> {
         let url = format!("{}/v1/status", self.base(index));
-        self.http.get(url).send().await.unwrap().json().await.unwrap()
+        self.http.get(url).send().await.ok()?.json().await.ok()
     }
 
     /// A commit with every keeper's receipt, as the reveal that opens it.
@@ -261,7 +298,7 @@ pub(crate) fn write_key(path: &Path, key: &PrivateKeySigner) {
     writeln!(file, "{}", key.to_bytes()).unwrap();
 }
 
-fn replay(net: &Net, epoch: u64, peer: &str) -> (Option<i32>, String) {
+pub(crate) fn replay(net: &Net, epoch: u64, peer: &str) -> (Option<i32>, String) {
     let manifest: PathBuf = net.folder.path().join("31337.json");
     let output = Command::new(env!("CARGO_BIN_EXE_tandem-keeper"))
         .args(["replay", "--epoch", &epoch.to_string(), "--rpc", &net.anvil.url, "--peer", peer, "--manifest"])
@@ -389,10 +426,11 @@ async fn a_process_on_the_same_database_takes_over_from_a_leader_that_was_killed
         }
     };
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let leader = net.run_as(0, "leader", port, &store);
+    let run_as = |name: &str, port| net.start_at(0, &Place { name, port, rpc: &net.anvil.url, more: &store }, &[]);
+    let leader = run_as("leader", port);
     until(port, 1).await;
     // Whom validators and peers know is the other one, which only serves.
-    let _programs = [net.run_as(0, "0", net.ports[0], &store), net.run(1), net.run(2)];
+    let _programs = [run_as("0", net.ports[0]), net.run(1), net.run(2)];
     for index in 0..KEEPERS {
         net.healthy(index).await;
     }

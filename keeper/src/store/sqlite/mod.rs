@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{
     Row, Sqlite, SqlitePool, Transaction,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous},
 };
 use tandem_protocol::{
     api::{Attestation, Proposal},
@@ -26,7 +26,7 @@ use super::{
     lease::{FenceCell, millis},
     note_evidence, uint,
 };
-use crate::rows::better;
+use crate::{rows::better, sqlite};
 
 /// A SQLite file.
 #[derive(Clone, Debug)]
@@ -52,9 +52,9 @@ impl SqliteStore {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true);
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        let writer = sqlite::pool().max_connections(1).connect_with(options.clone()).await?;
         sqlx::migrate!("migrations/sqlite").run(&writer).await?;
-        let readers = SqlitePoolOptions::new().max_connections(4).connect_with(options.read_only(true)).await?;
+        let readers = sqlite::pool().max_connections(4).connect_with(options.read_only(true)).await?;
         Ok(Self { writer, readers, fence: Arc::default(), max_pending })
     }
 

@@ -102,8 +102,12 @@ async fn serve(State(shared): State<Shared>, body: Bytes) -> Response {
         })
     };
     let forward = async || -> Value {
-        let answer = shared.http.post(&shared.node).header("content-type", "application/json").body(body.clone());
-        answer.send().await.unwrap().json().await.unwrap()
+        let asked = shared.http.post(&shared.node).header("content-type", "application/json").body(body.clone());
+        match asked.send().await {
+            Ok(answer) => answer.json().await.unwrap_or_default(),
+            // The node behind is gone.
+            Err(_) => Value::Null,
+        }
     };
     let error = |code: i64, message: &str| {
         json!({"jsonrpc": "2.0", "id": request["id"], "error": {"code": code, "message": message}}).to_string()
