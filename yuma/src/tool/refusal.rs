@@ -61,7 +61,7 @@ impl Refusal {
 fn on_one_line(text: &str) -> String {
     let mut line = String::new();
     for character in text.chars() {
-        if line.len() > QUOTED {
+        if line.len() >= QUOTED {
             line.push('…');
             break;
         }

@@ -34,8 +34,7 @@ pub(super) fn copy_at_once(turn: &mut Turn<'_>) {
 }
 
 fn row_of_consensus(outcome: &Outcome) -> Vec<(u16, u16)> {
-    let cells = (0..=u16::MAX).zip(outcome.consensus.iter().map(|score| score.to_u16()));
-    cells.filter(|cell| cell.1 > 0).collect()
+    (0..=u16::MAX).zip(outcome.consensus.iter().map(|score| score.to_u16())).collect()
 }
 
 /// Half on a miner of its own that does no work, half on the fellows, since nobody may weigh itself.

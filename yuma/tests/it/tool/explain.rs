@@ -26,6 +26,18 @@ fn a_miner_is_told_who_supported_it_and_where_the_median_fell() {
     }
 }
 
+#[test]
+fn a_validator_whose_stake_is_too_little_for_a_bond_is_told_that_it_has_none_with_who_earns() {
+    let mut input = example();
+    input["rules"]["version"] = json!("yuma2");
+    input["stakes"] = json!(["7", "10000000000", "0", "0"]);
+    input["bonds"] = json!([[], [[2, 65_535], [3, 65_535]], [], []]);
+    let output = yuma(&["explain", "--uid", "0"], input.to_string().as_bytes());
+    let told = String::from_utf8(output.stdout).unwrap();
+    let reason = "uid 0 earns nothing of what validators are paid: it has no bond with a miner that earns\n";
+    assert!(told.contains(reason), "{told}");
+}
+
 /// Data and text come from one explanation; nothing is rounded in the data.
 #[test]
 fn data_equals_what_the_engine_explains() {

@@ -51,6 +51,10 @@ fn what_is_no_json_document_is_refused() {
     refused(b"[1]", "error[Y-SHAPE-1]: invalid type: sequence, expected an object");
     refused(b"null", "error[Y-SHAPE-1]: invalid type: null, expected an object");
     refused(b"{}", "error[Y-SHAPE-1]: missing field `profile`");
+    let told = "error[Y-SHAPE-1]: stakes: invalid type: integer `7`, expected a list with an entry per uid at";
+    refused(&with("/stakes", json!(7)), told);
+    let told = "error[Y-SHAPE-1]: weights: invalid type: integer `7`, expected a list with a row per uid at";
+    refused(&with("/weights", json!(7)), told);
     let json = yuma::tool::EXAMPLE.trim_end();
     for length in 1..json.len() {
         let refusal = Case::parse(&json.as_bytes()[..length]).unwrap_err();
@@ -231,6 +235,9 @@ fn what_is_quoted_neither_breaks_the_line_nor_commands_the_terminal() {
     let long = "k".repeat(1 << 20);
     refused(&with(&format!("/{long}"), json!(1)), "error[Y-SHAPE-1]: kkkkkkkkkkkkkkkkkkk");
     refused(&with("/stakes/0", json!(long)), "error[Y-STAKE-1]: stakes[0]: \"kkkkkkkkkkk");
+    let told = |length| Case::parse(&with(&format!("/{}", &long[..length]), json!(1))).unwrap_err().place;
+    assert_eq!(told(240), long[..240]);
+    assert_eq!(told(241), format!("{}…", &long[..240]));
 }
 
 #[test]
