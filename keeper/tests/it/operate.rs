@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     io::{BufRead, BufReader, Write},
+    net::TcpListener,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
@@ -18,7 +19,10 @@ use tandem_keeper::{
     config::{self, Config, Overrides},
 };
 
-use crate::suite::{Net, Program};
+use crate::{
+    suite::{Net, Program},
+    support::postgres::Cluster,
+};
 
 /// Longest time that a block of a page may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -181,7 +185,7 @@ fn every_configuration_in_the_book_is_one() {
             loaded += 1;
         }
     }
-    assert!(loaded >= 3);
+    assert!(loaded >= 2);
 }
 
 /// What cannot be done on a machine of somebody else's is at least commands.
@@ -292,10 +296,8 @@ async fn another_epoch_is_signed(net: &Net, before: Option<u64>) -> Option<u64> 
     panic!("nothing after {before:?} is signed:\n{}", net.logs());
 }
 
-/// The page, to the letter, in the place of one of three keepers of a network: set up, run, carry an epoch, back up, lose
-/// everything, restore, carry the next epoch `[KP-1]`.
-#[tokio::test]
-async fn whoever_follows_the_small_page_has_a_keeper_that_survives_its_disaster() {
+/// A network whose keeper 0 is to be set up by whoever follows a page, and the page's shell; its key is there already.
+async fn place_for_a_page(more: &[(&str, String)]) -> (Net, Vec<Program>, PathBuf, Shell) {
     let net = Net::deploy().await;
     let others: Vec<Program> = (1..crate::suite::KEEPERS).map(|index| net.run(index)).collect();
     for index in 1..=others.len() {
@@ -304,18 +306,25 @@ async fn whoever_follows_the_small_page_has_a_keeper_that_survives_its_disaster(
     let scratch = net.folder.path().join("scratch");
     fs::create_dir_all(scratch.join("keeper")).unwrap();
     crate::suite::write_key(&scratch.join("keeper/attest.key"), &net.keepers()[0]);
-    let mut shell = Shell::start(
-        &scratch,
-        &[
-            ("TANDEM_RPC", net.anvil.url.clone()),
-            ("TANDEM_MANIFEST", net.folder.path().join("31337.json").display().to_string()),
-            ("TANDEM_KEEPER_URL", net.base(0)),
-            // What the page leaves at their defaults, and a machine of tests cannot.
-            ("TANDEM_KEEPER__LISTEN", net.base(0).replace("http://", "")),
-            ("TANDEM_KEEPER__POLL_MS", "50".to_owned()),
-            ("TANDEM_KEEPER__PEERS__TIMEOUT_MS", "500".to_owned()),
-        ],
-    );
+    let mut variables = vec![
+        ("TANDEM_RPC", net.anvil.url.clone()),
+        ("TANDEM_MANIFEST", net.folder.path().join("31337.json").display().to_string()),
+        ("TANDEM_KEEPER_URL", net.base(0)),
+        // What pages leave at their defaults, and a machine of tests cannot.
+        ("TANDEM_KEEPER__LISTEN", net.base(0).replace("http://", "")),
+        ("TANDEM_KEEPER__POLL_MS", "50".to_owned()),
+        ("TANDEM_KEEPER__PEERS__TIMEOUT_MS", "500".to_owned()),
+    ];
+    variables.extend_from_slice(more);
+    let shell = Shell::start(&scratch, &variables);
+    (net, others, scratch, shell)
+}
+
+/// The page, to the letter, in the place of one of three keepers of a network: set up, run, carry an epoch, back up, lose
+/// everything, restore, carry the next epoch `[KP-1]`.
+#[tokio::test]
+async fn whoever_follows_the_small_page_has_a_keeper_that_survives_its_disaster() {
+    let (net, _others, scratch, mut shell) = place_for_a_page(&[]).await;
     let page = blocks(&pages()["small.md"]);
     assert!(page.iter().all(|block| block.info == "sh"), "every block of this page can be run");
     let backup = page.iter().position(|block| block.heading.starts_with("Back up")).unwrap();
@@ -346,4 +355,39 @@ async fn whoever_follows_the_small_page_has_a_keeper_that_survives_its_disaster(
     let said: serde_json::Value = serde_json::from_str(said.trim()).unwrap_or_else(|error| panic!("{error}: {said}"));
     assert!(said["held"].as_u64() >= Some(2) && said["held"] == said["fetched"], "{said}");
     assert!(said["oldest"].as_u64() < said["newest"].as_u64(), "{said}");
+}
+
+/// The page with two processes and PostgreSQL, to the letter but for what needs more than a keeper `[KP-1]`.
+#[tokio::test]
+async fn whoever_follows_the_large_page_has_a_keeper_that_a_second_process_carries_on() {
+    let cluster = Cluster::start().await;
+    let bundles = tempfile::tempdir().unwrap();
+    let second = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (net, _others, scratch, mut shell) = place_for_a_page(&[
+        ("TANDEM_STORE_URL", cluster.database("tandem").await),
+        ("TANDEM_BUNDLES", format!("file://{}", bundles.path().display())),
+        ("TANDEM_SECOND", second.to_string()),
+    ])
+    .await;
+    let page: Vec<Block> = blocks(&pages()["large.md"]).into_iter().filter(|block| block.info == "sh").collect();
+    let takeover = page.iter().position(|block| block.text.starts_with("kill -9")).unwrap();
+    let mut said = String::new();
+    for block in &page[..takeover] {
+        said += &shell.run(block);
+    }
+    assert!(said.matches("healthy").count() >= 2, "{said}");
+    let log = |name: &str| fs::read_to_string(scratch.join("keeper").join(name)).unwrap();
+    assert!(log("first.log").contains("this process leads") && !log("second.log").contains("this process leads"));
+    let clock = net.network.clock;
+    net.anvil.mine_at(clock.start_of(0) + 3).await;
+    net.pass(2).await;
+    let signed = another_epoch_is_signed(&net, None).await;
+    assert!(fs::read_dir(bundles.path()).unwrap().next().is_some());
+
+    for block in &page[takeover..] {
+        shell.run(block);
+    }
+    net.healthy(0).await;
+    another_epoch_is_signed(&net, signed).await;
+    assert_eq!(log("first.log").matches("this process leads").count(), 1, "who comes back waits");
 }
