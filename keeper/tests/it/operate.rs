@@ -1,6 +1,9 @@
 //! The operator's book is so: its tables are held against the program, its links are followed, its configurations are
 //! loaded, its units verified, and the commands of the page on small keepers are done as they stand there.
 
+#[cfg(feature = "deep")]
+mod medium;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -185,7 +188,7 @@ fn every_configuration_in_the_book_is_one() {
             loaded += 1;
         }
     }
-    assert!(loaded >= 2);
+    assert!(loaded >= 1);
 }
 
 /// What cannot be done on a machine of somebody else's is at least commands.
@@ -240,11 +243,13 @@ struct Shell {
 }
 
 impl Shell {
-    fn start(folder: &Path, variables: &[(&str, String)]) -> Self {
+    /// `within` is a command that runs another one.
+    fn start(folder: &Path, within: &[&str], variables: &[(&str, String)]) -> Self {
         let programs = Path::new(env!("CARGO_BIN_EXE_tandem-keeper")).parent().unwrap();
         let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
-        let mut process = Command::new("bash")
-            .args(["-euo", "pipefail", "-s"])
+        let words: Vec<&str> = within.iter().copied().chain(["bash", "-euo", "pipefail", "-s"]).collect();
+        let mut process = Command::new(words[0])
+            .args(&words[1..])
             .current_dir(folder)
             .env("PATH", path)
             .envs(variables.iter().map(|(name, value)| (name, value)))
@@ -297,7 +302,7 @@ async fn another_epoch_is_signed(net: &Net, before: Option<u64>) -> Option<u64> 
 }
 
 /// A network whose keeper 0 is to be set up by whoever follows a page, and the page's shell; its key is there already.
-async fn place_for_a_page(more: &[(&str, String)]) -> (Net, Vec<Program>, PathBuf, Shell) {
+async fn place_for_a_page(within: &[&str], more: &[(&str, String)]) -> (Net, Vec<Program>, PathBuf, Shell) {
     let net = Net::deploy().await;
     let others: Vec<Program> = (1..crate::suite::KEEPERS).map(|index| net.run(index)).collect();
     for index in 1..=others.len() {
@@ -316,7 +321,7 @@ async fn place_for_a_page(more: &[(&str, String)]) -> (Net, Vec<Program>, PathBu
         ("TANDEM_KEEPER__PEERS__TIMEOUT_MS", "500".to_owned()),
     ];
     variables.extend_from_slice(more);
-    let shell = Shell::start(&scratch, &variables);
+    let shell = Shell::start(&scratch, within, &variables);
     (net, others, scratch, shell)
 }
 
@@ -324,7 +329,7 @@ async fn place_for_a_page(more: &[(&str, String)]) -> (Net, Vec<Program>, PathBu
 /// everything, restore, carry the next epoch `[KP-1]`.
 #[tokio::test]
 async fn whoever_follows_the_small_page_has_a_keeper_that_survives_its_disaster() {
-    let (net, _others, scratch, mut shell) = place_for_a_page(&[]).await;
+    let (net, _others, scratch, mut shell) = place_for_a_page(&[], &[]).await;
     let page = blocks(&pages()["small.md"]);
     assert!(page.iter().all(|block| block.info == "sh"), "every block of this page can be run");
     let backup = page.iter().position(|block| block.heading.starts_with("Back up")).unwrap();
@@ -363,11 +368,14 @@ async fn whoever_follows_the_large_page_has_a_keeper_that_a_second_process_carri
     let cluster = Cluster::start().await;
     let bundles = tempfile::tempdir().unwrap();
     let second = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let (net, _others, scratch, mut shell) = place_for_a_page(&[
-        ("TANDEM_STORE_URL", cluster.database("tandem").await),
-        ("TANDEM_BUNDLES", format!("file://{}", bundles.path().display())),
-        ("TANDEM_SECOND", second.to_string()),
-    ])
+    let (net, _others, scratch, mut shell) = place_for_a_page(
+        &[],
+        &[
+            ("TANDEM_STORE_URL", cluster.database("tandem").await),
+            ("TANDEM_BUNDLES", format!("file://{}", bundles.path().display())),
+            ("TANDEM_SECOND", second.to_string()),
+        ],
+    )
     .await;
     let page: Vec<Block> = blocks(&pages()["large.md"]).into_iter().filter(|block| block.info == "sh").collect();
     let takeover = page.iter().position(|block| block.text.starts_with("kill -9")).unwrap();
