@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
-use tandem_model::audit::Audit;
+use tandem_model::audit::{self, Audit};
 use tandem_model::backend::{Backend, BackendError, Feed, Numerics, Session};
 use tandem_model::commitment::PARAMS;
 use tandem_model::model::ModelConfig;
@@ -231,13 +231,19 @@ impl Bench<'_> {
 
     /// Seconds of auditing responses of these lengths, half prompt and half answer.
     fn audits(&self, lengths: &[usize]) -> Result<f64, MeasureError> {
-        let work = Work::new(self.config, self.sequences(lengths), |length| length / 2)?;
-        median(self.plan.runs, || self.fast.audit(&work.audits()).map(drop)).map_err(MeasureError::from)
+        self.audited(&Work::new(self.config, self.sequences(lengths), |length| length / 2)?)
+    }
+
+    /// Seconds of auditing all of it.
+    fn audited(&self, work: &Work) -> Result<f64, MeasureError> {
+        let mut ready: Vec<Vec<Audit>> = (0..=self.plan.runs.max(1)).map(|_| work.audits()).collect();
+        let seconds = median(self.plan.runs, || audit::run(self.fast, ready.pop().unwrap_or_default()).map(drop));
+        Ok(seconds?)
     }
 
     fn audit_once(&self, lengths: &[usize]) -> Result<(), MeasureError> {
         let work = Work::new(self.config, self.sequences(lengths), |length| length / 2)?;
-        self.fast.audit(&work.audits())?;
+        audit::run(self.fast, work.audits())?;
         Ok(())
     }
 
@@ -247,7 +253,7 @@ impl Bench<'_> {
         let generation_seconds = median(1, || self.generate(&prompts, answer))?;
         let sequences = self.sequences(&vec![prompt + answer - 1; batch]);
         let work = Work::new(self.config, sequences, |_| prompt)?;
-        let seconds = median(self.plan.runs, || self.fast.audit(&work.audits()).map(drop))?;
+        let seconds = self.audited(&work)?;
         Ok(Response {
             batch,
             generation_seconds,
@@ -315,15 +321,15 @@ impl Work {
         Ok(Self { sequences, prompts, outputs, proofs, sampler })
     }
 
-    fn audits(&self) -> Vec<Audit<'_>> {
+    fn audits(&self) -> Vec<Audit> {
         let parts = self.sequences.iter().zip(&self.prompts).zip(self.outputs.iter().zip(&self.proofs));
         parts
             .map(|((sequence, &prompt), (output, proofs))| Audit {
-                sequence,
+                sequence: sequence.clone(),
                 prompt,
-                output,
-                proofs,
-                sampler: &self.sampler,
+                output: output.clone(),
+                proofs: proofs.clone(),
+                sampler: self.sampler,
             })
             .collect()
     }

@@ -5,6 +5,7 @@ pub mod driver;
 pub mod emulator;
 
 use std::fmt::Debug;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use bytemuck::{NoUninit, Pod};
@@ -100,8 +101,8 @@ pub struct Product {
     pub add: bool,
 }
 
-/// A device with one queue: operations happen in the order of the calls, and only [`download`](Self::download) and
-/// [`synchronize`](Self::synchronize) wait for them. A failure may therefore show only at the next call that waits.
+/// A device with one queue: operations happen in the order of the calls, and only [`download`](Self::download),
+/// [`synchronize`](Self::synchronize) and the end of a [`fetch`](Self::fetch) wait for them. A failure may therefore show only at the next call that waits.
 /// Addresses are those of the device, from [`allocate`](Self::allocate), perhaps with an offset.
 pub trait Device: Debug + Send + Sync {
     /// What it is, for people.
@@ -134,6 +135,18 @@ pub trait Device: Debug + Send + Sync {
     /// [`DeviceError::Failed`], also of earlier work.
     fn download(&self, from: u64, bytes: &mut [u8]) -> Result<(), DeviceError>;
 
+    /// Begins a copy of `bytes` bytes to the host, after all work that was asked for before and ahead of what is asked for
+    /// later. The memory must stay allocated until the copy is waited for or dropped. Here, for devices that have nothing to
+    /// go on with meanwhile, it waits.
+    ///
+    /// # Errors
+    /// [`DeviceError::Failed`].
+    fn fetch(self: Arc<Self>, from: u64, bytes: usize) -> Result<Box<dyn Fetch>, DeviceError> {
+        let mut copy = vec![0; bytes];
+        self.download(from, &mut copy)?;
+        Ok(Box::new(copy))
+    }
+
     /// Copies within the device.
     ///
     /// # Errors
@@ -157,6 +170,22 @@ pub trait Device: Debug + Send + Sync {
     /// # Errors
     /// [`DeviceError::Failed`].
     fn synchronize(&self) -> Result<(), DeviceError>;
+}
+
+/// A copy to the host under way.
+pub trait Fetch: Debug + Send {
+    /// Waits for it and for nothing that was asked for later; `to` has as many bytes as were asked for.
+    ///
+    /// # Errors
+    /// [`DeviceError::Failed`], also of earlier work.
+    fn wait(self: Box<Self>, to: &mut [u8]) -> Result<(), DeviceError>;
+}
+
+impl Fetch for Vec<u8> {
+    fn wait(self: Box<Self>, to: &mut [u8]) -> Result<(), DeviceError> {
+        to.copy_from_slice(&self);
+        Ok(())
+    }
 }
 
 /// Launches the kernel that `arguments` belong to; nothing happens for an empty grid.
@@ -222,6 +251,43 @@ impl Buffer {
         }
         let mut values = vec![T::zeroed(); length];
         self.device.download(self.address + first as u64 * size, bytemuck::cast_slice_mut(&mut values))?;
+        Ok(values)
+    }
+}
+
+impl Buffer {
+    /// Begins to read all of it: `length` elements.
+    ///
+    /// # Errors
+    /// [`DeviceError::Failed`], also where there are not so many.
+    pub fn fetch<T: Pod>(self, length: usize) -> Result<Reading<T>, DeviceError> {
+        let bytes = length * size_of::<T>();
+        if bytes as u64 > self.bytes {
+            return Err(DeviceError::Failed(format!("{length} elements are not in {} bytes", self.bytes)));
+        }
+        let fetch = Arc::clone(&self.device).fetch(self.address, bytes)?;
+        Ok(Reading { fetch, _buffer: self, length, kind: PhantomData })
+    }
+}
+
+/// The content of a buffer, on its way to the host.
+#[derive(Debug)]
+pub struct Reading<T> {
+    // Dropped before what it copies from.
+    fetch: Box<dyn Fetch>,
+    _buffer: Buffer,
+    length: usize,
+    kind: PhantomData<fn() -> T>,
+}
+
+impl<T: Pod> Reading<T> {
+    /// Waits for it.
+    ///
+    /// # Errors
+    /// [`DeviceError::Failed`], also of earlier work.
+    pub fn wait(self) -> Result<Vec<T>, DeviceError> {
+        let mut values = vec![T::zeroed(); self.length];
+        self.fetch.wait(bytemuck::cast_slice_mut(&mut values))?;
         Ok(values)
     }
 }

@@ -89,6 +89,7 @@ long fake_get(const char* name) {
     std::lock_guard<std::recursive_mutex> hold(lock);
     if (!strcmp(name, "used")) return long(used);
     if (!strcmp(name, "pinned")) return pinned;
+    if (!strcmp(name, "waiting")) return long(queue.size());
     return settings[name];
 }
 int fake_kernels(const char* path) { return (library = dlopen(path, RTLD_NOW)) != nullptr; }

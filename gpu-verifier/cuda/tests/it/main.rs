@@ -21,3 +21,5 @@ mod measure;
 mod numbers;
 #[path = "../../../tests/shared/mod.rs"]
 mod shared;
+#[cfg(not(feature = "gpu"))]
+mod stream;

@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, s
 use std::time::{Duration, Instant};
 
 use super::{Backend, BackendError, Feed, HiddenStates, Numerics, Session};
-use crate::audit::{Audit, Audited};
+use crate::audit::{Audit, UnderWay};
 use crate::model::ModelConfig;
 
 /// Those who took part in the last pass are waited for, for this part of its duration at most.
@@ -75,9 +75,13 @@ impl Backend for Shared {
         Ok(Box::new(SharedSession { backend: self.backend.clone(), inner, work: self.work.clone() }))
     }
 
+    fn pass(&self) -> usize {
+        self.backend.pass()
+    }
+
     /// Audits come packed.
-    fn audit(&self, audits: &[Audit<'_>]) -> Result<Vec<Audited>, BackendError> {
-        self.backend.audit(audits)
+    fn begin(&self, audits: Vec<Audit>) -> Result<Box<dyn UnderWay>, BackendError> {
+        self.backend.begin(audits)
     }
 
     /// A batch that is packed already is run as it is.

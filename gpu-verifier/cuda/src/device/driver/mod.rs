@@ -29,7 +29,7 @@ use self::context::{Context, Module, Stream};
 use self::products::{Products, WORKSPACE};
 use self::staging::{Download, RING, Uploads};
 pub use self::survey::{Card, Choice, Lack, Origin, Survey, origin};
-use super::{Device, DeviceError, Memory, Product, Shape};
+use super::{Device, DeviceError, Fetch, Memory, Product, Shape};
 use crate::compile::{self, CacheFolder, EMBEDDED, Version, argument_bytes};
 use crate::kernels::{SOURCES, Source};
 
@@ -278,12 +278,19 @@ impl Device for CudaDevice {
 
     fn download(&self, from: u64, bytes: &mut [u8]) -> Result<(), DeviceError> {
         self.enter()?;
-        let spare = hold(&self.downloads).pop();
-        let mut way = spare.map_or_else(Download::new, Ok)?;
-        way.begin(from, bytes.len(), self.stream.0)?;
-        way.finish(from, bytes, self.stream.0)?;
+        let mut way = hold(&self.downloads).pop().unwrap_or_default();
+        let done = way.begin(from, bytes.len(), self.stream.0).and_then(|()| way.finish(from, bytes, self.stream.0));
         hold(&self.downloads).push(way);
-        Ok(())
+        Ok(done?)
+    }
+
+    fn fetch(self: Arc<Self>, from: u64, bytes: usize) -> Result<Box<dyn Fetch>, DeviceError> {
+        self.enter()?;
+        let way = hold(&self.downloads).pop().unwrap_or_default();
+        let mut fetching = Fetching { device: self, way, from };
+        let stream = fetching.device.stream.0;
+        fetching.way.begin(from, bytes, stream)?;
+        Ok(Box::new(fetching))
     }
 
     fn copy(&self, from: u64, to: u64, bytes: u64) -> Result<(), DeviceError> {
@@ -331,6 +338,29 @@ impl Device for CudaDevice {
     fn synchronize(&self) -> Result<(), DeviceError> {
         self.enter()?;
         Ok(self.stream.wait()?)
+    }
+}
+
+/// A copy to the host under way.
+#[derive(Debug)]
+struct Fetching {
+    device: Arc<CudaDevice>,
+    way: Download,
+    from: u64,
+}
+
+impl Fetch for Fetching {
+    fn wait(mut self: Box<Self>, to: &mut [u8]) -> Result<(), DeviceError> {
+        self.device.enter()?;
+        let stream = self.device.stream.0;
+        Ok(self.way.finish(self.from, to, stream)?)
+    }
+}
+
+impl Drop for Fetching {
+    fn drop(&mut self) {
+        // A copy that nobody waited for may still come. Whatever uses the way next comes behind it in the queue.
+        hold(&self.device.downloads).push(std::mem::take(&mut self.way));
     }
 }
 
