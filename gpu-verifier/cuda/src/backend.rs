@@ -106,6 +106,16 @@ impl CudaBackend {
         by_mode!(self.0, compute(sequences))
     }
 
+    /// What it runs on.
+    pub(crate) fn device(&self) -> &Arc<dyn Device> {
+        &self.0.context.device
+    }
+
+    /// Its bounds.
+    pub(crate) fn options(&self) -> Options {
+        self.0.options
+    }
+
     fn of(device: Arc<dyn Device>, model: Model, numerics: Numerics, options: Options) -> Self {
         let Options { pass, chunk, logits } = options;
         let options = Options { pass: pass.max(1), chunk: chunk.max(1), logits: logits.max(1) };

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use libloading::Library;
 
-use super::{Device, DeviceError, Element, Memory, Product, Shape};
+use super::{Device, DeviceError, Element, Memory, Product, Shape, Tally};
 use crate::kernels::{PRELUDE, SOURCES, Source};
 
 const EMULATOR: [(&str, &str); 3] = [
@@ -67,6 +67,7 @@ pub struct Emulator {
     library: &'static Compiled,
     options: Options,
     allocations: Mutex<BTreeMap<u64, u64>>,
+    tally: Tally,
 }
 
 #[derive(Debug)]
@@ -90,7 +91,7 @@ impl Emulator {
     pub fn open(options: Options) -> Result<Arc<dyn Device>, DeviceError> {
         static COMPILED: OnceLock<Result<Compiled, DeviceError>> = OnceLock::new();
         let library = COMPILED.get_or_init(compile).as_ref().map_err(Clone::clone)?;
-        Ok(Arc::new(Self { library, options, allocations: Mutex::default() }))
+        Ok(Arc::new(Self { library, options, allocations: Mutex::default(), tally: Tally::default() }))
     }
 
     /// The file of the compiled kernels: each with its name, its `NAME_argument_bytes` and `NAME_most_threads`, and `emulate`.
@@ -200,6 +201,15 @@ impl Device for Emulator {
         Ok(Memory { free: self.options.memory.saturating_sub(used), total: self.options.memory })
     }
 
+    fn watch(&self) -> Result<(), DeviceError> {
+        self.tally.reset();
+        Ok(())
+    }
+
+    fn peak(&self) -> Result<u64, DeviceError> {
+        Ok(self.tally.most())
+    }
+
     fn allocate(&self, bytes: u64) -> Result<u64, DeviceError> {
         let free = self.memory()?.free;
         let refused = DeviceError::OutOfMemory { asked: bytes, free };
@@ -215,12 +225,14 @@ impl Device for Emulator {
             start as u64
         };
         self.allocated().insert(address, bytes);
+        self.tally.take(bytes);
         Ok(address)
     }
 
     fn free(&self, address: u64, bytes: u64) {
         let known = self.allocated().remove(&address);
         assert_eq!(known, Some(bytes), "memory that is not allocated is freed");
+        self.tally.give(bytes);
         // SAFETY: it was allocated with this layout, and the guard lies behind it.
         unsafe {
             let start = address as *mut u8;

@@ -6,7 +6,7 @@ pub mod emulator;
 
 use std::fmt::Debug;
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytemuck::{NoUninit, Pod};
 use thiserror::Error;
@@ -50,6 +50,43 @@ pub struct Memory {
     pub free: u64,
     /// Bytes in all.
     pub total: u64,
+}
+
+/// What is allocated, counted.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Now, and at most since the last reset.
+    bytes: Mutex<(u64, u64)>,
+}
+
+impl Tally {
+    /// Some more.
+    pub fn take(&self, bytes: u64) {
+        let (now, most) = &mut *self.hold();
+        *now += bytes;
+        *most = (*most).max(*now);
+    }
+
+    /// Some less.
+    pub fn give(&self, bytes: u64) {
+        let (now, _) = &mut *self.hold();
+        *now = now.saturating_sub(bytes);
+    }
+
+    /// At most is what is now.
+    pub fn reset(&self) {
+        let (now, most) = &mut *self.hold();
+        *most = *now;
+    }
+
+    /// At most since the last reset.
+    pub fn most(&self) -> u64 {
+        self.hold().1
+    }
+
+    fn hold(&self) -> MutexGuard<'_, (u64, u64)> {
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// How many threads run a kernel.
@@ -113,6 +150,18 @@ pub trait Device: Debug + Send + Sync {
     /// # Errors
     /// [`DeviceError::Failed`].
     fn memory(&self) -> Result<Memory, DeviceError>;
+
+    /// Begins anew to watch how much is taken at most; what nobody uses is given back first.
+    ///
+    /// # Errors
+    /// [`DeviceError::Failed`].
+    fn watch(&self) -> Result<(), DeviceError>;
+
+    /// Most bytes that were taken at a time since [`watch`](Self::watch), with what is kept between two uses.
+    ///
+    /// # Errors
+    /// [`DeviceError::Failed`].
+    fn peak(&self) -> Result<u64, DeviceError>;
 
     /// Memory of undefined content, aligned to 256 bytes; at least one byte. [`Buffer`] frees it.
     ///

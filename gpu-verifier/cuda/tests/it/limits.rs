@@ -84,6 +84,14 @@ impl Device for Failing {
         self.inner.memory()
     }
 
+    fn watch(&self) -> Result<(), DeviceError> {
+        self.inner.watch()
+    }
+
+    fn peak(&self) -> Result<u64, DeviceError> {
+        self.inner.peak()
+    }
+
     fn allocate(&self, bytes: u64) -> Result<u64, DeviceError> {
         if self.allocations_only && self.left.fetch_sub(1, Ordering::Relaxed) == 0 {
             return Err(DeviceError::OutOfMemory { asked: bytes, free: 0 });

@@ -16,6 +16,7 @@ mod fast_rows;
 #[cfg(feature = "gpu")]
 mod gpu;
 mod kernels;
+mod ledger;
 mod limits;
 mod measure;
 mod numbers;
