@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use libloading::Library;
 
 use super::{Device, DeviceError, Element, Memory, Product, Shape, Tally};
-use crate::kernels::{PRELUDE, SOURCES, Source};
+use crate::kernels::{SOURCES, Source};
 
 const EMULATOR: [(&str, &str); 3] = [
     ("emulator.h", include_str!("../../../kernels/emulator/emulator.h")),
@@ -127,7 +127,7 @@ fn compiled_file() -> Result<PathBuf, DeviceError> {
     let program = std::env::current_exe().map_err(unavailable)?;
     let folder = program.parent().unwrap_or(Path::new("."));
     let mut hasher = DefaultHasher::new();
-    (EMULATOR, PRELUDE, SOURCES.map(|source| source.text), FLAGS).hash(&mut hasher);
+    (EMULATOR, SOURCES.map(|source| (source.headers, source.text)), FLAGS).hash(&mut hasher);
     let path = folder.join(format!("tandem-kernels-{:016x}.so", hasher.finish()));
     if !path.exists() {
         let dir = tempfile::tempdir_in(folder).map_err(unavailable)?;
@@ -142,11 +142,15 @@ fn build(dir: &Path) -> Result<(), DeviceError> {
     let write = |name: &str, text: &str| {
         std::fs::write(dir.join(name), text).map_err(|error| DeviceError::Unavailable(format!("{name}: {error}")))
     };
-    for (name, text) in EMULATOR.into_iter().chain([("prelude.h", PRELUDE)]) {
+    for (name, text) in EMULATOR {
         write(name, text)?;
     }
-    for Source { name, text, .. } in SOURCES {
-        let begin = "#include \"emulator.h\"\n#include \"prelude.h\"\n";
+    for Source { name, headers, text, .. } in SOURCES {
+        let mut begin = "#include \"emulator.h\"\n".to_owned();
+        for (header, text) in headers {
+            write(header, text)?;
+            begin += &format!("#include \"{header}\"\n");
+        }
         write(&format!("{name}.cpp"), &format!("{begin}#line 1 \"{name}.cu\"\n{text}"))?;
     }
     let mut compiler = Command::new(std::env::var_os("CXX").unwrap_or_else(|| "c++".into()));
