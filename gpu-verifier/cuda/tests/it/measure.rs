@@ -83,3 +83,18 @@ fn activations_are_counted_as_documented() {
     // Logits of all rows are more than what is in the layers.
     assert_eq!(of(6_000, &Options { chunk: 50, logits: 50, ..bounds }), states + 7 * 4 * 6_000);
 }
+
+/// Counted by hand: two layers of matrices of 16 × 8 (queries), 8 × 8 twice (keys, values), 8 × 16 (output), 12 × 8 twice and
+/// 8 × 12; two heads of width 8; a sequence of 3 tokens sees 1 + 2 + 3 positions.
+#[test]
+fn operations_are_counted_as_documented() {
+    let fields = json!({
+        "hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "num_key_value_heads": 1, "head_dim": 8,
+    });
+    let (_dir, files) = written(1, &config("LlamaForCausalLM", fields));
+    let matrices = 2 * (16 * 8 + 2 * 8 * 8 + 8 * 16 + 2 * 12 * 8 + 8 * 12);
+    let attention = 4 * 2 * 2 * 8 * 6;
+    assert_eq!(operations(files.config(), &[3]), f64::from(2 * 3 * matrices + attention));
+    assert_eq!(operations(files.config(), &[3, 3]), f64::from(2 * (2 * 3 * matrices + attention)));
+}
