@@ -268,7 +268,6 @@ impl Output<'_> {
             let (audit, part) = (response.audit_seconds * 1e3, response.audit_of_generation * 100.0);
             println!("| {} | {rate:.0} | {seconds:.2} | {audit:.2} | {part:.2} % |", response.batch);
         }
-        let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
         println!("\n| memory of {} streamed audits | GiB |\n|---|--:|", self.plan.stream);
         for (what, bytes) in [
             ("weights", memory.weights),
