@@ -232,7 +232,7 @@ impl Draws {
         Ok(self.drawn.read::<Drawn>(0, count)?.into_iter().map(|drawn| drawn.best).collect())
     }
 
-    /// The margins of the tokens claimed, once all `claims` are judged: see [`Margins::wait`].
+    /// The margins of the tokens claimed, as of [`Sampler::margin`], once all `claims` are judged; infinite where none is claimed.
     ///
     /// # Errors
     /// [`DeviceError`].
