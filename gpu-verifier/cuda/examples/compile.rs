@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use tandem_cuda::compile::{Nvrtc, argument_bytes};
-use tandem_cuda::kernels::{PRELUDE, SOURCES, Source};
+use tandem_cuda::kernels::{SOURCES, Source};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -26,9 +26,11 @@ fn run(arguments: &[String]) -> Result<(), Box<dyn std::error::Error>> {
     let out = Path::new(out);
     std::fs::create_dir_all(out)?;
     std::fs::write(out.join("nvrtc"), format!("{}\n", nvrtc.version()))?;
-    std::fs::write(out.join("prelude.h"), PRELUDE)?;
     let architectures = architectures.iter().map(|arch| arch.parse()).collect::<Result<Vec<u32>, _>>()?;
     for source in SOURCES {
+        for (name, text) in source.headers {
+            std::fs::write(out.join(name), text)?;
+        }
         std::fs::write(out.join(format!("{}.cu", source.name)), source.text)?;
     }
     let all = SOURCES.iter().flat_map(|source| architectures.iter().map(move |arch| (source, *arch)));

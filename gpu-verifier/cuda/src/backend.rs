@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use tandem_model::audit::{Audit, Audited};
+use tandem_model::audit::{Audit, UnderWay};
 use tandem_model::backend::{Backend, BackendError, Feed, HiddenStates, Numerics, Session};
 use tandem_model::model::{ModelConfig, ModelError, ModelFiles};
 use tandem_model::sampling::Draw;
@@ -106,6 +106,16 @@ impl CudaBackend {
         by_mode!(self.0, compute(sequences))
     }
 
+    /// What it runs on.
+    pub(crate) fn device(&self) -> &Arc<dyn Device> {
+        &self.0.context.device
+    }
+
+    /// Its bounds.
+    pub(crate) fn options(&self) -> Options {
+        self.0.options
+    }
+
     fn of(device: Arc<dyn Device>, model: Model, numerics: Numerics, options: Options) -> Self {
         let Options { pass, chunk, logits } = options;
         let options = Options { pass: pass.max(1), chunk: chunk.max(1), logits: logits.max(1) };
@@ -154,8 +164,12 @@ impl Backend for CudaBackend {
         by_mode!(self.0, prefill(sequences))
     }
 
-    fn audit(&self, audits: &[Audit<'_>]) -> Result<Vec<Audited>, BackendError> {
-        by_mode!(self.0, audit(audits))
+    fn pass(&self) -> usize {
+        self.0.options.pass
+    }
+
+    fn begin(&self, audits: Vec<Audit>) -> Result<Box<dyn UnderWay>, BackendError> {
+        by_mode!(self.0, begin(audits))
     }
 
     fn choose(&self, rows: &[u16], draws: &[Draw<'_>]) -> Result<Vec<u32>, BackendError> {
@@ -281,54 +295,52 @@ impl Engine {
     }
 
     fn compute<M: Mode>(&self, sequences: &[&[u32]]) -> Result<(), BackendError> {
-        self.each_group::<M>(sequences, &mut |_, _| Ok(()))?;
+        for group in groups(sequences, self.options.pass) {
+            self.states::<M>(group)?;
+        }
         Ok(self.context.device.synchronize()?)
     }
 
-    /// Final hidden states of whole sequences.
+    /// Final hidden states of whole sequences, as many of them at a time as a pass has room for.
     fn prefill<M: Mode>(&self, sequences: &[&[u32]]) -> Result<Vec<HiddenStates>, BackendError> {
-        let hidden = self.context.model.config.hidden_size;
-        let mut results = Vec::with_capacity(sequences.len());
-        self.each_group::<M>(sequences, &mut |group, states| {
-            let rows: usize = group.iter().map(|tokens| tokens.len()).sum();
-            let mut bits = states.read::<u16>(0, rows * hidden)?.into_iter();
-            for tokens in group {
-                results.push(HiddenStates::new(hidden, bits.by_ref().take(tokens.len() * hidden).collect())?);
-            }
-            Ok(())
-        })?;
-        Ok(results)
-    }
-
-    /// Takes whole sequences through the layers, as many of them at a time as a pass has room for, and calls `take` with them
-    /// and their final hidden states, bf16, on the device: asked for, not waited for.
-    pub(crate) fn each_group<M: Mode>(&self, sequences: &[&[u32]], take: &mut Take<'_>) -> Result<(), BackendError> {
         for tokens in sequences {
             self.check(0, tokens)?;
         }
-        let groups = groups(sequences, self.options.pass);
-        let rows = |group: &[&[u32]]| group.iter().map(|tokens| tokens.len()).sum::<usize>();
-        let most = groups.iter().map(|group| rows(group)).max().unwrap_or_default();
+        let hidden = self.context.model.config.hidden_size;
+        let mut results = Vec::with_capacity(sequences.len());
+        for group in groups(sequences, self.options.pass) {
+            let rows: usize = group.iter().map(|tokens| tokens.len()).sum();
+            let mut bits = self.states::<M>(group)?.read::<u16>(0, rows * hidden)?.into_iter();
+            for tokens in group {
+                results.push(HiddenStates::new(hidden, bits.by_ref().take(tokens.len() * hidden).collect())?);
+            }
+        }
+        Ok(results)
+    }
+
+    /// Takes whole sequences through the layers together. Their final hidden states, bf16, on the device: asked for, not
+    /// waited for.
+    pub(crate) fn states<M: Mode>(&self, sequences: &[&[u32]]) -> Result<Buffer, BackendError> {
+        for tokens in sequences {
+            self.check(0, tokens)?;
+        }
         let shape = self.cache_shape::<M>();
-        let space = Space::<M>::allocate(&self.context, most, self.options.chunk)?;
+        let rows = sequences.iter().map(|tokens| tokens.len()).sum();
+        let space = Space::<M>::allocate(&self.context, rows, self.options.chunk)?;
         // Each sequence's keys and values begin at a multiple of what vectors of any width are aligned to.
         let aligned = |tokens: &[u32]| shape.bytes(tokens.len()).next_multiple_of(ALIGNMENT);
-        let bytes = |group: &[&[u32]]| group.iter().map(|tokens| 2 * aligned(tokens)).sum::<u64>();
-        let largest = groups.iter().map(|group| bytes(group)).max().unwrap_or_default();
-        let cache = Buffer::of::<u8>(&self.context.device, largest as usize)?;
-        for group in groups {
-            let mut at = cache.address();
-            let segments = group.iter().map(|tokens| {
-                let value_bytes = aligned(tokens);
-                let place = Place { cache: at, layer_bytes: 0, value_bytes };
-                at += 2 * value_bytes;
-                Segment { place, first: 0, tokens }
-            });
-            let pack = self.pack::<M>(&segments.collect::<Vec<_>>())?;
-            space.run(&self.context, &pack)?;
-            take(group, &space.states)?;
-        }
-        Ok(())
+        let bytes: u64 = sequences.iter().map(|tokens| 2 * aligned(tokens)).sum();
+        let cache = Buffer::of::<u8>(&self.context.device, bytes as usize)?;
+        let mut at = cache.address();
+        let segments = sequences.iter().map(|tokens| {
+            let value_bytes = aligned(tokens);
+            let place = Place { cache: at, layer_bytes: 0, value_bytes };
+            at += 2 * value_bytes;
+            Segment { place, first: 0, tokens }
+        });
+        let pack = self.pack::<M>(&segments.collect::<Vec<_>>())?;
+        space.run(&self.context, &pack)?;
+        Ok(space.states)
     }
 
     fn choose<M: Mode>(&self, rows: &[u16], draws: &[Draw<'_>]) -> Result<Vec<u32>, BackendError> {
@@ -368,9 +380,6 @@ impl Engine {
         Ok(logits)
     }
 }
-
-/// What is done with sequences and their states on the device.
-type Take<'a> = dyn FnMut(&[&[u32]], &Buffer) -> Result<(), BackendError> + 'a;
 
 /// Consecutive sequences, as many at a time as have `most` tokens together, and at least one.
 fn groups<'a, 'b>(mut sequences: &'a [&'b [u32]], most: usize) -> Vec<&'a [&'b [u32]]> {

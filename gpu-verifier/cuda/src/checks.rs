@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tandem_model::sampling::Sampler;
 use toploc::{BlockReport, Element, Params, Proof, Selection, VerifyError};
 
-use crate::device::{Buffer, Device, DeviceError, Shape, launch};
+use crate::device::{Buffer, Device, DeviceError, Reading, Shape, launch};
 use crate::kernels::proofs::{self, Block, Evaluate, Found, SelectLargest};
 use crate::kernels::sampling::{Draw, DrawTokens, Drawn};
 
@@ -36,32 +36,98 @@ pub fn verify_proofs(
     committed: &[Committed<'_>],
     params: Params,
 ) -> Result<Vec<Result<Vec<BlockReport>, VerifyError>>, DeviceError> {
-    let blocks: Vec<Block> = committed.iter().flat_map(|committed| committed.blocks(params)).collect();
-    let mut selections = select(device, &blocks, params)?.into_iter();
+    Selecting::begin(device, committed, params)?.compare(committed)
+}
 
-    // What is asked of all proofs goes to the device together.
-    let selections: Vec<Vec<Selection>> = committed
-        .iter()
-        .map(|committed| selections.by_ref().take(params.proof_count(committed.rows)).collect())
-        .collect();
-    let questions = committed.iter().zip(&selections).map(|(committed, selections)| {
-        let (expected, got) = (selections.len(), committed.proofs.len());
-        if expected != got {
-            return Err(VerifyError::Count { expected, got });
-        }
-        let pairs = selections.iter().zip(committed.proofs).enumerate();
-        pairs.map(|(index, (selection, proof))| Ok((selection.question(proof, params, index)?, proof))).collect()
-    });
-    let questions: Vec<Result<Vec<_>, VerifyError>> = questions.collect();
-    let asked: Vec<_> = questions.iter().flatten().flatten().map(|(q, proof)| (q.asked(), *proof)).collect();
-    let answers = evaluate(device, &asked, params.topk)?;
-    let mut rest = answers.as_slice();
-    let mut report = |question: &toploc::Question<'_>| {
-        let (own, others) = rest.split_at(question.asked().len());
-        rest = others;
-        question.report(own)
-    };
-    Ok(questions.into_iter().map(|questions| Ok(questions?.iter().map(|(q, _)| report(q)).collect())).collect())
+/// The largest elements of all blocks, on their way to the host. What was committed stays where it is until they are compared.
+#[derive(Debug)]
+pub(crate) struct Selecting {
+    device: Arc<dyn Device>,
+    params: Params,
+    blocks: Vec<Block>,
+    found: Reading<Found>,
+    elements: Reading<proofs::Element>,
+}
+
+impl Selecting {
+    /// Asks for them. Does not wait.
+    pub(crate) fn begin(
+        device: &Arc<dyn Device>,
+        committed: &[Committed<'_>],
+        params: Params,
+    ) -> Result<Self, DeviceError> {
+        let blocks: Vec<Block> = committed.iter().flat_map(|committed| committed.blocks(params)).collect();
+        let capacity = params.topk + TIES;
+        let descriptors = Buffer::from(device, &blocks)?;
+        let found = Buffer::of::<Found>(device, blocks.len())?;
+        let elements = Buffer::of::<proofs::Element>(device, blocks.len() * capacity)?;
+        let arguments = SelectLargest {
+            blocks: descriptors.address(),
+            found: found.address(),
+            elements: elements.address(),
+            capacity: capacity as u32,
+            count: blocks.len() as u32,
+        };
+        launch(device.as_ref(), Shape::line(blocks.len() as u32, proofs::SELECT_THREADS), &arguments)?;
+        let (found, elements) = (found.fetch(blocks.len())?, elements.fetch(blocks.len() * capacity)?);
+        Ok(Self { device: Arc::clone(device), params, blocks, found, elements })
+    }
+
+    /// Waits for them and compares the same `committed` with their proofs.
+    pub(crate) fn compare(
+        self,
+        committed: &[Committed<'_>],
+    ) -> Result<Vec<Result<Vec<BlockReport>, VerifyError>>, DeviceError> {
+        let (device, params) = (Arc::clone(&self.device), self.params);
+        let mut selections = self.finish()?.into_iter();
+
+        // What is asked of all proofs goes to the device together.
+        let selections: Vec<Vec<Selection>> = committed
+            .iter()
+            .map(|committed| selections.by_ref().take(params.proof_count(committed.rows)).collect())
+            .collect();
+        let questions = committed.iter().zip(&selections).map(|(committed, selections)| {
+            let (expected, got) = (selections.len(), committed.proofs.len());
+            if expected != got {
+                return Err(VerifyError::Count { expected, got });
+            }
+            let pairs = selections.iter().zip(committed.proofs).enumerate();
+            pairs.map(|(index, (selection, proof))| Ok((selection.question(proof, params, index)?, proof))).collect()
+        });
+        let questions: Vec<Result<Vec<_>, VerifyError>> = questions.collect();
+        let asked: Vec<_> = questions.iter().flatten().flatten().map(|(q, proof)| (q.asked(), *proof)).collect();
+        let answers = evaluate(&device, &asked, params.topk)?;
+        let mut rest = answers.as_slice();
+        let mut report = |question: &toploc::Question<'_>| {
+            let (own, others) = rest.split_at(question.asked().len());
+            rest = others;
+            question.report(own)
+        };
+        Ok(questions
+            .into_iter()
+            .map(|questions| Ok(questions?.iter().map(|(question, _)| report(question)).collect()))
+            .collect())
+    }
+
+    fn finish(self) -> Result<Vec<Selection>, DeviceError> {
+        let Self { device, params, blocks, found, elements } = self;
+        let capacity = params.topk + TIES;
+        let (found, elements) = (found.wait()?, elements.wait()?);
+        let selected = blocks.iter().zip(found).zip(elements.chunks_exact(capacity));
+        let selection = |((block, found), elements): ((&Block, Found), &[proofs::Element])| {
+            let (above, ties, points) = (found.above as usize, found.ties as usize, block.points as usize);
+            if above >= points || points + ties > capacity {
+                return select_on_host(device.as_ref(), block, params);
+            }
+            let element = |e: &proofs::Element| Element { index: e.index as usize, bits: e.bits as u16 };
+            Ok(Selection {
+                above: elements[..above].iter().map(element).collect(),
+                ties: elements[points..points + ties].iter().map(element).collect(),
+                elements: block.count as usize,
+            })
+        };
+        selected.map(selection).collect()
+    }
 }
 
 impl Committed<'_> {
@@ -74,40 +140,6 @@ impl Committed<'_> {
             Block { elements: address + 2 * (first * hidden) as u64, count: count as u32, points }
         })
     }
-}
-
-fn select(device: &Arc<dyn Device>, blocks: &[Block], params: Params) -> Result<Vec<Selection>, DeviceError> {
-    if blocks.is_empty() {
-        return Ok(Vec::new());
-    }
-    let capacity = params.topk + TIES;
-    let descriptors = Buffer::from(device, blocks)?;
-    let found = Buffer::of::<Found>(device, blocks.len())?;
-    let elements = Buffer::of::<proofs::Element>(device, blocks.len() * capacity)?;
-    let arguments = SelectLargest {
-        blocks: descriptors.address(),
-        found: found.address(),
-        elements: elements.address(),
-        capacity: capacity as u32,
-        count: blocks.len() as u32,
-    };
-    launch(device.as_ref(), Shape::line(blocks.len() as u32, proofs::SELECT_THREADS), &arguments)?;
-    let found = found.read::<Found>(0, blocks.len())?;
-    let elements = elements.read::<proofs::Element>(0, blocks.len() * capacity)?;
-    let selected = blocks.iter().zip(found).zip(elements.chunks_exact(capacity));
-    let selection = |((block, found), elements): ((&Block, Found), &[proofs::Element])| {
-        let (above, ties, points) = (found.above as usize, found.ties as usize, block.points as usize);
-        if above >= points || points + ties > capacity {
-            return select_on_host(device.as_ref(), block, params);
-        }
-        let element = |e: &proofs::Element| Element { index: e.index as usize, bits: e.bits as u16 };
-        Ok(Selection {
-            above: elements[..above].iter().map(element).collect(),
-            ties: elements[points..points + ties].iter().map(element).collect(),
-            elements: block.count as usize,
-        })
-    };
-    selected.map(selection).collect()
 }
 
 fn select_on_host(device: &dyn Device, block: &Block, params: Params) -> Result<Selection, DeviceError> {
@@ -200,13 +232,30 @@ impl Draws {
         Ok(self.drawn.read::<Drawn>(0, count)?.into_iter().map(|drawn| drawn.best).collect())
     }
 
-    /// The margins of the tokens claimed, as of [`Sampler::margin`], once all `claims` are judged; infinite where none is
-    /// claimed.
+    /// The margins of the tokens claimed, as of [`Sampler::margin`], once all `claims` are judged; infinite where none is claimed.
     ///
     /// # Errors
     /// [`DeviceError`].
-    pub fn margins(&self, claims: &[Claimed<'_>]) -> Result<Vec<f32>, DeviceError> {
-        let drawn = self.drawn.read::<Drawn>(0, claims.len())?;
+    pub fn margins(self, claims: &[Claimed<'_>]) -> Result<Vec<f32>, DeviceError> {
+        self.fetch(claims.len())?.wait(claims)
+    }
+
+    /// Begins to read what was drawn for `count` claims.
+    pub(crate) fn fetch(self, count: usize) -> Result<Margins, DeviceError> {
+        Ok(Margins { drawn: self.drawn.fetch(count)?, vocabulary: self.vocabulary })
+    }
+}
+
+/// What was drawn, on its way to the host.
+#[derive(Debug)]
+pub(crate) struct Margins {
+    drawn: Reading<Drawn>,
+    vocabulary: usize,
+}
+
+impl Margins {
+    /// The margins of the tokens claimed, as of [`Sampler::margin`]; infinite where none is claimed.
+    pub(crate) fn wait(self, claims: &[Claimed<'_>]) -> Result<Vec<f32>, DeviceError> {
         let margin = |(drawn, claim): (Drawn, &Claimed<'_>)| match claim.token {
             Some(token) if token as usize >= self.vocabulary => f32::INFINITY,
             Some(token) if token == drawn.best => 0.0,
@@ -214,7 +263,7 @@ impl Draws {
             Some(_) if drawn.best_score >= drawn.claimed_score => drawn.best_score - drawn.claimed_score,
             _ => f32::INFINITY,
         };
-        Ok(drawn.into_iter().zip(claims).map(margin).collect())
+        Ok(self.drawn.wait()?.into_iter().zip(claims).map(margin).collect())
     }
 }
 

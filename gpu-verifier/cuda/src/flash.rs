@@ -8,7 +8,7 @@
 use std::f64::consts::LOG2_E;
 
 use crate::device::{Device, DeviceError, Shape, launch};
-use crate::kernels::fast::{ATTEND_THREADS, Attend, Combine, Merge, Patch, WHOLE};
+use crate::kernels::attention::{ATTEND_THREADS, Attend, Combine, Merge, Patch, WHOLE};
 use crate::pack::{Piece, Tiles};
 
 /// Queries of a narrow patch.
@@ -57,7 +57,7 @@ impl Heads {
             256 => ("fast_attend_wide_256", "fast_attend_narrow_256"),
             _ => return None,
         };
-        // As in the instances in fast.cu: what registers and 99 KiB of shared memory hold.
+        // As in the instances in attention.cu: what registers and 99 KiB of shared memory hold.
         let (queries, keys) = if self.dim == 256 { (64, 32) } else { (128, 64) };
         Some(Tensor { wide, narrow, queries, keys, dim: self.dim })
     }

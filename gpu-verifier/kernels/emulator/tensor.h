@@ -1,4 +1,4 @@
-// Twins of the instructions that fast.cu writes in PTX. Products of a tensor core are summed in the order of their index, with
+// Twins of the instructions that instructions.h writes in PTX. Products of a tensor core are summed in the order of their index, with
 // a rounding each, where a card adds several at once in an undocumented way: equal up to rounding.
 #pragma once
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use toploc::{BlockReport, Proof};
 
-use crate::audit::{Audit, Audited};
+use crate::audit::{self, Audit, Audited};
 use crate::backend::{Backend, BackendError};
 use crate::commitment::PARAMS;
 use crate::generate::{GenerateError, Request};
@@ -127,36 +127,71 @@ pub struct ResponseFeatures {
 /// # Errors
 /// [`VerifyError`] for faults on the verifier's side only; faults of the response are in the features.
 pub fn verify_response(backend: &dyn Backend, claim: &Claim<'_>) -> Result<ResponseFeatures, VerifyError> {
-    let checked = Checked::new(backend.config(), claim)?;
-    let audits: Vec<Audit<'_>> = checked.audit(claim).into_iter().collect();
-    let audited = backend.audit(&audits)?;
-    checked.measured(backend.config(), claim, audited.into_iter().next())
+    let mut checked = Checked::new(backend.config(), claim)?;
+    let audited = match checked.take_audit() {
+        Some(audit) => backend.begin(vec![audit])?.finish()?.into_iter().next(),
+        None => None,
+    };
+    checked.measured(backend.config(), claim, audited)
 }
 
 /// [`verify_response`] of several responses, whose prefills share passes over the weights. Responses that are malformed, or
 /// whose request is, cost the others nothing.
 pub fn verify_responses(backend: &dyn Backend, claims: &[Claim<'_>]) -> Vec<Result<ResponseFeatures, VerifyError>> {
-    let checked: Vec<_> = claims.iter().map(|claim| Checked::new(backend.config(), claim)).collect();
-    let pairs = checked.iter().zip(claims);
-    let audits: Vec<Audit<'_>> = pairs.filter_map(|(checked, claim)| checked.as_ref().ok()?.audit(claim)).collect();
-    let mut audited = match backend.audit(&audits) {
-        Ok(audited) => audited.into_iter(),
-        Err(error) => return claims.iter().map(|_| Err(error.clone().into())).collect(),
-    };
-    let measure = |(checked, claim): (Result<Checked, VerifyError>, &Claim<'_>)| {
-        let checked = checked?;
-        let own = checked.sequence().and_then(|_| audited.next());
-        checked.measured(backend.config(), claim, own)
-    };
-    checked.into_iter().zip(claims).map(measure).collect()
+    let mut all = Vec::with_capacity(claims.len());
+    let tokens = |claim: &&Claim<'_>| claim.request.prompt.len().saturating_add(claim.output.len());
+    let packs = audit::packs(claims, backend.pass(), tokens);
+    verify_stream(backend, packs, |claim| **claim, |_, features| all.push(features));
+    all
+}
+
+/// [`verify_response`] of responses that come in packs, each of which is one pass over the weights: while a pack is compared,
+/// the backend computes the next. `done` is told of each response, in their order, from another thread. A pack that the
+/// backend cannot compute fails with all its responses that are well-formed, and no other does.
+pub fn verify_stream<T: Send>(
+    backend: &dyn Backend,
+    packs: impl IntoIterator<Item = Vec<T>>,
+    claim: impl Fn(&T) -> Claim<'_> + Sync,
+    mut done: impl FnMut(T, Result<ResponseFeatures, VerifyError>) + Send,
+) {
+    let (config, claim) = (backend.config(), &claim);
+    let checked = packs.into_iter().map(|pack| {
+        let mut audits = Vec::with_capacity(pack.len());
+        let check = |item: T| {
+            let checked = Checked::new(config, &claim(&item)).map(|mut checked| {
+                let audit = checked.take_audit();
+                let is_run = audit.is_some();
+                audits.extend(audit);
+                (checked, is_run)
+            });
+            (item, checked)
+        };
+        (pack.into_iter().map(check).collect::<Vec<_>>(), audits)
+    });
+    let missing = || BackendError::Device("the backend says nothing of a response".to_owned());
+    audit::stream(backend, checked, |pack, audited| {
+        let mut audited = audited.map(Vec::into_iter);
+        for (item, checked) in pack {
+            let features = checked.and_then(|(checked, is_run)| {
+                let own = match (&mut audited, is_run) {
+                    (_, false) => None,
+                    (Ok(audited), true) => Some(audited.next().ok_or_else(missing)?),
+                    (Err(error), true) => return Err(error.clone().into()),
+                };
+                checked.measured(config, &claim(&item), own)
+            });
+            done(item, features);
+        }
+    });
 }
 
 /// A response whose form has been checked.
 pub struct Checked {
     sampler: Sampler,
     limit: usize,
-    /// What is to be fed and the parsed proofs, or what is wrong.
-    form: Result<(Vec<u32>, Vec<Proof>), Malformed>,
+    malformed: Option<Malformed>,
+    /// What is to be re-run, unless it is malformed.
+    audit: Option<Audit>,
 }
 
 impl Checked {
@@ -166,21 +201,27 @@ impl Checked {
     /// [`VerifyError`] of a request that nobody can serve.
     pub fn new(config: &ModelConfig, claim: &Claim<'_>) -> Result<Self, VerifyError> {
         let sampler = claim.request.check(config.max_positions)?;
-        if let Some(&token) = claim.request.prompt.iter().find(|&&token| token as usize >= config.vocab_size) {
+        let prompt = &claim.request.prompt;
+        if let Some(&token) = prompt.iter().find(|&&token| token as usize >= config.vocab_size) {
             return Err(BackendError::Token { token, vocab: config.vocab_size }.into());
         }
         let limit = claim.request.longest_output(config.max_positions);
-        let form = check_form(claim, limit, config.vocab_size).map(|proofs| {
-            // Nothing was drawn after the last token, so it has no row.
-            let fed = &claim.output[..claim.output.len() - 1];
-            (claim.request.prompt.iter().chain(fed).copied().collect(), proofs)
-        });
-        Ok(Self { sampler, limit, form })
+        let (malformed, audit) = match check_form(claim, limit, config.vocab_size) {
+            Ok(proofs) => {
+                // Nothing was drawn after the last token, so it has no row.
+                let fed = &claim.output[..claim.output.len() - 1];
+                let sequence = prompt.iter().chain(fed).copied().collect();
+                let output = claim.output.to_vec();
+                (None, Some(Audit { sequence, prompt: prompt.len(), output, proofs, sampler }))
+            }
+            Err(malformed) => (Some(malformed), None),
+        };
+        Ok(Self { sampler, limit, malformed, audit })
     }
 
-    /// What a prefill is to be fed; `None` of a malformed response.
-    pub fn sequence(&self) -> Option<&[u32]> {
-        self.form.as_ref().ok().map(|(sequence, _)| sequence.as_slice())
+    /// What is to be re-run; `None` of a malformed response, and the second time.
+    pub fn take_audit(&mut self) -> Option<Audit> {
+        self.audit.take()
     }
 
     /// Draws the tokens of the request.
@@ -190,21 +231,14 @@ impl Checked {
 
     /// All that is known before anything is re-run.
     pub fn features(&self, config: &ModelConfig, claim: &Claim<'_>) -> ResponseFeatures {
-        let malformed = self.form.as_ref().err().cloned();
         let ended = || termination(claim.output, self.limit, |token| config.is_eos(token));
         ResponseFeatures {
             tokens: claim.output.len(),
-            termination: malformed.is_none().then(ended),
-            malformed,
+            termination: self.malformed.is_none().then(ended),
+            malformed: self.malformed.clone(),
             blocks: Vec::new(),
             sampling: None,
         }
-    }
-
-    fn audit<'a>(&'a self, claim: &Claim<'a>) -> Option<Audit<'a>> {
-        let (sequence, proofs) = self.form.as_ref().ok()?;
-        let (prompt, output) = (claim.request.prompt.len(), claim.output);
-        Some(Audit { sequence, prompt, output, proofs, sampler: &self.sampler })
     }
 
     /// The features, given what a prefill said; nothing was run of a malformed response.

@@ -9,12 +9,10 @@ use crate::backend::Backend;
 use crate::generate::Request;
 use crate::model::ModelConfig;
 use crate::reference::ReferenceServer;
-use crate::verify::{Claim, ResponseFeatures, VerifyError, verify_responses};
+use crate::verify::{Claim, ResponseFeatures, VerifyError, verify_stream};
 
 /// Responses in one pass over the weights.
 const BATCH: usize = 16;
-/// Tokens in one pass, unless one response alone has more: they take memory.
-const BATCH_TOKENS: usize = 16_384;
 
 /// A response to be run again.
 struct Order {
@@ -46,8 +44,8 @@ enum Place {
 }
 
 impl Rerun {
-    /// On a model of one's own, in a thread of its own that ends with this value. Responses that wait for one another share
-    /// passes over the weights.
+    /// On a model of one's own, in threads of its own that end with this value. Responses that wait for one another share
+    /// passes over the weights, and while some are compared, others are computed.
     pub fn here(backend: Arc<dyn Backend>) -> Self {
         let (orders, waiting) = mpsc::channel(4 * BATCH);
         let config = backend.config().clone();
@@ -91,29 +89,33 @@ impl Rerun {
 }
 
 fn work(backend: &dyn Backend, mut waiting: mpsc::Receiver<Order>) {
-    let mut first = waiting.blocking_recv();
-    while let Some(order) = first.take() {
-        let mut tokens = order.tokens();
-        let mut batch = vec![order];
-        while batch.len() < BATCH
-            && let Ok(order) = waiting.try_recv()
-        {
-            tokens = tokens.saturating_add(order.tokens());
-            if tokens > BATCH_TOKENS {
-                first = Some(order);
-                break;
-            }
-            batch.push(order);
+    let mut held = None;
+    let packs = std::iter::from_fn(|| next_pack(&mut waiting, &mut held, backend.pass()));
+    verify_stream(backend, packs, Order::claim, |order, measured| {
+        // Whoever does not wait any more does not need it.
+        let _ = order.answer.send(measured);
+    });
+}
+
+/// Those that wait, as many as one pass of `most` tokens has room for; waits for the first. What has no room is held for the
+/// next. `None` when nobody will order any more.
+fn next_pack(waiting: &mut mpsc::Receiver<Order>, held: &mut Option<Order>, most: usize) -> Option<Vec<Order>> {
+    let first = match held.take() {
+        Some(order) => order,
+        None => waiting.blocking_recv()?,
+    };
+    let mut tokens = first.tokens();
+    let mut pack = vec![first];
+    while pack.len() < BATCH
+        && let Ok(order) = waiting.try_recv()
+    {
+        tokens = tokens.saturating_add(order.tokens());
+        if tokens > most {
+            *held = Some(order);
+            break;
         }
-        histogram!("tandem_worker_prefill_responses").record(batch.len() as f64);
-        let claims: Vec<Claim<'_>> = batch.iter().map(Order::claim).collect();
-        let measured = verify_responses(backend, &claims);
-        for (order, measured) in batch.into_iter().zip(measured) {
-            // Whoever does not wait any more does not need it.
-            let _ = order.answer.send(measured);
-        }
-        if first.is_none() {
-            first = waiting.blocking_recv();
-        }
+        pack.push(order);
     }
+    histogram!("tandem_worker_prefill_responses").record(pack.len() as f64);
+    Some(pack)
 }

@@ -37,6 +37,7 @@ mod sharing;
 mod speech;
 #[cfg(feature = "network")]
 mod sse;
+mod stream;
 #[cfg(feature = "network")]
 mod town;
 mod verdict;

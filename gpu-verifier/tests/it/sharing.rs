@@ -7,13 +7,20 @@ use std::time::Duration;
 use tandem_verifier::backend::{Backend, BackendError, Feed, HiddenStates, Numerics, Session, Shared};
 use tandem_verifier::generate::{Generation, Request, run};
 use tandem_verifier::model::ModelConfig;
+use tandem_verifier::sampling::{Draw, Sampler};
 
 use crate::common::{FULL, prompt, request};
 
 /// Counts what is run.
+#[derive(Default)]
 struct Counting {
     passes: AtomicUsize,
     sequences: AtomicUsize,
+    draws: AtomicUsize,
+    drawn: AtomicUsize,
+    logits: AtomicUsize,
+    /// Draws of more rows than this at a time fail.
+    most_drawn: Option<usize>,
     /// Takes its time, so that there is something to gather.
     pause: Duration,
 }
@@ -45,12 +52,26 @@ impl Backend for Counted {
     }
 
     fn logits(&self, rows: &[u16]) -> Result<Vec<f32>, BackendError> {
+        self.0.logits.fetch_add(1, Ordering::Relaxed);
         FULL.logits(rows)
+    }
+
+    fn choose(&self, rows: &[u16], draws: &[Draw<'_>]) -> Result<Vec<u32>, BackendError> {
+        if self.0.most_drawn.is_some_and(|most| draws.len() > most) {
+            return Err(BackendError::Device("too many rows".to_owned()));
+        }
+        self.0.draws.fetch_add(1, Ordering::Relaxed);
+        self.0.drawn.fetch_add(draws.len(), Ordering::Relaxed);
+        FULL.choose(rows, draws)
     }
 }
 
 fn counting(pause: Duration) -> (Arc<Counting>, Arc<Shared>) {
-    let counts = Arc::new(Counting { passes: AtomicUsize::new(0), sequences: AtomicUsize::new(0), pause });
+    shared(Counting { pause, ..Counting::default() })
+}
+
+fn shared(counting: Counting) -> (Arc<Counting>, Arc<Shared>) {
+    let counts = Arc::new(counting);
     (counts.clone(), Arc::new(Shared::new(Arc::new(Counted(counts)))))
 }
 
@@ -85,6 +106,43 @@ fn tokens_do_not_depend_on_who_else_is_answered() {
     }
     let (passes, sequences) = (counts.passes.load(Ordering::Relaxed), counts.sequences.load(Ordering::Relaxed));
     assert!(sequences > 2 * passes, "{sequences} steps in {passes} passes");
+    let (draws, drawn) = (counts.draws.load(Ordering::Relaxed), counts.drawn.load(Ordering::Relaxed));
+    assert!(drawn > 2 * draws, "{drawn} tokens in {draws} draws");
+    assert_eq!(counts.logits.load(Ordering::Relaxed), 0, "logits come to the host");
+}
+
+/// Where tokens of several answers cannot be drawn together, each is drawn by itself.
+#[test]
+fn a_draw_that_fails_for_all_is_done_for_each() {
+    let (counts, shared) =
+        shared(Counting { most_drawn: Some(1), pause: Duration::from_millis(3), ..Default::default() });
+    let requests: Vec<Request> = (0..4).map(|n| request(n, 12, 1.0)).collect();
+    let threads: Vec<_> = requests
+        .iter()
+        .cloned()
+        .map(|request| {
+            let shared = shared.clone();
+            std::thread::spawn(move || run(shared.as_ref(), &request).unwrap())
+        })
+        .collect();
+    for (thread, request) in threads.into_iter().zip(&requests) {
+        assert_eq!(thread.join().unwrap(), run(FULL.as_ref(), request).unwrap());
+    }
+    assert_eq!(counts.draws.load(Ordering::Relaxed), counts.drawn.load(Ordering::Relaxed));
+}
+
+#[test]
+fn draws_are_refused_and_cut_as_without_sharing() {
+    let (_, shared) = counting(Duration::ZERO);
+    let states = FULL.prefill(&prompt(1, 3)).unwrap();
+    let sampler = Sampler::new(5, 1.0).unwrap();
+    let draws: Vec<Draw<'_>> = (0..5).map(|position| Draw { sampler: &sampler, position }).collect();
+    for (rows, draws) in
+        [(states.bits(), &draws[..]), (states.bits(), &draws[..2]), (&[][..], &draws[..]), (&[1][..], &[])]
+    {
+        assert_eq!(shared.choose(rows, draws), FULL.choose(rows, draws));
+        assert_eq!(shared.logits(rows), FULL.logits(rows));
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ pub use self::embedded::{EMBEDDED, Embedded};
 pub use self::nvrtc::{Compiled, Nvrtc};
 pub(crate) use self::nvrtc::{newest, preload, usual_folders};
 use crate::device::DeviceError;
-use crate::kernels::{PRELUDE, Source};
+use crate::kernels::Source;
 
 /// Nothing is contracted: what is fused says so. Division, root and subnormals stay as IEEE 754 has them, by default.
 pub const FLAGS: [&str; 2] = ["--fmad=false", "--std=c++17"];
@@ -51,7 +51,8 @@ impl Serialize for Version {
 
 /// The text that is compiled.
 pub(crate) fn whole(source: &Source) -> String {
-    format!("#line 1 \"prelude.h\"\n{PRELUDE}\n#line 1 \"{}.cu\"\n{}", source.name, source.text)
+    let headers: String = source.headers.iter().map(|(name, text)| format!("#line 1 \"{name}\"\n{text}\n")).collect();
+    format!("{headers}#line 1 \"{}.cu\"\n{}", source.name, source.text)
 }
 
 /// PTX of `source`, from the cache if it has it. A cache that cannot be written costs a warning, no more.

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use libloading::Library;
 
-use super::{Device, DeviceError, Element, Memory, Product, Shape};
-use crate::kernels::{PRELUDE, SOURCES, Source};
+use super::{Device, DeviceError, Element, Memory, Product, Shape, Tally};
+use crate::kernels::{SOURCES, Source};
 
 const EMULATOR: [(&str, &str); 3] = [
     ("emulator.h", include_str!("../../../kernels/emulator/emulator.h")),
@@ -67,6 +67,7 @@ pub struct Emulator {
     library: &'static Compiled,
     options: Options,
     allocations: Mutex<BTreeMap<u64, u64>>,
+    tally: Tally,
 }
 
 #[derive(Debug)]
@@ -90,7 +91,7 @@ impl Emulator {
     pub fn open(options: Options) -> Result<Arc<dyn Device>, DeviceError> {
         static COMPILED: OnceLock<Result<Compiled, DeviceError>> = OnceLock::new();
         let library = COMPILED.get_or_init(compile).as_ref().map_err(Clone::clone)?;
-        Ok(Arc::new(Self { library, options, allocations: Mutex::default() }))
+        Ok(Arc::new(Self { library, options, allocations: Mutex::default(), tally: Tally::default() }))
     }
 
     /// The file of the compiled kernels: each with its name, its `NAME_argument_bytes` and `NAME_most_threads`, and `emulate`.
@@ -126,7 +127,7 @@ fn compiled_file() -> Result<PathBuf, DeviceError> {
     let program = std::env::current_exe().map_err(unavailable)?;
     let folder = program.parent().unwrap_or(Path::new("."));
     let mut hasher = DefaultHasher::new();
-    (EMULATOR, PRELUDE, SOURCES.map(|source| source.text), FLAGS).hash(&mut hasher);
+    (EMULATOR, SOURCES.map(|source| (source.headers, source.text)), FLAGS).hash(&mut hasher);
     let path = folder.join(format!("tandem-kernels-{:016x}.so", hasher.finish()));
     if !path.exists() {
         let dir = tempfile::tempdir_in(folder).map_err(unavailable)?;
@@ -141,11 +142,15 @@ fn build(dir: &Path) -> Result<(), DeviceError> {
     let write = |name: &str, text: &str| {
         std::fs::write(dir.join(name), text).map_err(|error| DeviceError::Unavailable(format!("{name}: {error}")))
     };
-    for (name, text) in EMULATOR.into_iter().chain([("prelude.h", PRELUDE)]) {
+    for (name, text) in EMULATOR {
         write(name, text)?;
     }
-    for Source { name, text, .. } in SOURCES {
-        let begin = "#include \"emulator.h\"\n#include \"prelude.h\"\n";
+    for Source { name, headers, text, .. } in SOURCES {
+        let mut begin = "#include \"emulator.h\"\n".to_owned();
+        for (header, text) in headers {
+            write(header, text)?;
+            begin += &format!("#include \"{header}\"\n");
+        }
         write(&format!("{name}.cpp"), &format!("{begin}#line 1 \"{name}.cu\"\n{text}"))?;
     }
     let mut compiler = Command::new(std::env::var_os("CXX").unwrap_or_else(|| "c++".into()));
@@ -200,6 +205,15 @@ impl Device for Emulator {
         Ok(Memory { free: self.options.memory.saturating_sub(used), total: self.options.memory })
     }
 
+    fn watch(&self) -> Result<(), DeviceError> {
+        self.tally.reset();
+        Ok(())
+    }
+
+    fn peak(&self) -> Result<u64, DeviceError> {
+        Ok(self.tally.most())
+    }
+
     fn allocate(&self, bytes: u64) -> Result<u64, DeviceError> {
         let free = self.memory()?.free;
         let refused = DeviceError::OutOfMemory { asked: bytes, free };
@@ -215,12 +229,14 @@ impl Device for Emulator {
             start as u64
         };
         self.allocated().insert(address, bytes);
+        self.tally.take(bytes);
         Ok(address)
     }
 
     fn free(&self, address: u64, bytes: u64) {
         let known = self.allocated().remove(&address);
         assert_eq!(known, Some(bytes), "memory that is not allocated is freed");
+        self.tally.give(bytes);
         // SAFETY: it was allocated with this layout, and the guard lies behind it.
         unsafe {
             let start = address as *mut u8;

@@ -5,7 +5,8 @@ pub mod driver;
 pub mod emulator;
 
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytemuck::{NoUninit, Pod};
 use thiserror::Error;
@@ -49,6 +50,43 @@ pub struct Memory {
     pub free: u64,
     /// Bytes in all.
     pub total: u64,
+}
+
+/// What is allocated, counted.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Now, and at most since the last reset.
+    bytes: Mutex<(u64, u64)>,
+}
+
+impl Tally {
+    /// Some more.
+    pub fn take(&self, bytes: u64) {
+        let (now, most) = &mut *self.hold();
+        *now += bytes;
+        *most = (*most).max(*now);
+    }
+
+    /// Some less.
+    pub fn give(&self, bytes: u64) {
+        let (now, _) = &mut *self.hold();
+        *now = now.saturating_sub(bytes);
+    }
+
+    /// At most is what is now.
+    pub fn reset(&self) {
+        let (now, most) = &mut *self.hold();
+        *most = *now;
+    }
+
+    /// At most since the last reset.
+    pub fn most(&self) -> u64 {
+        self.hold().1
+    }
+
+    fn hold(&self) -> MutexGuard<'_, (u64, u64)> {
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// How many threads run a kernel.
@@ -100,8 +138,8 @@ pub struct Product {
     pub add: bool,
 }
 
-/// A device with one queue: operations happen in the order of the calls, and only [`download`](Self::download) and
-/// [`synchronize`](Self::synchronize) wait for them. A failure may therefore show only at the next call that waits.
+/// A device with one queue: operations happen in the order of the calls, and only [`download`](Self::download),
+/// [`synchronize`](Self::synchronize) and the end of a [`fetch`](Self::fetch) wait for them. A failure may therefore show only at the next call that waits.
 /// Addresses are those of the device, from [`allocate`](Self::allocate), perhaps with an offset.
 pub trait Device: Debug + Send + Sync {
     /// What it is, for people.
@@ -112,6 +150,18 @@ pub trait Device: Debug + Send + Sync {
     /// # Errors
     /// [`DeviceError::Failed`].
     fn memory(&self) -> Result<Memory, DeviceError>;
+
+    /// Begins anew to watch how much is taken at most; what nobody uses is given back first.
+    ///
+    /// # Errors
+    /// [`DeviceError::Failed`].
+    fn watch(&self) -> Result<(), DeviceError>;
+
+    /// Most bytes that were taken at a time since [`watch`](Self::watch), with what is kept between two uses.
+    ///
+    /// # Errors
+    /// [`DeviceError::Failed`].
+    fn peak(&self) -> Result<u64, DeviceError>;
 
     /// Memory of undefined content, aligned to 256 bytes; at least one byte. [`Buffer`] frees it.
     ///
@@ -133,6 +183,18 @@ pub trait Device: Debug + Send + Sync {
     /// # Errors
     /// [`DeviceError::Failed`], also of earlier work.
     fn download(&self, from: u64, bytes: &mut [u8]) -> Result<(), DeviceError>;
+
+    /// Begins a copy of `bytes` bytes to the host, after all work that was asked for before and ahead of what is asked for
+    /// later. The memory must stay allocated until the copy is waited for or dropped. Here, for devices that have nothing to
+    /// go on with meanwhile, it waits.
+    ///
+    /// # Errors
+    /// [`DeviceError::Failed`].
+    fn fetch(self: Arc<Self>, from: u64, bytes: usize) -> Result<Box<dyn Fetch>, DeviceError> {
+        let mut copy = vec![0; bytes];
+        self.download(from, &mut copy)?;
+        Ok(Box::new(copy))
+    }
 
     /// Copies within the device.
     ///
@@ -157,6 +219,22 @@ pub trait Device: Debug + Send + Sync {
     /// # Errors
     /// [`DeviceError::Failed`].
     fn synchronize(&self) -> Result<(), DeviceError>;
+}
+
+/// A copy to the host under way.
+pub trait Fetch: Debug + Send {
+    /// Waits for it and for nothing that was asked for later; `to` has as many bytes as were asked for.
+    ///
+    /// # Errors
+    /// [`DeviceError::Failed`], also of earlier work.
+    fn wait(self: Box<Self>, to: &mut [u8]) -> Result<(), DeviceError>;
+}
+
+impl Fetch for Vec<u8> {
+    fn wait(self: Box<Self>, to: &mut [u8]) -> Result<(), DeviceError> {
+        to.copy_from_slice(&self);
+        Ok(())
+    }
 }
 
 /// Launches the kernel that `arguments` belong to; nothing happens for an empty grid.
@@ -222,6 +300,43 @@ impl Buffer {
         }
         let mut values = vec![T::zeroed(); length];
         self.device.download(self.address + first as u64 * size, bytemuck::cast_slice_mut(&mut values))?;
+        Ok(values)
+    }
+}
+
+impl Buffer {
+    /// Begins to read all of it: `length` elements.
+    ///
+    /// # Errors
+    /// [`DeviceError::Failed`], also where there are not so many.
+    pub fn fetch<T: Pod>(self, length: usize) -> Result<Reading<T>, DeviceError> {
+        let bytes = length * size_of::<T>();
+        if bytes as u64 > self.bytes {
+            return Err(DeviceError::Failed(format!("{length} elements are not in {} bytes", self.bytes)));
+        }
+        let fetch = Arc::clone(&self.device).fetch(self.address, bytes)?;
+        Ok(Reading { fetch, _buffer: self, length, kind: PhantomData })
+    }
+}
+
+/// The content of a buffer, on its way to the host.
+#[derive(Debug)]
+pub struct Reading<T> {
+    // Dropped before what it copies from.
+    fetch: Box<dyn Fetch>,
+    _buffer: Buffer,
+    length: usize,
+    kind: PhantomData<fn() -> T>,
+}
+
+impl<T: Pod> Reading<T> {
+    /// Waits for it.
+    ///
+    /// # Errors
+    /// [`DeviceError::Failed`], also of earlier work.
+    pub fn wait(self) -> Result<Vec<T>, DeviceError> {
+        let mut values = vec![T::zeroed(); self.length];
+        self.fetch.wait(bytemuck::cast_slice_mut(&mut values))?;
         Ok(values)
     }
 }

@@ -27,7 +27,7 @@ std::deque<std::function<Result()>> queue;
 uint64_t queued = 0, done = 0;
 Result sticky = OK;
 std::map<Address, size_t> memory;
-size_t used = 0;
+size_t used = 0, most_used = 0;
 int pinned = 0;
 
 // What a test sets: by `fake_set`, or for a whole process by FAKE_CUDA=NAME=VALUE,…
@@ -89,6 +89,7 @@ long fake_get(const char* name) {
     std::lock_guard<std::recursive_mutex> hold(lock);
     if (!strcmp(name, "used")) return long(used);
     if (!strcmp(name, "pinned")) return pinned;
+    if (!strcmp(name, "waiting")) return long(queue.size());
     return settings[name];
 }
 int fake_kernels(const char* path) { return (library = dlopen(path, RTLD_NOW)) != nullptr; }
@@ -123,8 +124,18 @@ Result cuDevicePrimaryCtxRetain(void** context, int) { return *context = &memory
 Result cuDevicePrimaryCtxRelease_v2(int) { return OK; }
 Result cuCtxSetCurrent(void* context) { return context == &memory ? OK : INVALID; }
 Result cuDeviceGetDefaultMemPool(void** pool, int) { return *pool = &used, OK; }
-Result cuMemPoolSetAttribute(void* pool, int, void*) { return pool == &used ? OK : INVALID; }
-Result cuMemPoolGetAttribute(void*, int, uint64_t* value) { return *value = 0, OK; }
+Result cuMemPoolSetAttribute(void* pool, int attribute, uint64_t* value) {
+    std::lock_guard<std::recursive_mutex> hold(lock);
+    if (pool != &used || (attribute != 4 && (attribute != 6 || *value != 0))) return INVALID;
+    if (attribute == 6) most_used = used;
+    return OK;
+}
+// It keeps nothing: what is reserved is what is used.
+Result cuMemPoolGetAttribute(void* pool, int attribute, uint64_t* value) {
+    std::lock_guard<std::recursive_mutex> hold(lock);
+    if (pool != &used || attribute < 5 || attribute > 8) return INVALID;
+    return *value = attribute % 2 == 0 ? most_used : used, OK;
+}
 Result cuMemPoolTrimTo(void*, size_t) { return OK; }
 Result cuMemAlloc_v2(Address* address, size_t bytes) {
     std::lock_guard<std::recursive_mutex> hold(lock);
@@ -134,6 +145,7 @@ Result cuMemAlloc_v2(Address* address, size_t bytes) {
     memset(at, 0xff, bytes);
     memory[Address(at)] = bytes;
     used += bytes;
+    most_used = std::max(most_used, used);
     return *address = Address(at), OK;
 }
 Result cuMemAllocFromPoolAsync(Address* address, size_t bytes, void*, void*) { return cuMemAlloc_v2(address, bytes); }

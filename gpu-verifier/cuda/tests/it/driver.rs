@@ -190,6 +190,29 @@ fn memory_that_is_not_there_is_refused_and_all_of_it_is_given_back() {
 }
 
 #[test]
+fn the_most_memory_taken_is_known_with_pools_and_without() {
+    let fake = Fake::load();
+    for pools in [1, 0] {
+        fake.set("pools", pools);
+        let device = fake.open();
+        let held = Buffer::of::<u8>(&device, 1_000).unwrap();
+        drop(Buffer::of::<u8>(&device, 50_000).unwrap());
+        device.synchronize().unwrap();
+        let before = device.peak().unwrap();
+        assert!(before >= 51_000);
+        device.watch().unwrap();
+        let kept = device.peak().unwrap();
+        assert_eq!(before - kept, 50_000, "{pools}");
+        drop((Buffer::of::<u8>(&device, 7_000).unwrap(), Buffer::of::<u8>(&device, 500).unwrap()));
+        device.synchronize().unwrap();
+        drop(Buffer::of::<u8>(&device, 600).unwrap());
+        device.synchronize().unwrap();
+        assert_eq!(device.peak().unwrap() - kept, 7_500, "{pools}");
+        drop(held);
+    }
+}
+
+#[test]
 fn launches_that_a_card_would_refuse_are_refused_with_the_kernels_name() {
     let device = Fake::load().open();
     let table = Buffer::from(&device, &[0_u16; 8]).unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tandem_cuda::device::{Buffer, Device};
 use tandem_cuda::flash::{Call, Heads, Schedule, attend};
-use tandem_cuda::kernels::fast::WHOLE;
+use tandem_cuda::kernels::attention::WHOLE;
 use tandem_cuda::pack::{Piece, Tiles};
 
 use crate::common::{Random, devices};

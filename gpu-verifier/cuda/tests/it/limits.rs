@@ -8,8 +8,10 @@ use tandem_cuda::device::emulator::{Emulator, Options};
 use tandem_cuda::device::{Buffer, Device, DeviceError, Memory, Product, Shape};
 use tandem_cuda::{CudaBackend, Options as Bounds};
 use tandem_model::backend::{Backend, BackendError, Feed, Numerics, Session};
+use tandem_model::generate::{self, Completion, Request};
 use tandem_model::model::ModelFiles;
 use tandem_model::testmodel::Size;
+use tandem_model::verify::{Claim, VerifyError, verify_responses};
 
 use crate::common::{SMALL, config, cpu, device, exact, goldens, prompt, seeded, written};
 
@@ -80,6 +82,14 @@ impl Device for Failing {
 
     fn memory(&self) -> Result<Memory, DeviceError> {
         self.inner.memory()
+    }
+
+    fn watch(&self) -> Result<(), DeviceError> {
+        self.inner.watch()
+    }
+
+    fn peak(&self) -> Result<u64, DeviceError> {
+        self.inner.peak()
     }
 
     fn allocate(&self, bytes: u64) -> Result<u64, DeviceError> {
@@ -187,6 +197,46 @@ fn whichever_allocation_fails_sequences_are_untouched_and_nothing_is_kept() {
 #[test]
 fn whichever_operation_fails_sequences_are_untouched_and_go_on() {
     survives(false);
+}
+
+/// Whichever call of a stream of audits fails, the others are judged as ever, none is lost, and nothing is kept.
+#[test]
+fn whichever_operation_of_a_stream_fails_its_pack_fails_alone() {
+    let (_dir, files) = written(6, &config("LlamaForCausalLM", json!({ "hidden_size": 40 })));
+    let cpu = cpu(&files);
+    let requests: Vec<Request> = (0..3_u32)
+        .map(|i| Request { prompt: prompt(i, 4 + 3 * i as usize), max_tokens: 3, seed: 9, temperature: 1.0 })
+        .collect();
+    let answers: Vec<Completion> = requests.iter().map(|request| generate::run(&cpu, request).unwrap()).collect();
+    let claims: Vec<Claim<'_>> = requests
+        .iter()
+        .zip(&answers)
+        .map(|(request, answer)| Claim { request, output: &answer.output, proofs: &answer.proofs })
+        .collect();
+    let expected = verify_responses(&cpu, &claims);
+    for allocations_only in [true, false] {
+        let inner = device();
+        let failing = Failing::over(inner.clone(), allocations_only);
+        // Each response is a pack.
+        let bounds = Bounds { pass: 1, chunk: 35, logits: 2 };
+        let backend = CudaBackend::load_with(failing.clone(), &files, Numerics::Exact, bounds).unwrap();
+        let held = inner.memory().unwrap().free;
+        let mut failures = 0;
+        let stride = if cfg!(feature = "deep") { 1 } else { 7 };
+        for left in (0..).step_by(stride) {
+            failing.left.store(left, Ordering::Relaxed);
+            let measured = verify_responses(&backend, &claims);
+            failing.left.store(i64::MAX, Ordering::Relaxed);
+            assert_eq!(inner.memory().unwrap().free, held);
+            let wrong: Vec<_> = measured.iter().zip(&expected).filter(|(a, b)| a != b).collect();
+            if wrong.is_empty() {
+                break;
+            }
+            assert!(wrong.len() == 1 && matches!(wrong[0].0, Err(VerifyError::Backend(BackendError::Device(_)))));
+            failures += 1;
+        }
+        assert!(failures > 50 / stride, "{failures}");
+    }
 }
 
 #[test]

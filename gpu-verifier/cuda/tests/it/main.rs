@@ -16,8 +16,11 @@ mod fast_rows;
 #[cfg(feature = "gpu")]
 mod gpu;
 mod kernels;
+mod ledger;
 mod limits;
 mod measure;
 mod numbers;
 #[path = "../../../tests/shared/mod.rs"]
 mod shared;
+#[cfg(not(feature = "gpu"))]
+mod stream;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::audit::{self, Audit, Audited};
+use crate::audit::{self, Audit, UnderWay};
 use crate::model::{ModelConfig, ModelError, ModelFiles};
 use crate::sampling::Draw;
 
@@ -155,14 +155,19 @@ pub trait Backend: Send + Sync {
         self.feed(&mut batch)
     }
 
-    /// Re-runs responses, in one packed prefill, and compares them with what they claim.
+    /// Tokens that one pass over the weights has room for when responses are re-run: memory grows with them. A longer sequence
+    /// is a pass of its own.
+    fn pass(&self) -> usize {
+        16_384
+    }
+
+    /// Re-runs responses in one packed prefill: the first half of their [`audit`]. It may return before the device is done, and
+    /// others may be begun before these are finished.
     ///
     /// # Errors
     /// As [`prefill`](Self::prefill), for the sequence of any of them.
-    fn audit(&self, audits: &[Audit<'_>]) -> Result<Vec<Audited>, BackendError> {
-        let sequences: Vec<&[u32]> = audits.iter().map(|audit| audit.sequence).collect();
-        let states = self.prefill_batch(&sequences)?;
-        audits.iter().zip(&states).map(|(audit, states)| audit::with_states(self, audit, states)).collect()
+    fn begin(&self, audits: Vec<Audit>) -> Result<Box<dyn UnderWay>, BackendError> {
+        audit::on_host(self, audits)
     }
 
     /// Logits of rows of final hidden states (raw bf16 bits, whole rows): `vocab_size` values per row.

@@ -1,7 +1,7 @@
 //! One model for many answers: what several threads want at the same time goes through the layers in one packed pass.
 //!
 //! [`Shared`] is a [`Backend`] in front of another. Each answer keeps its own thread and session, as if it were alone; a scheduler
-//! thread gathers what the threads feed and runs it together. Sequences join and leave between two passes, prompts go in
+//! thread gathers what the threads feed and draw, and runs it together. Sequences join and leave between two passes, prompts go in
 //! between in pieces, and an answer that waits for something else costs the others nothing. In exact mode rows do not depend on
 //! their company, and so neither do tokens.
 
@@ -11,8 +11,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, s
 use std::time::{Duration, Instant};
 
 use super::{Backend, BackendError, Feed, HiddenStates, Numerics, Session};
-use crate::audit::{Audit, Audited};
+use crate::audit::{Audit, UnderWay};
 use crate::model::ModelConfig;
+use crate::sampling::{Draw, Sampler};
 
 /// Those who took part in the last pass are waited for, for this part of its duration at most.
 const WAIT_PART: u32 = 4;
@@ -28,6 +29,7 @@ pub struct Shared {
 enum Work {
     Feed(FeedWork),
     Logits(LogitsWork),
+    Choose(ChooseWork),
 }
 
 type Fed = (Box<dyn Session>, Result<HiddenStates, BackendError>);
@@ -41,6 +43,20 @@ struct FeedWork {
 struct LogitsWork {
     rows: Vec<u16>,
     reply: SyncSender<Result<Vec<f32>, BackendError>>,
+}
+
+struct ChooseWork {
+    /// As many rows as draws.
+    rows: Vec<u16>,
+    draws: Vec<(Sampler, u32)>,
+    reply: SyncSender<Result<Vec<u32>, BackendError>>,
+}
+
+/// What is asked of rows that were computed.
+#[derive(Default)]
+struct Asked {
+    logits: Vec<LogitsWork>,
+    choices: Vec<ChooseWork>,
 }
 
 impl Shared {
@@ -75,9 +91,13 @@ impl Backend for Shared {
         Ok(Box::new(SharedSession { backend: self.backend.clone(), inner, work: self.work.clone() }))
     }
 
+    fn pass(&self) -> usize {
+        self.backend.pass()
+    }
+
     /// Audits come packed.
-    fn audit(&self, audits: &[Audit<'_>]) -> Result<Vec<Audited>, BackendError> {
-        self.backend.audit(audits)
+    fn begin(&self, audits: Vec<Audit>) -> Result<Box<dyn UnderWay>, BackendError> {
+        self.backend.begin(audits)
     }
 
     /// A batch that is packed already is run as it is.
@@ -99,6 +119,20 @@ impl Backend for Shared {
     fn logits(&self, rows: &[u16]) -> Result<Vec<f32>, BackendError> {
         let (reply, answer) = sync_channel(1);
         self.work.send(Work::Logits(LogitsWork { rows: rows.to_vec(), reply })).map_err(|_| gone())?;
+        answer.recv().map_err(|_| gone())?
+    }
+
+    /// Tokens of several answers are drawn together, wherever the backend draws.
+    fn choose(&self, rows: &[u16], draws: &[Draw<'_>]) -> Result<Vec<u32>, BackendError> {
+        let hidden = self.config().hidden_size;
+        if !rows.len().is_multiple_of(hidden) {
+            return Err(BackendError::Shape { elements: rows.len(), hidden });
+        }
+        let count = draws.len().min(rows.len() / hidden);
+        let (reply, answer) = sync_channel(1);
+        let draws = draws[..count].iter().map(|draw| (*draw.sampler, draw.position)).collect();
+        let rows = rows[..count * hidden].to_vec();
+        self.work.send(Work::Choose(ChooseWork { rows, draws, reply })).map_err(|_| gone())?;
         answer.recv().map_err(|_| gone())?
     }
 }
@@ -137,14 +171,11 @@ struct Scheduler {
 impl Scheduler {
     fn run(mut self) {
         let mut feeds = Vec::new();
-        loop {
-            let logits = match self.gather(&mut feeds) {
-                Some(logits) => logits,
-                None => return,
-            };
-            if !logits.is_empty() {
-                // Whoever gets logits comes back with the next token, in time for the pass.
-                self.logits(logits);
+        while let Some(asked) = self.gather(&mut feeds) {
+            if !asked.is_empty() {
+                // Whoever gets logits or tokens comes back with the next token, in time for the pass.
+                self.logits(asked.logits);
+                self.choose(asked.choices);
                 continue;
             }
             let started = Instant::now();
@@ -154,27 +185,23 @@ impl Scheduler {
         }
     }
 
-    /// Adds to `feeds` what is to be fed next, and returns whose logits come first; `None` when nobody is left.
-    fn gather(&self, feeds: &mut Vec<FeedWork>) -> Option<Vec<LogitsWork>> {
-        let mut logits = Vec::new();
+    /// Adds to `feeds` what is to be fed next, and returns what is asked for first; `None` when nobody is left.
+    fn gather(&self, feeds: &mut Vec<FeedWork>) -> Option<Asked> {
+        let mut asked = Asked::default();
         if feeds.is_empty() {
-            match self.received.recv().ok()? {
-                Work::Feed(work) => feeds.push(work),
-                Work::Logits(work) => logits.push(work),
-            }
+            asked.sort_in(self.received.recv().ok()?, feeds);
         }
         let until = Instant::now() + self.wait;
         loop {
-            let left = if feeds.len() + logits.len() < self.expected {
+            let left = if feeds.len() + asked.len() < self.expected {
                 until.saturating_duration_since(Instant::now())
             } else {
                 // All are here; newcomers may still be.
                 Duration::ZERO
             };
             match self.received.recv_timeout(left) {
-                Ok(Work::Feed(work)) => feeds.push(work),
-                Ok(Work::Logits(work)) => logits.push(work),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Some(logits),
+                Ok(work) => asked.sort_in(work, feeds),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Some(asked),
             }
         }
     }
@@ -194,6 +221,9 @@ impl Scheduler {
     }
 
     fn logits(&self, works: Vec<LogitsWork>) {
+        if works.is_empty() {
+            return;
+        }
         let (hidden, vocab) = (self.backend.config().hidden_size, self.backend.config().vocab_size);
         let (whole, broken): (Vec<_>, Vec<_>) =
             works.into_iter().partition(|work| work.rows.len().is_multiple_of(hidden));
@@ -202,17 +232,63 @@ impl Scheduler {
         }
         let rows: Vec<u16> = whole.iter().flat_map(|work| &work.rows).copied().collect();
         match self.backend.logits(&rows) {
-            Ok(all) => {
+            Ok(all) if all.len() == rows.len() / hidden * vocab => {
                 let mut rest = all.as_slice();
                 for work in whole {
-                    let (own, others) = rest.split_at((work.rows.len() / hidden * vocab).min(rest.len()));
+                    let (own, others) = rest.split_at(work.rows.len() / hidden * vocab);
                     rest = others;
                     let _ = work.reply.send(Ok(own.to_vec()));
                 }
             }
-            Err(error) => whole.iter().for_each(|work| {
-                let _ = work.reply.send(Err(error.clone()));
+            _ => whole.into_iter().for_each(|work| {
+                let _ = work.reply.send(self.backend.logits(&work.rows));
             }),
+        }
+    }
+
+    fn choose(&self, works: Vec<ChooseWork>) {
+        if works.is_empty() {
+            return;
+        }
+        let rows: Vec<u16> = works.iter().flat_map(|work| &work.rows).copied().collect();
+        let draws: Vec<Draw<'_>> = works.iter().flat_map(ChooseWork::draws).collect();
+        match self.backend.choose(&rows, &draws) {
+            Ok(all) if all.len() == draws.len() => {
+                let mut rest = all.as_slice();
+                for work in &works {
+                    let (own, others) = rest.split_at(work.draws.len());
+                    rest = others;
+                    let _ = work.reply.send(Ok(own.to_vec()));
+                }
+            }
+            _ => works.iter().for_each(|work| {
+                let draws: Vec<Draw<'_>> = work.draws().collect();
+                let _ = work.reply.send(self.backend.choose(&work.rows, &draws));
+            }),
+        }
+    }
+}
+
+impl ChooseWork {
+    fn draws(&self) -> impl Iterator<Item = Draw<'_>> {
+        self.draws.iter().map(|(sampler, position)| Draw { sampler, position: *position })
+    }
+}
+
+impl Asked {
+    fn len(&self) -> usize {
+        self.logits.len() + self.choices.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn sort_in(&mut self, work: Work, feeds: &mut Vec<FeedWork>) {
+        match work {
+            Work::Feed(work) => feeds.push(work),
+            Work::Logits(work) => self.logits.push(work),
+            Work::Choose(work) => self.choices.push(work),
         }
     }
 }

@@ -10,6 +10,7 @@
 
 mod calls;
 mod context;
+mod memory;
 mod products;
 mod staging;
 mod survey;
@@ -21,15 +22,16 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cudarc::driver::sys::{self, CUdevice_attribute as Attribute, CUfunction_attribute as FunctionAttribute, CUresult};
+use cudarc::driver::sys::{self, CUdevice_attribute as Attribute, CUfunction_attribute as FunctionAttribute};
 
 pub use self::calls::lost;
 use self::calls::{Fault, alive, call};
 use self::context::{Context, Module, Stream};
+use self::memory::Pool;
 use self::products::{Products, WORKSPACE};
 use self::staging::{Download, RING, Uploads};
 pub use self::survey::{Card, Choice, Lack, Origin, Survey, origin};
-use super::{Device, DeviceError, Memory, Product, Shape};
+use super::{Device, DeviceError, Fetch, Memory, Product, Shape, Tally};
 use crate::compile::{self, CacheFolder, EMBEDDED, Version, argument_bytes};
 use crate::kernels::{SOURCES, Source};
 
@@ -92,6 +94,7 @@ pub struct CudaDevice {
     /// Addresses of what this device allocated for itself.
     own: Vec<(u64, u64)>,
     pool: Option<Pool>,
+    tally: Tally,
     most_shared: u32,
     made_by: String,
     // Dropped in this order.
@@ -99,14 +102,6 @@ pub struct CudaDevice {
     stream: Stream,
     context: Context,
 }
-
-#[derive(Clone, Copy, Debug)]
-struct Pool(sys::CUmemoryPool);
-
-// SAFETY: handles may be used from any thread, and a function's or pool's lives as long as its context.
-unsafe impl Send for Pool {}
-// SAFETY: as above; the driver serialises.
-unsafe impl Sync for Pool {}
 
 #[derive(Debug)]
 struct Kernel {
@@ -118,9 +113,9 @@ struct Kernel {
     unlocked: AtomicBool,
 }
 
-// SAFETY: as for the pool.
+// SAFETY: handles may be used from any thread, and a function's lives as long as its module.
 unsafe impl Send for Kernel {}
-// SAFETY: as for the pool.
+// SAFETY: as above; the driver serialises.
 unsafe impl Sync for Kernel {}
 
 impl CudaDevice {
@@ -154,6 +149,7 @@ impl CudaDevice {
             products: None,
             own: Vec::new(),
             pool,
+            tally: Tally::default(),
             most_shared: context.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?,
             made_by,
             modules,
@@ -176,41 +172,6 @@ impl CudaDevice {
     fn enter(&self) -> Result<(), DeviceError> {
         alive()?;
         Ok(self.context.enter()?)
-    }
-
-    /// Asks for memory; `None` if there is not so much.
-    fn try_allocate(&self, bytes: u64) -> Result<Option<u64>, Fault> {
-        let mut address = 0;
-        let size = usize::try_from(bytes).unwrap_or(usize::MAX);
-        // SAFETY: the driver writes an address.
-        let asked = unsafe {
-            match self.pool {
-                Some(Pool(pool)) => call("cuMemAllocFromPoolAsync", || {
-                    sys::cuMemAllocFromPoolAsync(&raw mut address, size, pool, self.stream.0)
-                }),
-                None => call("cuMemAlloc", || sys::cuMemAlloc_v2(&raw mut address, size)),
-            }
-        };
-        match asked {
-            Ok(()) => Ok(Some(address)),
-            Err(Fault { code: Some(CUresult::CUDA_ERROR_OUT_OF_MEMORY), .. }) => Ok(None),
-            Err(fault) => Err(fault),
-        }
-    }
-
-    /// Bytes that the pool holds and nobody uses.
-    fn idle(&self) -> Result<u64, Fault> {
-        let Some(Pool(pool)) = self.pool else { return Ok(0) };
-        let ask = |attribute| {
-            let mut value = 0_u64;
-            // SAFETY: these attributes are of eight bytes.
-            call("cuMemPoolGetAttribute", || unsafe {
-                sys::cuMemPoolGetAttribute(pool, attribute, (&raw mut value).cast())
-            })?;
-            Ok::<_, Fault>(value)
-        };
-        let reserved = ask(sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT)?;
-        Ok(reserved.saturating_sub(ask(sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_CURRENT)?))
     }
 }
 
@@ -239,6 +200,18 @@ impl Device for CudaDevice {
         Ok(Memory { free: free as u64 + self.idle()?, total: total as u64 })
     }
 
+    fn watch(&self) -> Result<(), DeviceError> {
+        self.synchronize()?;
+        self.trim()?;
+        self.tally.reset();
+        Ok(self.forget_peak()?)
+    }
+
+    fn peak(&self) -> Result<u64, DeviceError> {
+        self.enter()?;
+        Ok(self.tally.most().max(self.pool_peak()?))
+    }
+
     fn allocate(&self, bytes: u64) -> Result<u64, DeviceError> {
         self.enter()?;
         if let Some(address) = self.try_allocate(bytes.max(1))? {
@@ -246,27 +219,17 @@ impl Device for CudaDevice {
         }
         // What was freed returns when the queue has come so far.
         self.synchronize()?;
-        if let Some(Pool(pool)) = self.pool {
-            // SAFETY: the pool lives as long as the context.
-            call("cuMemPoolTrimTo", || unsafe { sys::cuMemPoolTrimTo(pool, 0) })?;
-        }
+        self.trim()?;
         let refused = || Ok(DeviceError::OutOfMemory { asked: bytes, free: self.memory()?.free });
         self.try_allocate(bytes.max(1))?.ok_or_else(|| refused().unwrap_or_else(|error| error))
     }
 
-    fn free(&self, address: u64, _bytes: u64) {
+    fn free(&self, address: u64, bytes: u64) {
+        self.tally.give(bytes.max(1));
         // A device that is lost has nothing to give back.
-        if self.enter().is_err() {
-            return;
-        }
-        // SAFETY: it was allocated here; work that uses it was queued before.
-        let freed = unsafe {
-            match self.pool {
-                Some(_) => call("cuMemFreeAsync", || sys::cuMemFreeAsync(address, self.stream.0)),
-                None => call("cuMemFree", || sys::cuMemFree_v2(address)),
-            }
-        };
-        if let Err(fault) = freed {
+        if self.enter().is_ok()
+            && let Err(fault) = self.release(address)
+        {
             tracing::error!(error = %DeviceError::from(fault), "memory could not be given back");
         }
     }
@@ -278,12 +241,19 @@ impl Device for CudaDevice {
 
     fn download(&self, from: u64, bytes: &mut [u8]) -> Result<(), DeviceError> {
         self.enter()?;
-        let spare = hold(&self.downloads).pop();
-        let mut way = spare.map_or_else(Download::new, Ok)?;
-        way.begin(from, bytes.len(), self.stream.0)?;
-        way.finish(from, bytes, self.stream.0)?;
+        let mut way = hold(&self.downloads).pop().unwrap_or_default();
+        let done = way.begin(from, bytes.len(), self.stream.0).and_then(|()| way.finish(from, bytes, self.stream.0));
         hold(&self.downloads).push(way);
-        Ok(())
+        Ok(done?)
+    }
+
+    fn fetch(self: Arc<Self>, from: u64, bytes: usize) -> Result<Box<dyn Fetch>, DeviceError> {
+        self.enter()?;
+        let way = hold(&self.downloads).pop().unwrap_or_default();
+        let mut fetching = Fetching { device: self, way, from };
+        let stream = fetching.device.stream.0;
+        fetching.way.begin(from, bytes, stream)?;
+        Ok(Box::new(fetching))
     }
 
     fn copy(&self, from: u64, to: u64, bytes: u64) -> Result<(), DeviceError> {
@@ -331,6 +301,29 @@ impl Device for CudaDevice {
     fn synchronize(&self) -> Result<(), DeviceError> {
         self.enter()?;
         Ok(self.stream.wait()?)
+    }
+}
+
+/// A copy to the host under way.
+#[derive(Debug)]
+struct Fetching {
+    device: Arc<CudaDevice>,
+    way: Download,
+    from: u64,
+}
+
+impl Fetch for Fetching {
+    fn wait(mut self: Box<Self>, to: &mut [u8]) -> Result<(), DeviceError> {
+        self.device.enter()?;
+        let stream = self.device.stream.0;
+        Ok(self.way.finish(self.from, to, stream)?)
+    }
+}
+
+impl Drop for Fetching {
+    fn drop(&mut self) {
+        // A copy that nobody waited for may still come. Whatever uses the way next comes behind it in the queue.
+        hold(&self.device.downloads).push(std::mem::take(&mut self.way));
     }
 }
 

@@ -158,18 +158,13 @@ impl Space {
     }
 }
 
-/// The way back: two pieces by turns, so that one is read while the other is filled.
-#[derive(Debug)]
+/// The way back: two pieces by turns, so that one is read while the other is filled. What fits into one needs one only.
+#[derive(Debug, Default)]
 pub(super) struct Download {
-    halves: [(Pinned, Mark); 2],
+    halves: [Option<(Pinned, Mark)>; 2],
 }
 
 impl Download {
-    pub(super) fn new() -> Result<Self, Fault> {
-        let half = || Ok::<_, Fault>((Pinned::new(PIECE)?, Mark::new()?));
-        Ok(Self { halves: [half()?, half()?] })
-    }
-
     /// Queues the copy of the first pieces; [`finish`](Self::finish) waits for them and queues the others.
     pub(super) fn begin(&mut self, from: CUdeviceptr, length: usize, stream: CUstream) -> Result<(), Fault> {
         for index in 0..length.div_ceil(PIECE).min(2) {
@@ -181,7 +176,7 @@ impl Download {
     pub(super) fn finish(&mut self, from: CUdeviceptr, to: &mut [u8], stream: CUstream) -> Result<(), Fault> {
         let length = to.len();
         for (index, part) in to.chunks_mut(PIECE).enumerate() {
-            let (half, mark) = &self.halves[index % 2];
+            let (half, mark) = self.half(index)?;
             mark.wait()?;
             // SAFETY: the copy into this half has ended, and it holds a whole piece.
             unsafe { part.as_mut_ptr().copy_from_nonoverlapping(half.start, part.len()) };
@@ -192,11 +187,20 @@ impl Download {
         Ok(())
     }
 
-    fn fetch(&self, index: usize, from: CUdeviceptr, length: usize, stream: CUstream) -> Result<(), Fault> {
-        let (half, mark) = &self.halves[index % 2];
+    fn half(&mut self, index: usize) -> Result<&(Pinned, Mark), Fault> {
+        let place = &mut self.halves[index % 2];
+        let half = match place.take() {
+            Some(half) => half,
+            None => (Pinned::new(PIECE)?, Mark::new()?),
+        };
+        Ok(place.insert(half))
+    }
+
+    fn fetch(&mut self, index: usize, from: CUdeviceptr, length: usize, stream: CUstream) -> Result<(), Fault> {
+        let (half, mark) = self.half(index)?;
         let offset = index * PIECE;
         let bytes = PIECE.min(length - offset).min(half.bytes);
-        // SAFETY: the half has room for a piece, and nothing else goes there now.
+        // SAFETY: the half has room for a piece, and nothing is read from it before the mark.
         call("cuMemcpyDtoHAsync", || unsafe {
             sys::cuMemcpyDtoHAsync_v2(half.start.cast::<c_void>(), from + offset as u64, bytes, stream)
         })?;

@@ -6,21 +6,25 @@
 //! tokens needs `2 · n · P + 4 · L · H · D · S` of them, `P` the elements of the matrices in the layers, `L` layers of `H` heads
 //! of width `D`, and `S` the sum over tokens of the positions that each sees (`(n² + n) / 2` for one sequence without a window).
 
+mod memory;
+mod work;
+
 use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
-use tandem_model::audit::Audit;
+use tandem_model::audit::{self, Audit};
 use tandem_model::backend::{Backend, BackendError, Feed, Numerics, Session};
-use tandem_model::commitment::PARAMS;
 use tandem_model::model::ModelConfig;
 use tandem_model::sampling::{Draw, Sampler};
 use thiserror::Error;
-use toploc::{Activations, Proof};
 
 use crate::backend::{CudaBackend, LoadError};
 use crate::device::{Buffer, Device, DeviceError, Element, Product};
 use crate::model::noise;
+
+pub use self::memory::{MemoryUse, activations};
+use self::work::{Work, tokens};
 
 /// What to measure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -107,19 +111,6 @@ pub struct Response {
     pub audit_of_generation: f64,
 }
 
-/// Memory in bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct MemoryUse {
-    /// What the model's weights take.
-    pub weights: u64,
-    /// Taken in all with the model loaded.
-    pub loaded: u64,
-    /// Taken after the streamed audits' first batch.
-    pub first: u64,
-    /// Taken after their last.
-    pub last: u64,
-}
-
 /// What was measured.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
@@ -179,11 +170,7 @@ pub fn measure(
     }
 
     progress("streamed audits");
-    let mut taken = Vec::new();
-    for first in (0..plan.stream).step_by(plan.packed.len().max(1)) {
-        bench.audit_once(&plan.packed[..plan.packed.len().min(plan.stream - first)])?;
-        taken.push(used()?);
-    }
+    let memory = memory::stream(&bench, loaded, &used)?;
 
     progress("exact mode");
     let exact = CudaBackend::noise(Arc::clone(device), config, Numerics::Exact)?;
@@ -198,12 +185,7 @@ pub fn measure(
         check_of_prefill,
         responses,
         exact_of_fast: slow / quick,
-        memory: MemoryUse {
-            weights: config.parameters() * 2,
-            loaded,
-            first: taken.first().copied().unwrap_or(loaded),
-            last: taken.last().copied().unwrap_or(loaded),
-        },
+        memory,
     })
 }
 
@@ -231,14 +213,14 @@ impl Bench<'_> {
 
     /// Seconds of auditing responses of these lengths, half prompt and half answer.
     fn audits(&self, lengths: &[usize]) -> Result<f64, MeasureError> {
-        let work = Work::new(self.config, self.sequences(lengths), |length| length / 2)?;
-        median(self.plan.runs, || self.fast.audit(&work.audits()).map(drop)).map_err(MeasureError::from)
+        self.audited(&Work::new(self.config, self.sequences(lengths), |length| length / 2)?)
     }
 
-    fn audit_once(&self, lengths: &[usize]) -> Result<(), MeasureError> {
-        let work = Work::new(self.config, self.sequences(lengths), |length| length / 2)?;
-        self.fast.audit(&work.audits())?;
-        Ok(())
+    /// Seconds of auditing all of it.
+    fn audited(&self, work: &Work) -> Result<f64, MeasureError> {
+        let mut ready: Vec<Vec<Audit>> = (0..=self.plan.runs.max(1)).map(|_| work.audits()).collect();
+        let seconds = median(self.plan.runs, || audit::run(self.fast, ready.pop().unwrap_or_default()).map(drop));
+        Ok(seconds?)
     }
 
     fn response(&self, batch: usize) -> Result<Response, MeasureError> {
@@ -247,7 +229,7 @@ impl Bench<'_> {
         let generation_seconds = median(1, || self.generate(&prompts, answer))?;
         let sequences = self.sequences(&vec![prompt + answer - 1; batch]);
         let work = Work::new(self.config, sequences, |_| prompt)?;
-        let seconds = median(self.plan.runs, || self.fast.audit(&work.audits()).map(drop))?;
+        let seconds = self.audited(&work)?;
         Ok(Response {
             batch,
             generation_seconds,
@@ -281,58 +263,6 @@ impl Bench<'_> {
         }
         Ok(())
     }
-}
-
-/// Responses of noise, with proofs of states of noise: what is wrong with them takes no less time to find out.
-struct Work {
-    sequences: Vec<Vec<u32>>,
-    prompts: Vec<usize>,
-    outputs: Vec<Vec<u32>>,
-    proofs: Vec<Vec<Proof>>,
-    sampler: Sampler,
-}
-
-impl Work {
-    fn new(
-        config: &ModelConfig,
-        sequences: Vec<Vec<u32>>,
-        prompt: impl Fn(usize) -> usize,
-    ) -> Result<Self, MeasureError> {
-        let prompts: Vec<usize> = sequences.iter().map(|tokens| prompt(tokens.len()).max(1)).collect();
-        let outputs: Vec<Vec<u32>> = sequences
-            .iter()
-            .zip(&prompts)
-            .map(|(tokens, &prompt)| tokens[prompt..].iter().copied().chain([0]).collect())
-            .collect();
-        // One block's proof serves for all.
-        let row = |i: usize| half::bf16::from_f32(((i * 7_919) % 8_191) as f32 / 8_191.0 - 0.5).to_bits();
-        let block: Vec<u16> = (0..PARAMS.block_rows * config.hidden_size).map(row).collect();
-        let proofs =
-            toploc::build(Activations::new(&block, config.hidden_size).map_err(toploc::BuildError::from)?, PARAMS)?;
-        let count = |output: &Vec<u32>| vec![proofs[0].clone(); PARAMS.proof_count(output.len())];
-        let proofs = outputs.iter().map(count).collect();
-        let sampler = Sampler::new(7, 1.0).map_err(|error| BackendError::Device(error.to_string()))?;
-        Ok(Self { sequences, prompts, outputs, proofs, sampler })
-    }
-
-    fn audits(&self) -> Vec<Audit<'_>> {
-        let parts = self.sequences.iter().zip(&self.prompts).zip(self.outputs.iter().zip(&self.proofs));
-        parts
-            .map(|((sequence, &prompt), (output, proofs))| Audit {
-                sequence,
-                prompt,
-                output,
-                proofs,
-                sampler: &self.sampler,
-            })
-            .collect()
-    }
-}
-
-/// Tokens that differ from sequence to sequence.
-fn tokens(config: &ModelConfig, length: usize, sequence: usize) -> Vec<u32> {
-    let token = |i: usize| ((i * 2_654_435_761 + sequence * 40_503 + 11) % config.vocab_size) as u32;
-    (0..length).map(token).collect()
 }
 
 /// Operations of a forward pass over sequences of these lengths.
