@@ -33,6 +33,13 @@ pub enum BundleStoreError {
     Url(String),
 }
 
+impl BundleStoreError {
+    /// Whether the same call may succeed later without anybody changing anything: a server or a disk that does not answer.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Store(object_store::Error::Generic { .. }))
+    }
+}
+
 /// Bundles of one network.
 #[derive(Clone)]
 pub struct Bundles {

@@ -156,11 +156,14 @@ pub struct PeersConfig {
     pub endpoints: BTreeMap<Address, String>,
     /// Milliseconds to wait for an answer.
     pub timeout_ms: u64,
+    /// Whether questions are signed with the attest key, so that peers do not take this keeper for a stranger; if left out,
+    /// they are where that key is in this process.
+    pub sign: Option<bool>,
 }
 
 impl Default for PeersConfig {
     fn default() -> Self {
-        Self { endpoints: BTreeMap::new(), timeout_ms: 3_000 }
+        Self { endpoints: BTreeMap::new(), timeout_ms: 3_000, sign: None }
     }
 }
 

@@ -23,7 +23,7 @@ use crate::{
     decide::Action,
     inputs::{Sources, assemble, first_granted},
     kill,
-    peers::peers_of,
+    peers::{Peers, peers_of},
     sender::{Intent, SendError},
     store::StoreError,
     telemetry,

@@ -15,7 +15,7 @@ use std::{
 use alloy_primitives::{Address, B256};
 use metrics::{counter, histogram};
 use tandem_protocol::{
-    api::{Agreement, Vote},
+    api::{Agreement, PeerStatus, Vote},
     messages::SignatureBytes,
 };
 use tokio::{sync::Notify, time::Instant};
@@ -30,7 +30,7 @@ use crate::{
     decide::{Policy, View, decide, working_epoch},
     lead::Lead,
     network::Network,
-    peers::Peers,
+    peers::{Overheard, Peers, peers_of},
     rows::RowKey,
     sender::{Transactor, now_ms},
     store::{Store, StoreConfig, StoreError},
@@ -85,7 +85,7 @@ pub struct Keeper {
     policy: Policy,
     chain: Arc<dyn ChainReader>,
     transactor: Arc<dyn Transactor>,
-    peers: Arc<dyn Peers>,
+    peers: Overheard,
     endpoints: BTreeMap<Address, String>,
     lead: Lead,
     /// Epochs for which rows and statements are kept.
@@ -178,7 +178,7 @@ impl Keeper {
             policy,
             chain,
             transactor,
-            peers,
+            peers: Overheard::new(peers),
             endpoints,
             lead: Lead::alone(),
             kept_epochs: StoreConfig::default().keep_epochs,
@@ -346,6 +346,31 @@ impl Keeper {
             proposals: self.store.proposals(epoch, attempt).await?,
             votes: self.store.votes(epoch, attempt).await?,
         })
+    }
+
+    /// Whether this process acts, or another one that shares its store.
+    pub(crate) fn leads(&self) -> bool {
+        self.lead.leads()
+    }
+
+    /// The other keepers of the newest set that is known, as the last questions to them went.
+    pub(crate) fn peers(&self) -> Vec<PeerStatus> {
+        let Some(newest) = self.live().facts.values().next_back().map(|known| known.facts.clone()) else {
+            return Vec::new();
+        };
+        let me = self.attester.address();
+        let reachable = peers_of(&newest.keeper_set, me, &self.endpoints);
+        let others = newest.keeper_set.keepers.iter().filter(|keeper| **keeper != me);
+        others
+            .map(|keeper| {
+                let heard = self.peers.of(*keeper);
+                let error = match reachable.iter().any(|peer| peer.keeper == *keeper) {
+                    true => heard.error().map(str::to_owned),
+                    false => Some("it has no endpoint in KeeperSet".to_owned()),
+                };
+                PeerStatus { keeper: *keeper, answered_s: heard.answered.map(|at| at.elapsed().as_secs()), error }
+            })
+            .collect()
     }
 
     /// Number that the next report of `epoch` must carry, as far as known.

@@ -14,8 +14,8 @@ use tandem_protocol::{
 };
 
 use super::{
-    Ballots, CommitOutcome, Cursor, Cursors, DeadJob, Evidence, Fence, JobDepths, JobOutcome, Jobs, Lease, LeaseQuery,
-    LeasedJob, Leases, NewTx, Outbox, OutboxTx, Retention, Store, StoreError, StoredReveal, TxAttempt, TxState,
+    Ballots, CommitOutcome, DeadJob, Evidence, Fence, JobDepths, JobOutcome, Jobs, Lease, LeaseQuery, LeasedJob,
+    Leases, NewTx, Outbox, OutboxTx, Retention, Store, StoreError, StoredReveal, TxAttempt, TxState,
 };
 use crate::guard::{Register, Slot};
 
@@ -71,11 +71,6 @@ bounded!(Outbox {
     fn put_attempt(id: i64, attempt: &TxAttempt) -> ();
     fn set_tx_state(id: i64, state: TxState) -> ();
     fn open_txs(sender: Address) -> Vec<OutboxTx>;
-});
-
-bounded!(Cursors {
-    fn cursor(name: &str) -> Option<Cursor>;
-    fn put_cursor(name: &str, cursor: Cursor) -> ();
 });
 
 bounded!(Register {

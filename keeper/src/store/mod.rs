@@ -80,15 +80,6 @@ pub struct Evidence {
     pub statements: String,
 }
 
-/// How far a stream of the chain's logs was taken in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursor {
-    /// Number of the last block that was.
-    pub number: u64,
-    /// Its hash, to tell whether it is still canonical.
-    pub hash: B256,
-}
-
 /// What may be forgotten.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
@@ -100,20 +91,10 @@ pub struct Retention {
     pub limit: u32,
 }
 
-/// Memory of what was read of the chain's logs.
-#[async_trait]
-pub trait Cursors {
-    /// Where the stream of that name stands.
-    async fn cursor(&self, name: &str) -> Result<Option<Cursor>, StoreError>;
-
-    /// Moves it, forwards or, after a reorganisation, back.
-    async fn put_cursor(&self, name: &str, cursor: Cursor) -> Result<(), StoreError>;
-}
-
 /// The keeper's memory: what validators and keepers said and what was decided. Its jobs are [`Jobs`]', its transactions
-/// [`Outbox`]'s, its place in the chain's logs [`Cursors`]', and who may write is [`Leases`]' to say.
+/// [`Outbox`]'s, and who may write is [`Leases`]' to say.
 #[async_trait]
-pub trait Store: Ballots + Jobs + Outbox + Cursors + Leases + Send + Sync {
+pub trait Store: Ballots + Jobs + Outbox + Leases + Send + Sync {
     /// Takes a commit whose signature was checked.
     async fn put_commit(&self, commit: &Signed<WeightsCommit>) -> Result<CommitOutcome, StoreError>;
 

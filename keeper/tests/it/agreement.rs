@@ -41,7 +41,7 @@ struct Net {
     http: Client,
 }
 
-const PATIENCE: PeersConfig = PeersConfig { endpoints: std::collections::BTreeMap::new(), timeout_ms: 500 };
+const PATIENCE: PeersConfig = PeersConfig { endpoints: std::collections::BTreeMap::new(), timeout_ms: 500, sign: None };
 
 impl Net {
     async fn start() -> Self {

@@ -22,6 +22,7 @@ mod on_chain;
 mod operate;
 #[cfg(feature = "otel")]
 mod otel;
+mod peers;
 mod postgres;
 mod rows;
 mod rpc_faults;

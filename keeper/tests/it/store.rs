@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use alloy_primitives::B256;
 use tandem_keeper::store::{
-    CommitOutcome, Cursor, Fence, JobOutcome, MAX_COMMITS, NewTx, Retention, StoreError, TxAttempt, TxState,
+    CommitOutcome, Fence, JobOutcome, MAX_COMMITS, NewTx, Retention, StoreError, TxAttempt, TxState,
 };
 use tandem_protocol::{
     api::{Attestation, Proposal, Verdict, Vote},
@@ -65,7 +65,6 @@ rules!(
     old_jobs_are_forgotten_and_newer_ones_stay,
     sequence_numbers_rise_and_two_commits_of_one_number_are_evidence,
     the_better_reveal_of_a_validator_is_kept_whichever_comes_first,
-    a_cursor_is_where_it_was_last_put_forwards_or_back,
     a_list_is_kept_under_its_name_in_its_epoch,
     the_first_decision_stands,
     contradicting_keepers_are_kept_as_evidence,
@@ -127,20 +126,6 @@ async fn the_better_reveal_of_a_validator_is_kept_whichever_comes_first(place: P
         let kept = store.reveals(3).await.unwrap();
         assert_eq!((kept.len(), &kept[0].reveal, &kept[0].fault), (1, &best, &None));
     }
-}
-
-/// `[KP-1]`
-async fn a_cursor_is_where_it_was_last_put_forwards_or_back(place: Place) {
-    let store = place.open().await;
-    let at = |number| Cursor { number, hash: B256::with_last_byte(number as u8) };
-    assert_eq!(store.cursor("commits").await.unwrap(), None);
-    store.put_cursor("commits", at(9)).await.unwrap();
-    store.put_cursor("reports", at(4)).await.unwrap();
-    store.put_cursor("commits", at(7)).await.unwrap();
-    store.close().await;
-    let store = place.open().await;
-    assert_eq!(store.cursor("commits").await.unwrap(), Some(at(7)));
-    assert_eq!(store.cursor("reports").await.unwrap(), Some(at(4)));
 }
 
 async fn a_list_is_kept_under_its_name_in_its_epoch(place: Place) {

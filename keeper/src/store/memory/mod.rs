@@ -22,8 +22,8 @@ use tandem_protocol::{
 };
 
 use super::{
-    CommitOutcome, Cursor, Cursors, Evidence, Fence, Lease, Leases, MAX_EVIDENCE, MAX_PENDING, Retention, Store,
-    StoreError, StoredReveal, int, json, judge_commit, lease::FenceCell, lease::millis, note_evidence,
+    CommitOutcome, Evidence, Fence, Lease, Leases, MAX_EVIDENCE, MAX_PENDING, Retention, Store, StoreError,
+    StoredReveal, int, json, judge_commit, lease::FenceCell, lease::millis, note_evidence,
 };
 use crate::{
     guard::{Register, Slot},
@@ -55,7 +55,6 @@ struct State {
     choices: BTreeMap<(u64, u32), B256>,
     attestations: BTreeMap<(u64, u32, Address), Attestation>,
     evidence: BTreeSet<Evidence>,
-    cursors: BTreeMap<String, Cursor>,
     leases: BTreeMap<String, Held>,
     signed: BTreeMap<Slot, B256>,
 }
@@ -259,19 +258,6 @@ fn take<K: Ord + Clone, V>(map: &mut BTreeMap<K, V>, limit: u32, old: impl Fn(&K
         map.remove(key);
     }
     keys.len() as u64
-}
-
-#[async_trait]
-impl Cursors for MemoryStore {
-    async fn cursor(&self, name: &str) -> Result<Option<Cursor>, StoreError> {
-        Ok(self.state().cursors.get(name).copied())
-    }
-
-    async fn put_cursor(&self, name: &str, cursor: Cursor) -> Result<(), StoreError> {
-        int(cursor.number)?;
-        self.state().cursors.insert(name.to_owned(), cursor);
-        Ok(())
-    }
 }
 
 #[async_trait]

@@ -21,8 +21,8 @@ use tandem_protocol::{
 };
 
 use super::{
-    CommitOutcome, Cursor, Cursors, Evidence, Fence, Lease, Leases, MAX_EVIDENCE, MAX_PENDING, Retention, Store,
-    StoreError, StoredReveal, int, json, judge_commit,
+    CommitOutcome, Evidence, Fence, Lease, Leases, MAX_EVIDENCE, MAX_PENDING, Retention, Store, StoreError,
+    StoredReveal, int, json, judge_commit,
     lease::{FenceCell, millis},
     note_evidence, uint,
 };
@@ -337,30 +337,6 @@ impl Store for SqliteStore {
     async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
-    }
-}
-
-#[async_trait]
-impl Cursors for SqliteStore {
-    async fn cursor(&self, name: &str) -> Result<Option<Cursor>, StoreError> {
-        sqlx::query("SELECT number, hash FROM cursors WHERE name = ?")
-            .bind(name)
-            .fetch_optional(&self.readers)
-            .await?
-            .map(|row| Ok(Cursor { number: uint(row.try_get("number")?, "number")?, hash: hash(&row, "hash")? }))
-            .transpose()
-    }
-
-    async fn put_cursor(&self, name: &str, cursor: Cursor) -> Result<(), StoreError> {
-        let mut transaction = self.write().await?;
-        sqlx::query("INSERT OR REPLACE INTO cursors (name, number, hash) VALUES (?, ?, ?)")
-            .bind(name)
-            .bind(int(cursor.number)?)
-            .bind(cursor.hash.as_slice())
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(())
     }
 }
 
