@@ -236,7 +236,7 @@ pub(super) async fn attestations(
 #[derive(Serialize, ToSchema)]
 #[schema(as = Evidence)]
 pub(super) struct EvidenceJson {
-    /// `double_commit`, `double_proposal`, `double_vote`, `double_attestation` or `late_result`.
+    /// `double_commit`, `commit_against_chain`, `double_proposal`, `double_vote`, `double_attestation` or `late_result`.
     kind: String,
     /// Who.
     #[schema(value_type = word::Address)]

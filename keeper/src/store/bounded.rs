@@ -96,6 +96,7 @@ bounded!(Ballots {
 
 bounded!(Store {
     fn put_commit(commit: &Signed<WeightsCommit>) -> CommitOutcome;
+    fn put_commit_on_chain(on_chain: &WeightsCommit) -> bool;
     fn put_reveal(reveal: &Reveal, fault: Option<&str>) -> ();
     fn reveals(epoch: u64) -> Vec<StoredReveal>;
     fn put_proposal(proposal: &Proposal) -> ();

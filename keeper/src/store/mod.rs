@@ -70,7 +70,7 @@ pub struct StoredReveal {
 /// Two contradicting statements by one party, or one that came too late.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Evidence {
-    /// `double_commit`, `double_proposal`, `double_vote`, `double_attestation` or `late_result`.
+    /// `double_commit`, `commit_against_chain`, `double_proposal`, `double_vote`, `double_attestation` or `late_result`.
     pub kind: String,
     /// Who.
     pub subject: Address,
@@ -97,6 +97,10 @@ pub struct Retention {
 pub trait Store: Ballots + Jobs + Outbox + Leases + Send + Sync {
     /// Takes a commit whose signature was checked.
     async fn put_commit(&self, commit: &Signed<WeightsCommit>) -> Result<CommitOutcome, StoreError>;
+
+    /// Notes a commit that stands on chain. If its validator has sent another one of that number here, the two are evidence;
+    /// answers whether that is so.
+    async fn put_commit_on_chain(&self, on_chain: &WeightsCommit) -> Result<bool, StoreError>;
 
     /// Takes a reveal that its validator signed; a better one replaces the one that is there.
     async fn put_reveal(&self, reveal: &Reveal, fault: Option<&str>) -> Result<(), StoreError>;

@@ -15,6 +15,7 @@ mod commands;
 mod config;
 mod decide;
 mod guard;
+mod keeper_sets;
 mod keys;
 mod lead;
 mod observability;
@@ -22,6 +23,7 @@ mod on_chain;
 mod operate;
 #[cfg(feature = "otel")]
 mod otel;
+mod outages;
 mod peers;
 mod postgres;
 mod rows;

@@ -138,6 +138,16 @@ impl Store for MemoryStore {
         Ok(outcome)
     }
 
+    async fn put_commit_on_chain(&self, on_chain: &WeightsCommit) -> Result<bool, StoreError> {
+        let WeightsCommit { netuid, epoch, validator, seq, commitHash } = *on_chain;
+        int(epoch)?;
+        let mut state = self.state();
+        let held = state.commits.get(&(epoch, netuid, validator, seq)).cloned();
+        let Some(held) = held.filter(|held| held.message.commitHash != commitHash) else { return Ok(false) };
+        state.add_evidence("commit_against_chain", validator, epoch, &(held, on_chain))?;
+        Ok(true)
+    }
+
     async fn put_reveal(&self, reveal: &Reveal, fault: Option<&str>) -> Result<(), StoreError> {
         int(reveal.epoch)?;
         let mut state = self.state();

@@ -134,6 +134,26 @@ impl Store for SqliteStore {
         Ok(outcome)
     }
 
+    async fn put_commit_on_chain(&self, on_chain: &WeightsCommit) -> Result<bool, StoreError> {
+        let WeightsCommit { netuid, epoch, validator, seq, commitHash } = *on_chain;
+        let mut transaction = self.write().await?;
+        let held = sqlx::query(
+            "SELECT message FROM commits WHERE epoch = ? AND netuid = ? AND validator = ? AND seq = ? AND hash <> ?",
+        )
+        .bind(int(epoch)?)
+        .bind(netuid)
+        .bind(validator.as_slice())
+        .bind(seq)
+        .bind(commitHash.as_slice())
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(held) = held else { return Ok(false) };
+        let held: Signed<WeightsCommit> = message(&held)?;
+        add_evidence(&mut transaction, "commit_against_chain", validator, epoch, &(held, on_chain)).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
     async fn put_reveal(&self, reveal: &Reveal, fault: Option<&str>) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
         let held = sqlx::query("SELECT message, fault FROM reveals WHERE epoch = ? AND netuid = ? AND validator = ?")
