@@ -36,3 +36,4 @@ mod store_jobs;
 mod store_places;
 mod suite;
 mod support;
+mod units;

@@ -1,14 +1,19 @@
 //! The operator's book is so: its tables are held against the program, its links are followed, its configurations are
-//! loaded, its units verified, and the commands of the page on small keepers are done as they stand there.
+//! loaded, its units verified, and the commands of the pages on small and large keepers are done as they stand there.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     io::{BufRead, BufReader, Write},
+    net::TcpListener,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
-    sync::mpsc::{Receiver, channel},
+    sync::{
+        Arc,
+        atomic::AtomicU8,
+        mpsc::{Receiver, channel},
+    },
     time::Duration,
 };
 
@@ -18,7 +23,10 @@ use tandem_keeper::{
     config::{self, Config, Overrides},
 };
 
-use crate::suite::{Net, Program};
+use crate::{
+    suite::{Net, Program},
+    support::postgres::Cluster,
+};
 
 /// Longest time that a block of a page may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -346,4 +354,64 @@ async fn whoever_follows_the_small_page_has_a_keeper_that_survives_its_disaster(
     let said: serde_json::Value = serde_json::from_str(said.trim()).unwrap_or_else(|error| panic!("{error}: {said}"));
     assert!(said["held"].as_u64() >= Some(2) && said["held"] == said["fetched"], "{said}");
     assert!(said["oldest"].as_u64() < said["newest"].as_u64(), "{said}");
+}
+
+/// The same for the page on several machines: two processes share a PostgreSQL and a Web3Signer's key, the one that leads is
+/// killed, comes back, and both are upgraded one after the other `[KP-1]`.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_follows_the_large_page_has_a_keeper_that_outlives_the_machine_that_leads() {
+    let (cluster, net) = (Cluster::start().await, Net::deploy().await);
+    let own = net.keepers().remove(0);
+    let address = format!("{:#x}", own.address());
+    let signer = crate::keys::signer(own, Arc::new(AtomicU8::new(crate::keys::HONEST))).await;
+    let others: Vec<Program> = (1..crate::suite::KEEPERS).map(|index| net.run(index)).collect();
+    for index in 1..=others.len() {
+        net.healthy(index).await;
+    }
+    let scratch = net.folder.path().join("scratch");
+    fs::create_dir_all(&scratch).unwrap();
+    let second = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let mut shell = Shell::start(
+        &scratch,
+        &[
+            ("TANDEM_RPC", net.anvil.url.clone()),
+            ("TANDEM_MANIFEST", net.folder.path().join("31337.json").display().to_string()),
+            ("TANDEM_STORE_URL", cluster.database("tandem").await),
+            ("TANDEM_BUNDLES", format!("file://{}", scratch.join("bundles").display())),
+            ("TANDEM_SIGNER", signer),
+            ("TANDEM_ATTEST", address.clone()),
+            ("TANDEM_GAS", address),
+            ("TANDEM_FIRST", net.base(0).replace("http://", "")),
+            ("TANDEM_SECOND", second),
+            // What the page leaves at their defaults, and a machine of tests cannot.
+            ("TANDEM_KEEPER__POLL_MS", "50".to_owned()),
+            ("TANDEM_KEEPER__PEERS__TIMEOUT_MS", "500".to_owned()),
+            ("TANDEM_KEEPER__STORE__LEASE_S", "3".to_owned()),
+        ],
+    );
+    let page: Vec<Block> = blocks(&pages()["large.md"]).into_iter().filter(|block| block.info == "sh").collect();
+    let lost = page.iter().position(|block| block.heading.starts_with("When a machine is lost")).unwrap();
+    let follow =
+        |shell: &mut Shell, blocks: &[Block]| -> String { blocks.iter().map(|block| shell.run(block)).collect() };
+    // How many processes say that they lead, and how many that they do not.
+    let leads = |said: &str| {
+        let lines = said.lines().filter_map(|line| line.trim().strip_prefix("leads"));
+        let (yes, no): (Vec<&str>, Vec<&str>) = lines.map(str::trim).partition(|word| *word == "true");
+        (yes.len(), no.len())
+    };
+    let said = follow(&mut shell, &page[..lost]);
+    assert!(said.contains("in it with") && said.contains("the web3signer"), "{said}");
+    assert_eq!(leads(&said), (1, 1), "{said}");
+    net.anvil.mine_at(net.network.clock.start_of(0) + 3).await;
+    net.pass(2).await;
+    let signed = another_epoch_is_signed(&net, None).await;
+
+    let said = follow(&mut shell, &page[lost..lost + 2]);
+    assert_eq!(leads(&said), (1, 1), "the first came back and follows: {said}");
+    net.healthy(0).await;
+    let signed = another_epoch_is_signed(&net, signed).await;
+    let said = follow(&mut shell, &page[lost + 2..]);
+    assert_eq!(leads(&said).0, 1, "{said}");
+    net.healthy(0).await;
+    another_epoch_is_signed(&net, signed).await;
 }
