@@ -1,16 +1,21 @@
-//! A sequencer that stops over a deadline, before real processes with the real contracts.
+//! A sequencer that stops over a deadline: one keeper on a chain in memory, and real processes with the real contracts.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use alloy::{providers::Provider, rpc::types::Filter};
 use alloy_sol_types::SolEvent;
 use reqwest::StatusCode;
 use tandem_contracts::bindings::{EpochOracle, Outages, WeightCommits};
-use tandem_keeper::chain::{BlockRef, ChainReader, ReportStatus, RpcChain};
-use tandem_keeper::config::Finality;
+use tandem_keeper::{
+    chain::{BlockRef, ChainReader, ReportStatus, RpcChain},
+    config::{Finality, PeersConfig},
+};
 use tandem_protocol::{bundle::EpochBundle, reveal::Reveal};
 
-use crate::suite::{KEEPERS, Net};
+use crate::{
+    suite::{KEEPERS, Net},
+    support::{self, GENESIS, LENGTH, Running, commit, keeper_keys, key, memory::MemoryChain, network},
+};
 
 /// Seconds without a block: as long as the devnet's contracts want, and longer than two epochs.
 const SILENCE: u64 = 65;
@@ -32,6 +37,35 @@ async fn reveal(net: &Net, reveal: &Reveal) {
             }
             net.pass(1).await;
         }
+    }
+}
+
+/// Whether rows are shown and agreed on depends on what can still be recorded, not on when somebody has done so.
+#[tokio::test]
+async fn until_the_deadline_that_an_outage_moves_no_rows_are_shown_or_agreed_on_recorded_or_not() {
+    for recordable in [true, false] {
+        let chain = Arc::new(MemoryChain::new(GENESIS + LENGTH / 2));
+        let folder = tempfile::tempdir().unwrap();
+        let running = Running::start(folder.path(), keeper_keys().remove(0), &chain, PeersConfig::default()).await;
+        running.keeper.step().await.unwrap();
+        let row = [(3, 9)];
+        let row = support::reveal(&network(), &commit(&network(), &key(11), 0, 1, 1, &row), &row, &keeper_keys());
+        running.store.put_reveal(&row, None).await.unwrap();
+        // Both deadlines of epoch 0 are in it.
+        let (from, back) = (GENESIS + 80, GENESIS + 125);
+        chain.stop_between(from, back, recordable);
+        let moved = network().clock.reveal_deadline(0) + back - from;
+        for time in [back, back + 1, back + 10, moved - 1, moved] {
+            chain.set_time(time);
+            running.keeper.step().await.unwrap();
+            let shown = reqwest::get(format!("{}/v1/epochs/0/reveals", running.base)).await.unwrap().status();
+            let expected = if time < moved { StatusCode::CONFLICT } else { StatusCode::OK };
+            assert_eq!(shown, expected, "{} s after the outage, recordable: {recordable}", time - back);
+            let early = time < moved && !running.store.proposals(0, 0).await.unwrap().is_empty();
+            assert!(!early, "nothing is proposed before");
+        }
+        let recorded = chain.sent().iter().filter(|purpose| purpose.starts_with("record the outage")).count();
+        assert_eq!(recorded, usize::from(recordable));
     }
 }
 

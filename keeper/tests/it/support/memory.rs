@@ -11,8 +11,8 @@ use alloy_sol_types::SolStruct;
 use async_trait::async_trait;
 use tandem_keeper::{
     chain::{
-        BlockRef, ChainError, ChainReader, EpochFacts, Granted, Heads, KeeperSetFacts, NeuronFacts, OnChain,
-        OracleState, PostedReport, ReportRef, ReportStatus, StoredReport, SubnetFacts,
+        BlockRef, ChainError, ChainReader, Deadlines, EpochFacts, Gap, GapProof, Granted, Heads, KeeperSetFacts,
+        NeuronFacts, OnChain, OracleState, PostedReport, ReportRef, ReportStatus, StoredReport, SubnetFacts,
     },
     network::Network,
     sender::{Intent, SendError, Transactor},
@@ -47,8 +47,17 @@ struct State {
     sent: Vec<String>,
     stolen: u128,
     on_chain: OnChain,
+    /// Blocks that did not come.
+    gap: Option<Stop>,
     /// The set from an epoch on.
     next_set: Option<(u64, KeeperSetFacts)>,
+}
+
+#[derive(Clone, Copy)]
+struct Stop {
+    gap: Gap,
+    recorded: bool,
+    recordable: bool,
 }
 
 impl MemoryChain {
@@ -84,6 +93,12 @@ impl MemoryChain {
 
     pub(crate) fn set_endpoints(&self, endpoints: Vec<String>) {
         self.state().endpoints = endpoints;
+    }
+
+    /// The chain makes no blocks between these times; whether the contract lets that be recorded.
+    pub(crate) fn stop_between(&self, from: u64, to: u64, recordable: bool) {
+        let gap = Gap { earlier: Self::block(from), later: Self::block(to) };
+        self.state().gap = Some(Stop { gap, recorded: false, recordable });
     }
 
     /// From `epoch` on the set is another one.
@@ -204,6 +219,26 @@ impl ChainReader for MemoryChain {
         })
     }
 
+    async fn deadlines(&self, epoch: u64, _at: &BlockRef) -> Result<Option<Deadlines>, ChainError> {
+        let clock = self.network.clock;
+        let plain = Deadlines { commit: clock.commit_deadline(epoch), reveal: clock.reveal_deadline(epoch) };
+        let recorded = self.state().gap.filter(|stop| stop.recorded);
+        Ok(Some(recorded.map_or(plain, |stop| plain.moved_by(&[stop.gap], &clock))))
+    }
+
+    async fn gaps(&self, after: u64, head: &BlockRef) -> Result<Vec<Gap>, ChainError> {
+        let gap = self.state().gap.map(|stop| stop.gap);
+        Ok(gap.into_iter().filter(|gap| gap.later.number > after && gap.later.number <= head.number).collect())
+    }
+
+    async fn is_recorded(&self, _gap: &Gap, _at: &BlockRef) -> Result<bool, ChainError> {
+        Ok(self.state().gap.is_some_and(|stop| stop.recorded))
+    }
+
+    async fn proof_of(&self, _gap: &Gap) -> Result<GapProof, ChainError> {
+        Ok(GapProof { contract: Address::repeat_byte(0xa8), earlier: Default::default(), later: Default::default() })
+    }
+
     async fn on_chain(&self, epoch: u64, _at: &BlockRef) -> Result<OnChain, ChainError> {
         let OnChain { commits, all, reveals } = self.state().on_chain.clone();
         let of_epoch: Vec<_> = reveals.into_iter().filter(|reveal| reveal.epoch == epoch).collect();
@@ -272,7 +307,12 @@ impl Transactor for MemoryChain {
                 state.active += 1;
             }
             Intent::Forward { netuid } => return Err(reverts(format!("nothing is held for subnet {netuid}"))),
-            Intent::RecordOutage { from, .. } => return Err(reverts(format!("blocks came at {from}"))),
+            Intent::RecordOutage { from, .. } => match &mut state.gap {
+                Some(stop) if stop.recordable && !stop.recorded && stop.gap.earlier.time == *from => {
+                    stop.recorded = true;
+                }
+                _ => return Err(reverts("Outages_Known".into())),
+            },
         }
         state.sent.push(intent.purpose());
         Ok(())
