@@ -4,7 +4,9 @@
 use alloy_primitives::{Address, B256};
 use alloy_sol_types::{Eip712Domain, SolStruct};
 use tandem_protocol::{
-    messages::{CommitReceipt, EpochReport, ListVote, RowList, SignatureBytes, WeightsCommit},
+    messages::{
+        CommitReceipt, EpochReport, ListVote, RowList, SignatureBytes, SignedRequest, WeightsCommit, request_hash,
+    },
     signed::Signed,
 };
 
@@ -13,6 +15,7 @@ use crate::{
     keys::{Key, KeyError},
     kill,
     network::Network,
+    sender::now_ms,
 };
 
 /// Why a report was not signed.
@@ -24,6 +27,26 @@ pub enum AttestError {
     /// The key failed.
     #[error(transparent)]
     Key(#[from] KeyError),
+}
+
+/// Signs the questions of one keeper to others, and nothing else.
+#[derive(Clone, Debug)]
+pub struct Introduction {
+    key: Key,
+    domain: Eip712Domain,
+}
+
+impl Introduction {
+    /// A `GET` of `path`, which includes the query, as of now by this machine's clock.
+    pub async fn sign(&self, path: &str) -> Result<Signed<SignedRequest>, KeyError> {
+        let message = SignedRequest {
+            signer: self.key.address(),
+            bodyHash: request_hash("GET", path, b""),
+            timestamp: now_ms() / 1_000,
+        };
+        let signature = self.key.sign_message(&message, &self.domain).await?;
+        Ok(Signed { message, signature })
+    }
 }
 
 /// Signs for one keeper on one network.
@@ -45,6 +68,13 @@ impl Attester {
     /// The keeper.
     pub fn address(&self) -> Address {
         self.key.address()
+    }
+
+    /// Signs this keeper's questions to its peers. If nothing else is `wanted`, only a key in this process does: elsewhere
+    /// each signature costs time or money, and there are several a second.
+    pub fn introduction(&self, wanted: Option<bool>) -> Option<Introduction> {
+        let signs = wanted.unwrap_or_else(|| self.key.is_in_process());
+        signs.then(|| Introduction { key: self.key.clone(), domain: self.domain.clone() })
     }
 
     /// A receipt for a commit that is stored.

@@ -33,6 +33,13 @@ pub enum BundleStoreError {
     Url(String),
 }
 
+impl BundleStoreError {
+    /// Whether the same call may succeed later without anybody changing anything: a server or a disk that does not answer.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Store(object_store::Error::Generic { .. }))
+    }
+}
+
 /// Bundles of one network.
 #[derive(Clone)]
 pub struct Bundles {
@@ -58,7 +65,8 @@ impl Bundles {
                 Self::in_folder(&path)
             }
             "s3" => Self::in_s3(url, parsed.path().trim_matches('/')),
-            other => Err(BundleStoreError::Url(format!("{other}:// is neither file:// nor s3://"))),
+            "gs" => Self::in_gcs(url, parsed.path().trim_matches('/')),
+            other => Err(BundleStoreError::Url(format!("{other}:// is none of file://, s3:// and gs://"))),
         }
     }
 
@@ -85,6 +93,19 @@ impl Bundles {
     #[cfg(not(feature = "s3"))]
     fn in_s3(_url: &str, _prefix: &str) -> Result<Self, BundleStoreError> {
         Err(BundleStoreError::Url("this program was built without S3: build it with `--features s3`".to_owned()))
+    }
+
+    #[cfg(feature = "gcs")]
+    fn in_gcs(url: &str, prefix: &str) -> Result<Self, BundleStoreError> {
+        // Credentials as GOOGLE_… in the environment say, or the machine's account.
+        let store = object_store::gcp::GoogleCloudStorageBuilder::from_env().with_url(url).build()?;
+        let store = object_store::prefix::PrefixStore::new(store, ObjectPath::from(prefix));
+        Ok(Self::over(Arc::new(store), url))
+    }
+
+    #[cfg(not(feature = "gcs"))]
+    fn in_gcs(_url: &str, _prefix: &str) -> Result<Self, BundleStoreError> {
+        Err(BundleStoreError::Url("this program was built without GCS: build it with `--features gcs`".to_owned()))
     }
 
     /// Where the bundles are.

@@ -9,7 +9,7 @@ use tandem_protocol::clock::EpochClock;
 
 use crate::{
     agree::{Ballot, Step, Votes},
-    chain::{KeeperSetFacts, OracleState, ReportStatus, Schedule},
+    chain::{Gap, KeeperSetFacts, OracleState, ReportStatus, Schedule},
     config::AgreementConfig,
     rows::{RowKey, proposer, turn_of},
 };
@@ -61,6 +61,9 @@ impl Policy {
 /// Rounds of an agreement that are told apart; no epoch lasts that long.
 pub const MAX_ROUNDS: u32 = 256;
 
+/// Blocks in which a gap must be recorded: contracts know the hashes of 256, and a transaction takes a few.
+pub const PROVABLE: u64 = 240;
+
 /// The one epoch that is being agreed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Work {
@@ -99,6 +102,10 @@ pub struct Work {
 pub struct View<'a> {
     /// Timestamp of the newest block.
     pub now: u64,
+    /// Number of the newest block.
+    pub height: u64,
+    /// Gaps of blocks that nobody has recorded yet, ascending. Deadlines in [`Self::clock`] are as if they were.
+    pub gaps: &'a [Gap],
     /// Epochs and deadlines.
     pub clock: Schedule,
     /// This keeper.
@@ -144,6 +151,11 @@ pub enum Action {
     Forward {
         /// Subnet.
         netuid: u16,
+    },
+    /// Have a gap of blocks recorded, so that the deadlines in it move.
+    RecordOutage {
+        /// The gap.
+        gap: Gap,
     },
     /// Close ended epochs on chain.
     Settle,
@@ -197,11 +209,33 @@ pub enum Action {
 }
 
 impl Action {
+    /// The epoch that it is about, if it is about one.
+    pub const fn epoch(&self) -> Option<u64> {
+        match self {
+            Self::PublishJobs { epoch }
+            | Self::Activate { epoch }
+            | Self::Propose { epoch, .. }
+            | Self::Vote { epoch, .. }
+            | Self::Attest { epoch, .. }
+            | Self::Post { epoch, .. } => Some(*epoch),
+            Self::RecordOutage { .. } | Self::Forward { .. } | Self::Settle => None,
+        }
+    }
+
+    /// The subnet that it is about, if it is about one.
+    pub const fn netuid(&self) -> Option<u16> {
+        match self {
+            Self::Forward { netuid } => Some(*netuid),
+            _ => None,
+        }
+    }
+
     /// A word for it, as metrics name it.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::PublishJobs { .. } => "publish_jobs",
             Self::Forward { .. } => "forward",
+            Self::RecordOutage { .. } => "record_outage",
             Self::Settle => "settle",
             Self::Activate { .. } => "activate",
             Self::Propose { .. } => "propose",
@@ -222,6 +256,8 @@ pub fn working_epoch(clock: &Schedule, now: u64) -> Option<u64> {
 pub fn decide(view: &View<'_>) -> Vec<Action> {
     let mut actions = Vec::new();
     actions.extend(publish_jobs(view));
+    // Before all else that is sent: it alone can come too late.
+    actions.extend(record_outage(view));
     actions.extend(settle(view));
     actions.extend(activate(view));
     if let Some(work) = view.work {
@@ -234,6 +270,22 @@ fn publish_jobs(view: &View<'_>) -> Option<Action> {
     let epoch = view.clock.epoch_at(view.now)?;
     view.current_set?;
     (view.jobs_of != Some(epoch)).then_some(Action::PublishJobs { epoch })
+}
+
+fn record_outage(view: &View<'_>) -> Option<Action> {
+    let gap = view.gaps.iter().find(|gap| is_provable(gap, view.height))?;
+    let (set, epoch) = view.current_set.zip(view.clock.epoch_at(view.now))?;
+    let turn = turn_of(set, epoch, view.me)?;
+    // Where blocks come fast, their hashes are gone before all keepers have waited for each other by time.
+    let blocks = PROVABLE / 2 / set.keepers.len() as u64;
+    let due = view.now >= gap.later.time.saturating_add(turn * view.policy.stagger)
+        || view.height >= gap.later.number.saturating_add(turn * blocks);
+    (!view.sending && due).then_some(Action::RecordOutage { gap: *gap })
+}
+
+/// Whether a contract can still be shown the gap by the time that block `height` is the newest.
+pub const fn is_provable(gap: &Gap, height: u64) -> bool {
+    height < gap.later.number.saturating_add(PROVABLE)
 }
 
 fn settle(view: &View<'_>) -> Option<Action> {

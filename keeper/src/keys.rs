@@ -125,6 +125,11 @@ impl Key {
         self.place.name()
     }
 
+    /// Whether signing costs nothing but a moment of this process.
+    pub fn is_in_process(&self) -> bool {
+        matches!(&*self.place, Place::Local(_))
+    }
+
     /// Signs a message in `domain` (EIP-712): `r ‖ s ‖ v` with `v` 27 or 28 and a low `s`.
     pub async fn sign_message<T: SolStruct + Send + Sync>(
         &self,

@@ -72,6 +72,11 @@ impl Lead {
         leads
     }
 
+    /// Whether this process leads, as far as it knows.
+    pub fn leads(&self) -> bool {
+        self.shared.as_ref().is_none_or(|shared| shared.lock().is_some())
+    }
+
     /// Prolongs the lease while steps take their time; every [`Self::pace`].
     pub async fn renew(&self, now_ms: u64) {
         let Some(shared) = &self.shared else { return };

@@ -70,6 +70,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
     let bundles = Bundles::open(&config.bundles, &config.data_dir)?;
     let sender =
         Sender::new(nodes, store.clone(), Arc::new(gas), network.clone(), config.finality, config.sender.clone());
+    let attester = Attester::new(attest, &network, guard);
+    let peers = HttpPeers::new(&config.peers)?.introduced_by(attester.introduction(config.peers.sign));
     let keeper = Keeper::new(
         Parts {
             policy: Policy::new(&config.agreement, &network.clock),
@@ -78,8 +80,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> 
             bundles,
             chain: Arc::new(chain),
             transactor: Arc::new(sender),
-            attester: Attester::new(attest, &network, guard),
-            peers: Arc::new(HttpPeers::new(&config.peers)?),
+            attester,
+            peers: Arc::new(peers),
             endpoints: config.peers.endpoints.clone(),
             network,
         },

@@ -169,7 +169,8 @@ const HISTOGRAMS: &[(&str, &str, &str, &[&str])] = &[
 ];
 
 /// What [`ACTION_SECONDS`] tells apart.
-pub const ACTIONS: [&str; 8] = ["publish_jobs", "forward", "settle", "activate", "propose", "vote", "attest", "post"];
+pub const ACTIONS: [&str; 9] =
+    ["publish_jobs", "record_outage", "forward", "settle", "activate", "propose", "vote", "attest", "post"];
 
 /// What [`STORE_SECONDS`] tells apart.
 const OPERATIONS: [&str; 14] = [

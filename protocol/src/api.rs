@@ -1,6 +1,6 @@
 //! The JSON that travels over HTTP between keepers, workers, contributors and clients. Amounts are decimal strings in base
 //! units, hashes and addresses are 0x-hex, times are seconds. Unknown fields are refused, but in what a service says about
-//! itself ([`KeeperStatus`], [`ApiError`]): later versions may say more.
+//! itself ([`KeeperStatus`], [`PeerStatus`], [`ApiError`]): later versions may say more.
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 use serde::{Deserialize, Serialize};
@@ -92,6 +92,26 @@ pub struct KeeperStatus {
     /// Version of the program.
     #[serde(default)]
     pub version: String,
+    /// Whether this process acts for its keeper: of several that share a store, one does and all serve.
+    #[serde(default)]
+    pub leads: bool,
+    /// The other keepers of the set, ascending, as this process found them; asked only while an epoch is being agreed on, and
+    /// only by the process that leads.
+    #[serde(default)]
+    pub peers: Vec<PeerStatus>,
+}
+
+/// What a keeper says about another one.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerStatus {
+    /// The other one.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Address))]
+    pub keeper: Address,
+    /// Seconds since it last answered; none if it never has.
+    pub answered_s: Option<u64>,
+    /// Why it did not answer the last question; none if it did, or was not asked.
+    pub error: Option<String>,
 }
 
 /// `POST /v1/jobs/lease`, signed by a validator's hotkey.

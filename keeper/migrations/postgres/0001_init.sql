@@ -121,13 +121,6 @@ CREATE TABLE outbox_attempts (
     PRIMARY KEY (tx, n)
 );
 
--- How far streams of the chain's logs were taken in.
-CREATE TABLE cursors (
-    name TEXT PRIMARY KEY,
-    number BIGINT NOT NULL,
-    hash BYTEA NOT NULL
-);
-
 -- Who leads; the term rises with each change and is what writes are held against.
 CREATE TABLE leases (
     name TEXT PRIMARY KEY,

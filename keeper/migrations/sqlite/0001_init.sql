@@ -8,7 +8,7 @@ CREATE TABLE jobs (
     netuid INTEGER NOT NULL,
     uid INTEGER NOT NULL,
     round INTEGER NOT NULL,
-    -- open or done
+    -- open, done or dead
     state TEXT NOT NULL DEFAULT 'open',
     attempt INTEGER NOT NULL DEFAULT 0,
     lease_until_ms INTEGER NOT NULL DEFAULT 0,
@@ -17,8 +17,10 @@ CREATE TABLE jobs (
     result TEXT,
     reason TEXT
 ) STRICT;
-CREATE INDEX jobs_open ON jobs (validator, epoch, round, id) WHERE state = 'open';
+CREATE INDEX jobs_open ON jobs (epoch, validator, round, id) WHERE state = 'open';
 CREATE INDEX jobs_done ON jobs (epoch, netuid, uid) WHERE state = 'done';
+CREATE INDEX jobs_dead ON jobs (epoch, id) WHERE state = 'dead';
+CREATE INDEX jobs_old ON jobs (epoch);
 
 CREATE TABLE commits (
     epoch INTEGER NOT NULL,
@@ -48,6 +50,25 @@ CREATE TABLE proposals (
     PRIMARY KEY (epoch, attempt, round, proposer)
 ) STRICT;
 
+-- The rows of lists, apart from who proposed them when.
+CREATE TABLE lists (
+    epoch INTEGER NOT NULL,
+    content BLOB NOT NULL,
+    reveals TEXT NOT NULL,
+    PRIMARY KEY (epoch, content)
+) STRICT;
+
+CREATE TABLE votes (
+    epoch INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    round INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    keeper BLOB NOT NULL,
+    content BLOB NOT NULL,
+    message TEXT NOT NULL,
+    PRIMARY KEY (epoch, attempt, round, step, keeper, content)
+) STRICT;
+
 CREATE TABLE choices (
     epoch INTEGER NOT NULL,
     attempt INTEGER NOT NULL,
@@ -71,6 +92,7 @@ CREATE TABLE evidence (
     statements TEXT NOT NULL,
     PRIMARY KEY (kind, subject, epoch, statements)
 ) STRICT;
+CREATE INDEX evidence_old ON evidence (epoch);
 
 CREATE TABLE outbox (
     id INTEGER PRIMARY KEY,
@@ -95,4 +117,12 @@ CREATE TABLE outbox_attempts (
     tip TEXT NOT NULL,
     signed_ms INTEGER NOT NULL,
     PRIMARY KEY (tx, n)
+) STRICT;
+
+-- Who leads; the term rises with each change and is what writes are held against.
+CREATE TABLE leases (
+    name TEXT PRIMARY KEY,
+    holder BLOB NOT NULL,
+    term INTEGER NOT NULL,
+    until_ms INTEGER NOT NULL
 ) STRICT;

@@ -43,6 +43,9 @@ pub const CODES: [(&str, &str); 29] = [
     ("K-INTERNAL", "the keeper failed; its log says why"),
 ];
 
+/// Seconds after which another try is worth it.
+const RETRY_S: u64 = 5;
+
 /// A refusal.
 #[derive(Clone, Debug)]
 pub struct Failure {
@@ -67,9 +70,14 @@ impl Failure {
         Self::new(StatusCode::NOT_FOUND, "K-NOT-FOUND", what)
     }
 
+    /// Something behind the keeper is away and comes back by itself.
+    pub(super) fn for_now(words: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "K-INTERNAL", words).after(RETRY_S)
+    }
+
     pub(super) fn stale_chain() -> Self {
         let words = "the chain was not read lately; try again soon";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "K-CHAIN-1", words).after(5)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "K-CHAIN-1", words).after(RETRY_S)
     }
 }
 
@@ -88,15 +96,23 @@ impl IntoResponse for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
+        if error.is_transient() {
+            tracing::warn!(%error, "request put off");
+            return Self::for_now("the keeper's store does not answer; try again soon");
+        }
         tracing::error!(%error, "request failed");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "K-INTERNAL", "the keeper's store failed; try again")
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "K-INTERNAL", "the keeper's store failed; see its log")
     }
 }
 
 impl From<BundleStoreError> for Failure {
     fn from(error: BundleStoreError) -> Self {
+        if error.is_transient() {
+            tracing::warn!(%error, "request put off");
+            return Self::for_now("the keeper's bundle store does not answer; try again soon");
+        }
         tracing::error!(%error, "request failed");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "K-INTERNAL", "the keeper's bundle store failed; try again")
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "K-INTERNAL", "the keeper's bundle store failed; see its log")
     }
 }
 

@@ -57,7 +57,8 @@ pub(super) async fn commit(
     }
     let signature = keeper.attester.receipt(message).await.map_err(|error| {
         tracing::error!(%error, "receipt not signed");
-        Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "K-INTERNAL", "the receipt could not be signed")
+        // The commit is stored: the same one gets its receipt once the key is back.
+        Failure::for_now("the receipt could not be signed; send the same commit again")
     })?;
     let WeightsCommit { netuid, epoch, validator, seq, .. } = message;
     tracing::debug!(epoch, netuid, %validator, seq, "commit receipted");

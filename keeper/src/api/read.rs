@@ -37,7 +37,7 @@ pub(super) async fn ready(State(keeper): State<Arc<Keeper>>) -> Result<&'static 
     keeper.chain_time().ok_or_else(Failure::stale_chain)?;
     telemetry::store("last_attested", keeper.store.last_attested(keeper.address())).await.map_err(|error| {
         tracing::warn!(%error, "not ready");
-        Failure::new(StatusCode::SERVICE_UNAVAILABLE, "K-INTERNAL", "the store does not answer; see the log").after(5)
+        Failure::for_now("the store does not answer; see the log")
     })?;
     Ok("ok\n")
 }
@@ -59,7 +59,7 @@ pub(super) async fn metrics(State(keeper): State<Arc<Keeper>>) -> impl IntoRespo
 
 /// What the keeper says about itself.
 #[utoipa::path(get, path = "/v1/status", tag = "keepers",
-    responses((status = 200, description = "epochs, head and health", body = KeeperStatus)))]
+    responses((status = 200, description = "epochs, head, health and peers", body = KeeperStatus)))]
 pub(super) async fn status(State(keeper): State<Arc<Keeper>>) -> Json<KeeperStatus> {
     let me = keeper.address();
     let mut not_ready = Vec::new();
@@ -74,6 +74,7 @@ pub(super) async fn status(State(keeper): State<Arc<Keeper>>) -> Json<KeeperStat
             None
         }
     };
+    let peers = keeper.peers();
     let live = keeper.live();
     let head_time = live.heads.map(|heads| heads.latest.time);
     Json(KeeperStatus {
@@ -88,6 +89,8 @@ pub(super) async fn status(State(keeper): State<Arc<Keeper>>) -> Json<KeeperStat
         head_age: head_time.map(|time| (now_ms() / 1_000).saturating_sub(time)),
         not_ready,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        leads: keeper.leads(),
+        peers,
     })
 }
 
@@ -233,7 +236,7 @@ pub(super) async fn attestations(
 #[derive(Serialize, ToSchema)]
 #[schema(as = Evidence)]
 pub(super) struct EvidenceJson {
-    /// `double_commit`, `double_proposal`, `double_vote`, `double_attestation` or `late_result`.
+    /// `double_commit`, `commit_against_chain`, `double_proposal`, `double_vote`, `double_attestation` or `late_result`.
     kind: String,
     /// Who.
     #[schema(value_type = word::Address)]

@@ -58,9 +58,11 @@ impl RpcChain {
 /// is for the aggregation to say.
 fn sort_out(logs: &[Log]) -> OnChain {
     let mut commits = CommittedRows::new();
+    let mut all = BTreeMap::new();
     let mut shown = BTreeMap::new();
     for log in logs {
         if let Ok(event) = WeightCommits::Committed::decode_log(&log.inner) {
+            all.insert((event.netuid, event.validator, event.seq), event.commitHash);
             let last = commits.entry((event.netuid, event.validator)).or_insert((event.seq, event.commitHash));
             if event.seq >= last.0 {
                 *last = (event.seq, event.commitHash);
@@ -83,7 +85,7 @@ fn sort_out(logs: &[Log]) -> OnChain {
     }
     let is_last =
         |reveal: &Reveal| commits.get(&(reveal.netuid, reveal.validator)).is_some_and(|last| last.0 == reveal.seq);
-    OnChain { reveals: shown.into_values().filter(is_last).collect(), commits }
+    OnChain { reveals: shown.into_values().filter(is_last).collect(), commits, all }
 }
 
 /// Whether the chain holds this very commit as its validator's last one of the epoch.

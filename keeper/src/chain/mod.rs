@@ -4,12 +4,13 @@
 mod blocks;
 mod logs;
 mod nodes;
+mod outages;
 mod rpc;
 mod schedule;
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, Bytes};
 use async_trait::async_trait;
 use tandem_protocol::{
     bundle::{Hyperparameters, NeuronInput},
@@ -39,6 +40,26 @@ pub struct Heads {
     pub latest: BlockRef,
     /// Newest that counts as final.
     pub last_final: BlockRef,
+}
+
+/// Two consecutive blocks so far apart that deadlines between them move by the time between them, once that is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The last block before.
+    pub earlier: BlockRef,
+    /// The first one after.
+    pub later: BlockRef,
+}
+
+/// What shows a [`Gap`] to the contract that records it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GapProof {
+    /// `Outages`.
+    pub contract: Address,
+    /// RLP of the header of the last block before.
+    pub earlier: Bytes,
+    /// RLP of the header of the first one after.
+    pub later: Bytes,
 }
 
 /// The keeper set of an epoch.
@@ -123,8 +144,10 @@ pub type CommittedRows = BTreeMap<(u16, Address), (u32, B256)>;
 /// What validators put on chain in an epoch because keepers would not take it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OnChain {
-    /// Commits.
+    /// The last commit of each validator in each subnet.
     pub commits: CommittedRows,
+    /// Hashes of all commits, by subnet, validator and sequence number.
+    pub all: BTreeMap<(u16, Address, u32), B256>,
     /// Rows that open them, ascending by subnet and validator; without signature and receipts, which the chain stands for.
     pub reveals: Vec<Reveal>,
 }
@@ -246,6 +269,22 @@ pub trait ChainReader: Send + Sync {
     /// not move any, which is the default.
     async fn deadlines(&self, _epoch: u64, _at: &BlockRef) -> Result<Option<Deadlines>, ChainError> {
         Ok(None)
+    }
+
+    /// Gaps between consecutive blocks from block number `after` on up to `head` that are long enough to be recorded, whether
+    /// they are or not, ascending. On a chain that moves no deadlines, none, which is the default.
+    async fn gaps(&self, _after: u64, _head: &BlockRef) -> Result<Vec<Gap>, ChainError> {
+        Ok(Vec::new())
+    }
+
+    /// Whether a gap is recorded at block `at` (by hash).
+    async fn is_recorded(&self, _gap: &Gap, _at: &BlockRef) -> Result<bool, ChainError> {
+        Ok(true)
+    }
+
+    /// What shows a gap to the contract.
+    async fn proof_of(&self, _gap: &Gap) -> Result<GapProof, ChainError> {
+        Err(ChainError::Impossible("no deadline of this network moves".to_owned()))
     }
 
     /// What was committed and revealed for `epoch` on chain up to block `at`. On a chain without that way, nothing, which is

@@ -1,6 +1,6 @@
 //! [`ChainReader`] over JSON-RPC. Every read of state names a block by its hash, so that one view never mixes two.
 
-use std::{collections::BTreeMap, fmt::Display, ops::RangeInclusive};
+use std::{collections::BTreeMap, fmt::Display, ops::RangeInclusive, sync::Arc};
 
 use alloy::{
     consensus::Transaction,
@@ -20,11 +20,12 @@ use tandem_protocol::{
     delegation::{Backing, Delegation},
     jobs::beacon,
 };
+use tokio::sync::OnceCell;
 
 use super::{
-    BlockRef, ChainError, ChainReader, CommittedRows, Deadlines, EpochFacts, Granted, Heads, KeeperSetFacts,
-    NeuronFacts, Nodes, OnChain, OracleState, PostedReport, ReportRef, ReportStatus, StoredReport, SubnetFacts,
-    without_urls,
+    BlockRef, ChainError, ChainReader, CommittedRows, Deadlines, EpochFacts, Gap, GapProof, Granted, Heads,
+    KeeperSetFacts, NeuronFacts, Nodes, OnChain, OracleState, PostedReport, ReportRef, ReportStatus, StoredReport,
+    SubnetFacts, outages, without_urls,
 };
 use crate::{config::Finality, network::Network};
 
@@ -45,6 +46,8 @@ pub struct RpcChain {
     any: DynProvider,
     pub(super) network: Network,
     finality: Finality,
+    /// What the contracts take for an outage; it never changes.
+    pub(super) outages: Arc<OnceCell<outages::Rules>>,
 }
 
 impl RpcChain {
@@ -55,7 +58,12 @@ impl RpcChain {
 
     /// Reads through these nodes.
     pub fn over(nodes: Nodes, network: Network, finality: Finality) -> Self {
-        Self { provider: nodes.agreed(), any: nodes.in_turn(), nodes, network, finality }
+        Self { provider: nodes.agreed(), any: nodes.in_turn(), nodes, network, finality, outages: Arc::default() }
+    }
+
+    /// The nodes that are asked.
+    pub fn nodes(&self) -> Nodes {
+        self.nodes.clone()
     }
 
     /// What says what a quorum of the nodes says, for reads of other contracts.
@@ -336,9 +344,22 @@ impl ChainReader for RpcChain {
         let Some(address) = self.network.weight_commits else { return Ok(None) };
         let block = BlockId::hash(at.hash);
         let commits = WeightCommits::new(address, &self.provider);
-        let commit = commits.commitDeadline(epoch).block(block).call().await.map_err(rpc("commitDeadline"))?;
-        let reveal = commits.revealDeadline(epoch).block(block).call().await.map_err(rpc("revealDeadline"))?;
+        let (commit, reveal) = (commits.commitDeadline(epoch).block(block), commits.revealDeadline(epoch).block(block));
+        let (commit, reveal) = tokio::join!(async { commit.call().await }, async { reveal.call().await });
+        let (commit, reveal) = (commit.map_err(rpc("commitDeadline"))?, reveal.map_err(rpc("revealDeadline"))?);
         Ok(Some(Deadlines { commit: commit.saturating_to(), reveal: reveal.saturating_to() }))
+    }
+
+    async fn gaps(&self, after: u64, head: &BlockRef) -> Result<Vec<Gap>, ChainError> {
+        self.gaps_after(after, head).await
+    }
+
+    async fn is_recorded(&self, gap: &Gap, at: &BlockRef) -> Result<bool, ChainError> {
+        self.is_gap_recorded(gap, at).await
+    }
+
+    async fn proof_of(&self, gap: &Gap) -> Result<GapProof, ChainError> {
+        self.headers_of(gap).await
     }
 
     async fn on_chain(&self, epoch: u64, at: &BlockRef) -> Result<OnChain, ChainError> {

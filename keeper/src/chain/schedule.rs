@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use tandem_protocol::clock::EpochClock;
 
+use super::Gap;
+
 /// Deadlines of one epoch, seconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadlines {
@@ -11,6 +13,22 @@ pub struct Deadlines {
     pub commit: u64,
     /// First second in which a reveal is too late.
     pub reveal: u64,
+}
+
+impl Deadlines {
+    /// Where they will be when these gaps, ascending, are recorded too, as `WeightCommits` computes it: a deadline in a gap is
+    /// moved by its length, and two tenths of an epoch always remain to reveal.
+    pub fn moved_by(self, gaps: &[Gap], clock: &EpochClock) -> Self {
+        let moved = |deadline: u64| {
+            gaps.iter().fold(deadline, |deadline, Gap { earlier, later }| {
+                let inside = earlier.time < deadline && deadline <= later.time;
+                if inside { deadline + (later.time - earlier.time) } else { deadline }
+            })
+        };
+        let commit = moved(self.commit);
+        let reveal_time = clock.reveal_deadline(0) - clock.commit_deadline(0);
+        Self { commit, reveal: moved(self.reveal).max(commit + reveal_time) }
+    }
 }
 
 /// An [`EpochClock`] and the deadlines that are not where it puts them.
@@ -57,6 +75,22 @@ impl Schedule {
     /// First second in which a reveal of `epoch` is too late.
     pub fn reveal_deadline(&self, epoch: u64) -> u64 {
         self.moved.get(&epoch).map_or_else(|| self.clock.reveal_deadline(epoch), |deadlines| deadlines.reveal)
+    }
+
+    /// Epochs whose reveal deadline is yet to come and that will be agreed on then: no later one's deadline comes before.
+    pub fn still_open(&self, now: u64) -> Vec<u64> {
+        let Some(current) = self.epoch_at(now) else { return Vec::new() };
+        let first = self.moved.keys().next().map_or(current, |first| current.min(*first));
+        let mut open = Vec::new();
+        let mut earliest = u64::MAX;
+        for epoch in (first..=current).rev() {
+            let deadline = self.reveal_deadline(epoch);
+            if deadline > now && deadline < earliest {
+                open.push(epoch);
+            }
+            earliest = earliest.min(deadline);
+        }
+        open
     }
 
     /// The last epoch whose reveal deadline has passed at chain time `now`. After an outage of many epochs theirs lie in

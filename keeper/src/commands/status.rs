@@ -43,7 +43,10 @@ pub async fn status(args: StatusArgs) -> anyhow::Result<bool> {
         }
         rows.push(vec![url.clone(), if healthy { "healthy" } else { "NOT HEALTHY" }.to_owned()]);
         rows.extend(error.map(|reason| vec!["  error".to_owned(), reason]));
-        rows.extend(status.iter().map(|(key, value)| vec![format!("  {key}"), shown(value)]));
+        rows.extend(status.iter().flat_map(|(key, value)| match (key.as_str(), value.as_array()) {
+            ("peers", Some(peers)) => peers.iter().map(|peer| vec!["  peer".to_owned(), peer_shown(peer)]).collect(),
+            _ => vec![vec![format!("  {key}"), shown(value)]],
+        }));
     }
     print!("{}", table(&rows));
     Ok(all_healthy)
@@ -65,6 +68,16 @@ async fn ask(http: &Client, base: &str) -> Result<(bool, Map<String, Value>), St
     }
     let status = serde_json::from_slice(&bytes).map_err(|_| "this is no keeper's status".to_owned())?;
     Ok((healthy, status))
+}
+
+/// Who it is, when it last answered, and what is wrong with it.
+fn peer_shown(peer: &Value) -> String {
+    let answered = match peer["answered_s"].as_u64() {
+        Some(seconds) => format!("answered {seconds} s ago"),
+        None => "has not answered yet".to_owned(),
+    };
+    let error = peer["error"].as_str().map(|error| format!("; {error}")).unwrap_or_default();
+    format!("{} {answered}{error}", shown(&peer["keeper"]))
 }
 
 fn shown(value: &Value) -> String {

@@ -156,11 +156,14 @@ pub struct PeersConfig {
     pub endpoints: BTreeMap<Address, String>,
     /// Milliseconds to wait for an answer.
     pub timeout_ms: u64,
+    /// Whether questions are signed with the attest key, so that peers do not take this keeper for a stranger; if left out,
+    /// they are where that key is in this process.
+    pub sign: Option<bool>,
 }
 
 impl Default for PeersConfig {
     fn default() -> Self {
-        Self { endpoints: BTreeMap::new(), timeout_ms: 3_000 }
+        Self { endpoints: BTreeMap::new(), timeout_ms: 3_000, sign: None }
     }
 }
 
@@ -206,7 +209,7 @@ impl Default for SenderConfig {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BundlesConfig {
-    /// `file:///…`, or with the feature `s3` `s3://bucket/prefix`; the folder `bundles` in `data_dir` if left out.
+    /// `file:///…`, with the feature `s3` `s3://bucket/prefix`, with `gcs` `gs://bucket/prefix`; the folder `bundles` in `data_dir` if left out.
     pub url: Option<String>,
     /// Bundles so many epochs before the last active report are forgotten. They must outlive every window in which a report
     /// can be disputed or claimed from, and the time in which its signers can be slashed for it.

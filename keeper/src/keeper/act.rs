@@ -23,7 +23,7 @@ use crate::{
     decide::Action,
     inputs::{Sources, assemble, first_granted},
     kill,
-    peers::peers_of,
+    peers::{Peers, peers_of},
     sender::{Intent, SendError},
     store::StoreError,
     telemetry,
@@ -40,6 +40,10 @@ impl Keeper {
         match action {
             Action::PublishJobs { epoch } => self.publish_jobs(*epoch).await,
             Action::Forward { netuid } => self.send(Intent::Forward { netuid: *netuid }).await,
+            Action::RecordOutage { gap } => {
+                let proof = Box::new(self.chain.proof_of(gap).await?);
+                self.send(Intent::RecordOutage { from: gap.earlier.time, proof }).await
+            }
             Action::Settle => self.send(Intent::Settle).await,
             Action::Activate { epoch } => self.activate(*epoch, heads).await,
             Action::Propose { epoch, attempt, round, content } => {
@@ -181,7 +185,9 @@ impl Keeper {
         let first = first_granted(previous.as_ref().map(|(_, _, bundle)| bundle));
         let granted = self.chain.granted(first..=inputs.facts.epoch, &netuids).await?;
         let network = self.network.clone();
+        let span = tracing::Span::current();
         let computed = tokio::task::spawn_blocking(move || {
+            let _entered = span.entered();
             let assembled = assemble(&Sources {
                 network: &network,
                 facts: &inputs.facts,

@@ -22,7 +22,7 @@ use crate::{
     decide::MAX_ROUNDS,
     guard::GuardError,
     kill,
-    peers::{Peer, peers_of},
+    peers::{Peer, Peers, peers_of},
     rows::{IntakeFault, ProposalFault, RowKey, check_list, check_proposal, check_vote, judge_row},
     store::StoredReveal,
     telemetry,

@@ -8,14 +8,14 @@ use std::{
 use alloy_primitives::B256;
 use alloy_sol_types::SolStruct;
 use metrics::gauge;
-use tandem_protocol::{api::Vote, reveal::Reveal};
+use tandem_protocol::{api::Vote, messages::WeightsCommit, reveal::Reveal};
 use tokio::time::Instant;
 
 use super::{FinalInputs, Keeper, KnownFacts};
 use crate::{
     agree::{Ballot, Step, Votes},
     chain::{EpochFacts, Heads, ReportStatus, StoredReport},
-    decide::{Work, working_epoch},
+    decide::{PROVABLE, Work, is_provable, working_epoch},
     rows::{RowKey, judge_row},
     telemetry,
 };
@@ -29,9 +29,10 @@ impl Keeper {
         let heads = self.chain.heads().await?;
         let seen = self.live().heads;
         if seen.is_none_or(|seen| seen != heads) {
-            let oracle = self.chain.oracle_state(&heads.latest).await?;
-            self.refresh_facts(&heads).await?;
-            self.live_mut().oracle = oracle;
+            // Neither waits for the other: what a look takes, deadlines are late by.
+            let (oracle, facts) = tokio::join!(self.chain.oracle_state(&heads.latest), self.refresh_facts(&heads));
+            facts?;
+            self.live_mut().oracle = oracle?;
         }
         let mut live = self.live_mut();
         let now = Instant::now();
@@ -51,9 +52,12 @@ impl Keeper {
     async fn refresh_facts(&self, heads: &Heads) -> anyhow::Result<()> {
         let clock = self.network.clock;
         let Some(current) = clock.epoch_at(heads.latest.time) else { return Ok(()) };
+        self.refresh_gaps(heads).await?;
         self.refresh_deadlines(current, heads).await?;
         let mut wanted = BTreeSet::from([current, current.saturating_sub(1)]);
-        wanted.extend(working_epoch(&self.schedule(), heads.latest.time));
+        let schedule = self.schedule();
+        wanted.extend(working_epoch(&schedule, heads.latest.time));
+        wanted.extend(schedule.still_open(heads.latest.time));
         for epoch in &wanted {
             let known = self.live().facts.get(epoch).cloned();
             if let Some(mut known) = known {
@@ -102,6 +106,10 @@ impl Keeper {
             known.facts
         } else {
             tracing::info!(epoch, commits = found.commits.len(), rows = found.reveals.len(), "rows on chain");
+            for ((netuid, validator, seq), hash) in found.all {
+                let on_chain = WeightsCommit { netuid, epoch, validator, seq, commitHash: hash };
+                self.store.put_commit_on_chain(&on_chain).await?;
+            }
             Arc::new(EpochFacts { committed: found.commits, ..(*known.facts).clone() })
         };
         let domain = self.network.domain();
@@ -115,12 +123,47 @@ impl Keeper {
         Ok(())
     }
 
+    /// Gaps of blocks that nobody has recorded and that can still be. Each block is looked at once, unless a reorganisation
+    /// changes it.
+    async fn refresh_gaps(&self, heads: &Heads) -> anyhow::Result<()> {
+        let head = &heads.latest;
+        let (scanned, known) = {
+            let live = self.live();
+            (live.scanned, live.gaps.clone())
+        };
+        let mut gaps = known.clone();
+        let after = match scanned {
+            Some(block) if self.chain.is_canonical(&block).await? => block.number,
+            _ => {
+                gaps.clear();
+                0
+            }
+        };
+        gaps.extend(self.chain.gaps(after.max(head.number.saturating_sub(PROVABLE)), head).await?);
+        let mut open = Vec::new();
+        for gap in gaps.into_iter().filter(|gap| is_provable(gap, head.number)) {
+            if self.chain.is_recorded(&gap, head).await? {
+                continue;
+            }
+            if !known.contains(&gap) {
+                tracing::warn!(from = gap.earlier.time, until = gap.later.time, "the chain made no blocks");
+            }
+            open.push(gap);
+        }
+        let mut live = self.live_mut();
+        (live.scanned, live.gaps) = (Some(*head), open);
+        Ok(())
+    }
+
     /// Outages are recorded when they are over, and move deadlines that seemed to have passed: they are asked for at every
-    /// head, back to an epoch whose reveal deadline has passed.
+    /// head, back to an epoch whose reveal deadline has passed. What can still be recorded counts as if it were: otherwise rows
+    /// would be shown, and agreed on, while others may soon be committed again.
     async fn refresh_deadlines(&self, current: u64, heads: &Heads) -> anyhow::Result<()> {
+        let gaps = self.live().gaps.clone();
         let mut known = BTreeMap::new();
         for epoch in (0..=current).rev().take(OUTAGE_EPOCHS) {
             let Some(deadlines) = self.chain.deadlines(epoch, &heads.latest).await? else { break };
+            let deadlines = deadlines.moved_by(&gaps, &self.network.clock);
             known.insert(epoch, deadlines);
             if epoch + 2 <= current && deadlines.reveal <= heads.latest.time {
                 break;

@@ -15,22 +15,23 @@ use std::{
 use alloy_primitives::{Address, B256};
 use metrics::{counter, histogram};
 use tandem_protocol::{
-    api::{Agreement, Vote},
+    api::{Agreement, PeerStatus, Vote},
     messages::SignatureBytes,
 };
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::{
     attester::Attester,
     bundles::Bundles,
-    chain::{BlockRef, ChainReader, Deadlines, EpochFacts, Heads, OracleState, Schedule, StoredReport},
+    chain::{BlockRef, ChainReader, Deadlines, EpochFacts, Gap, Heads, OracleState, Schedule, StoredReport},
     claims::ClaimsIndex,
     config::JobsConfig,
     decide::{Policy, View, decide, working_epoch},
     lead::Lead,
     network::Network,
-    peers::Peers,
+    peers::{Overheard, Peers, peers_of},
     rows::RowKey,
     sender::{Transactor, now_ms},
     store::{Store, StoreConfig, StoreError},
@@ -85,7 +86,7 @@ pub struct Keeper {
     policy: Policy,
     chain: Arc<dyn ChainReader>,
     transactor: Arc<dyn Transactor>,
-    peers: Arc<dyn Peers>,
+    peers: Overheard,
     endpoints: BTreeMap<Address, String>,
     lead: Lead,
     /// Epochs for which rows and statements are kept.
@@ -115,6 +116,10 @@ pub(crate) struct Live {
     facts: BTreeMap<u64, KnownFacts>,
     /// Deadlines of the epochs that are open in some way, as of the newest block.
     deadlines: BTreeMap<u64, Deadlines>,
+    /// Gaps of blocks up to the newest one scanned that nobody has recorded, ascending.
+    gaps: Vec<Gap>,
+    /// Newest block up to which gaps were looked for.
+    scanned: Option<BlockRef>,
     /// What the oracle holds for an epoch, as of the block of this hash.
     stored: Option<(B256, u64, StoredReport)>,
     inputs: Option<Arc<FinalInputs>>,
@@ -178,7 +183,7 @@ impl Keeper {
             policy,
             chain,
             transactor,
-            peers,
+            peers: Overheard::new(peers),
             endpoints,
             lead: Lead::alone(),
             kept_epochs: StoreConfig::default().keep_epochs,
@@ -245,8 +250,19 @@ impl Keeper {
 
     async fn act(&self) -> anyhow::Result<()> {
         let Some(heads) = self.live().heads else { return Ok(()) };
+        let now = heads.latest.time;
+        // Which epoch it is, and which one is agreed on.
+        let span = tracing::info_span!(
+            "step",
+            epoch = self.network.clock.epoch_at(now),
+            working_epoch = working_epoch(&self.schedule(), now),
+        );
+        self.act_on(&heads).instrument(span).await
+    }
+
+    async fn act_on(&self, heads: &Heads) -> anyhow::Result<()> {
         if !self.lead.ask(now_ms()).await {
-            return self.follow(&heads).await;
+            return self.follow(heads).await;
         }
         let sending = match self.transactor.tick().await {
             Ok(sending) => sending,
@@ -255,14 +271,16 @@ impl Keeper {
                 true
             }
         };
-        let work = self.collect_work(&heads).await?;
+        let work = self.collect_work(heads).await?;
         let current = self.network.clock.epoch_at(heads.latest.time).and_then(|epoch| self.facts(epoch));
-        let (oracle, jobs_of) = {
+        let (oracle, jobs_of, gaps) = {
             let live = self.live();
-            (live.oracle.clone(), live.jobs_of.map(|(epoch, _)| epoch))
+            (live.oracle.clone(), live.jobs_of.map(|(epoch, _)| epoch), live.gaps.clone())
         };
         let actions = decide(&View {
             now: heads.latest.time,
+            height: heads.latest.number,
+            gaps: &gaps,
             clock: self.schedule(),
             me: self.attester.address(),
             policy: self.policy,
@@ -274,14 +292,16 @@ impl Keeper {
         });
         for action in actions {
             let started = Instant::now();
-            let result = self.execute(&action, &heads).await;
+            let span =
+                tracing::info_span!("action", name = action.name(), epoch = action.epoch(), netuid = action.netuid(),);
+            let result = self.execute(&action, heads).instrument(span).await;
             histogram!(telemetry::ACTION_SECONDS, "action" => action.name()).record(started.elapsed());
             if let Err(error) = result {
                 counter!(telemetry::ACTION_FAILURES).increment(1);
                 tracing::warn!(?action, error = format!("{error:#}"), "action failed, will be tried again");
             }
         }
-        if let Err(error) = self.refresh_claims(&heads).await {
+        if let Err(error) = self.refresh_claims(heads).await {
             tracing::warn!(error = format!("{error:#}"), "claims are not up to date");
         }
         Ok(())
@@ -346,6 +366,31 @@ impl Keeper {
             proposals: self.store.proposals(epoch, attempt).await?,
             votes: self.store.votes(epoch, attempt).await?,
         })
+    }
+
+    /// Whether this process acts, or another one that shares its store.
+    pub(crate) fn leads(&self) -> bool {
+        self.lead.leads()
+    }
+
+    /// The other keepers of the newest set that is known, as the last questions to them went.
+    pub(crate) fn peers(&self) -> Vec<PeerStatus> {
+        let Some(newest) = self.live().facts.values().next_back().map(|known| known.facts.clone()) else {
+            return Vec::new();
+        };
+        let me = self.attester.address();
+        let reachable = peers_of(&newest.keeper_set, me, &self.endpoints);
+        let others = newest.keeper_set.keepers.iter().filter(|keeper| **keeper != me);
+        others
+            .map(|keeper| {
+                let heard = self.peers.of(*keeper);
+                let error = match reachable.iter().any(|peer| peer.keeper == *keeper) {
+                    true => heard.error().map(str::to_owned),
+                    false => Some("it has no endpoint in KeeperSet".to_owned()),
+                };
+                PeerStatus { keeper: *keeper, answered_s: heard.answered.map(|at| at.elapsed().as_secs()), error }
+            })
+            .collect()
     }
 
     /// Number that the next report of `epoch` must carry, as far as known.

@@ -194,7 +194,9 @@ impl Sender {
             TxState::Mined if !memory.hidden.contains_key(&tx.id) => {
                 tracing::warn!(purpose = tx.purpose, nonce = tx.nonce, "a reorganisation took the transaction out");
                 memory.hidden.insert(tx.id, now_ms());
-                memory.offered.clear();
+                for attempt in &tx.attempts {
+                    memory.offered.remove(&attempt.hash);
+                }
                 now_ms()
             }
             TxState::Mined => memory.hidden.get(&tx.id).copied().unwrap_or_default(),
@@ -210,7 +212,7 @@ impl Sender {
             // In a pool, as far as we know.
             return Ok(tx.state);
         }
-        self.offer(tx, memory).await
+        self.offer(tx, line, memory).await
     }
 
     /// The block that any of the transaction's signed forms is in.
@@ -252,6 +254,13 @@ impl Sender {
         read(attempt, self.key.address(), tx.nonce)
     }
 
+    /// The call as this key has signed it. What stands beside it in the database is not signed again unseen; without a form of
+    /// ours there is nothing to go by.
+    fn call_of(&self, tx: &OutboxTx) -> Option<(Address, Bytes)> {
+        let mut forms = tx.attempts.iter().filter_map(|attempt| self.form(tx, attempt));
+        forms.find(|form| !form.is_noop).map(|form| (form.to, form.data))
+    }
+
     /// For a transaction that takes too long: higher fees, or a no-op in its place if the contract would refuse it now.
     /// Failing that it stays as it is, and is offered again.
     async fn help(&self, tx: &mut OutboxTx) -> Result<(), SendError> {
@@ -260,7 +269,8 @@ impl Sender {
         if is_noop {
             return self.replace(tx, None).await.map(drop);
         }
-        match self.ask.simulate(sender, tx.to, &tx.data).await {
+        let Some((to, data)) = self.call_of(tx) else { return Ok(()) };
+        match self.ask.simulate(sender, to, &data).await {
             Ok(Simulated::Gas(gas)) => self.replace(tx, Some(gas)).await.map(drop),
             Ok(Simulated::Reverts(reason)) => {
                 // Its own success may be the reason, if it got in this very moment.
@@ -300,7 +310,8 @@ impl Sender {
                 let before = tx.attempts.iter().filter_map(|attempt| self.form(tx, attempt));
                 let before = before.map(|form| form.gas_limit).max().unwrap_or(tx.gas_limit);
                 let limit = self.gas_limit(gas, &tx.purpose).unwrap_or(before).max(before);
-                self.unsigned(tx.to, &tx.data, tx.nonce, limit, fees)
+                let Some((to, data)) = self.call_of(tx) else { return Ok(false) };
+                self.unsigned(to, &data, tx.nonce, limit, fees)
             }
             None => self.unsigned(sender, &[], tx.nonce, self.noop_gas().await, fees),
         };
@@ -325,7 +336,7 @@ impl Sender {
     }
 
     /// Offers the newest signed form to every node.
-    async fn offer(&self, tx: &mut OutboxTx, memory: &mut Memory) -> Result<TxState, SendError> {
+    async fn offer(&self, tx: &mut OutboxTx, line: Line, memory: &mut Memory) -> Result<TxState, SendError> {
         let Some(newest) = tx.attempts.last() else { return Ok(tx.state) };
         if self.form(tx, newest).is_none() {
             tracing::error!(purpose = tx.purpose, "[K-TX-9] the database holds bytes that this key did not sign");
@@ -353,8 +364,9 @@ impl Sender {
             "[K-TX-10] no node took the transaction"
         );
         // A used nonce shows as a receipt at the next step, or in final state as a loss; all else is tried again.
-        if refusal == Refusal::Underpriced {
-            // The market has gone up since it was signed: offered again with the next step.
+        if refusal == Refusal::Underpriced && line == Line::Head {
+            // The market has gone up since it was signed: offered again with the next step. Whoever is behind another one has
+            // time until that is in a block.
             self.raise(tx).await?;
         }
         Ok(tx.state)
@@ -395,7 +407,7 @@ impl Transactor for Sender {
         let (to, data) = call(intent, &self.network, self.config.settle_batch);
         let mut tx = self.prepare(to, data, intent.purpose()).await?;
         // Stored: from here on every failure is the watcher's to mend.
-        if let Err(error) = self.offer(&mut tx, &mut memory).await {
+        if let Err(error) = self.offer(&mut tx, Line::Head, &mut memory).await {
             tracing::warn!(purpose = tx.purpose, %error, "broadcast failed, will be tried again");
         }
         Ok(())

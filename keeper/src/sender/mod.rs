@@ -32,6 +32,7 @@ mod ask;
 mod classify;
 mod engine;
 mod fees;
+mod quote;
 mod signing;
 
 use std::{
@@ -43,14 +44,19 @@ use alloy::network::TxSigner;
 use alloy_primitives::{Address, Signature, U256};
 use alloy_sol_types::SolCall;
 use async_trait::async_trait;
-use tandem_contracts::bindings::{CreditDesk, EmissionController, EpochOracle, epoch_oracle::IEpochOracle};
+use tandem_contracts::bindings::{CreditDesk, EmissionController, EpochOracle, Outages, epoch_oracle::IEpochOracle};
 use tandem_protocol::{messages::EpochReport, signed::compact};
 
 pub use classify::{Refusal, classify};
 pub use engine::Sender;
 pub use fees::{FeeModel, FeeRules, Fees, Market};
+pub use quote::{Quote, quote};
 
-use crate::{chain::ChainError, network::Network, store::StoreError};
+use crate::{
+    chain::{ChainError, GapProof},
+    network::Network,
+    store::StoreError,
+};
 
 /// Signs transactions: a key in memory, or one that never leaves its device.
 pub type GasKey = Arc<dyn TxSigner<Signature> + Send + Sync>;
@@ -77,6 +83,13 @@ pub enum Intent {
         /// Subnet.
         netuid: u16,
     },
+    /// Have a gap of blocks recorded, so that deadlines move.
+    RecordOutage {
+        /// When the gap began, seconds since 1970.
+        from: u64,
+        /// What shows it.
+        proof: Box<GapProof>,
+    },
 }
 
 impl Intent {
@@ -87,6 +100,7 @@ impl Intent {
             Self::Post { report, .. } => format!("post epoch {} attempt {}", report.epoch, report.attempt),
             Self::Activate { report } => format!("activate epoch {}", report.epoch),
             Self::Forward { netuid } => format!("forward the margin of subnet {netuid}"),
+            Self::RecordOutage { from, .. } => format!("record the outage that began at {from}"),
         }
     }
 }
@@ -177,6 +191,11 @@ fn call(intent: &Intent, network: &Network, settle_batch: u64) -> (Address, Vec<
         }
         Intent::Activate { report } => {
             (network.oracle, EpochOracle::activateCall { report: for_chain(report) }.abi_encode())
+        }
+        Intent::RecordOutage { proof, .. } => {
+            let GapProof { contract, earlier, later } = &**proof;
+            let call = Outages::recordCall { earlier: earlier.clone(), later: later.clone() };
+            (*contract, call.abi_encode())
         }
         Intent::Forward { netuid } => (network.desk, CreditDesk::forwardMarginCall { netuid: *netuid }.abi_encode()),
     }

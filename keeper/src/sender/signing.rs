@@ -46,9 +46,11 @@ impl Unsigned {
 
 /// What a signed form says. The bytes are the truth: a database that was meddled with cannot have us send what this key
 /// never signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Form {
     pub(super) gas_limit: u64,
+    pub(super) to: Address,
+    pub(super) data: Bytes,
     /// It does nothing but use its nonce.
     pub(super) is_noop: bool,
 }
@@ -57,5 +59,7 @@ pub(super) struct Form {
 pub(super) fn read(attempt: &TxAttempt, key: Address, nonce: u64) -> Option<Form> {
     let tx = TxEnvelope::decode_2718(&mut attempt.raw.as_slice()).ok()?;
     let ours = tx.recover_signer().ok()? == key && tx.nonce() == nonce && *tx.tx_hash() == attempt.hash;
-    ours.then(|| Form { gas_limit: tx.gas_limit(), is_noop: tx.to() == Some(key) && tx.input().is_empty() })
+    let to = tx.to().filter(|_| ours)?;
+    let data = tx.input().clone();
+    Some(Form { gas_limit: tx.gas_limit(), to, is_noop: to == key && data.is_empty(), data })
 }

@@ -14,8 +14,8 @@ use tandem_protocol::{
 };
 
 use super::{
-    Ballots, CommitOutcome, Cursor, Cursors, DeadJob, Evidence, Fence, JobDepths, JobOutcome, Jobs, Lease, LeaseQuery,
-    LeasedJob, Leases, NewTx, Outbox, OutboxTx, Retention, Store, StoreError, StoredReveal, TxAttempt, TxState,
+    Ballots, CommitOutcome, DeadJob, Evidence, Fence, JobDepths, JobOutcome, Jobs, Lease, LeaseQuery, LeasedJob,
+    Leases, NewTx, Outbox, OutboxTx, Retention, Store, StoreError, StoredReveal, TxAttempt, TxState,
 };
 use crate::guard::{Register, Slot};
 
@@ -73,11 +73,6 @@ bounded!(Outbox {
     fn open_txs(sender: Address) -> Vec<OutboxTx>;
 });
 
-bounded!(Cursors {
-    fn cursor(name: &str) -> Option<Cursor>;
-    fn put_cursor(name: &str, cursor: Cursor) -> ();
-});
-
 bounded!(Register {
     fn reserve(slot: Slot, digest: B256) -> B256;
     fn reserved(chain_id: u64, contract: Address, from_epoch: u64) -> Vec<(Slot, B256)>;
@@ -101,6 +96,7 @@ bounded!(Ballots {
 
 bounded!(Store {
     fn put_commit(commit: &Signed<WeightsCommit>) -> CommitOutcome;
+    fn put_commit_on_chain(on_chain: &WeightsCommit) -> bool;
     fn put_reveal(reveal: &Reveal, fault: Option<&str>) -> ();
     fn reveals(epoch: u64) -> Vec<StoredReveal>;
     fn put_proposal(proposal: &Proposal) -> ();

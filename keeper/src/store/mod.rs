@@ -70,7 +70,7 @@ pub struct StoredReveal {
 /// Two contradicting statements by one party, or one that came too late.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Evidence {
-    /// `double_commit`, `double_proposal`, `double_vote`, `double_attestation` or `late_result`.
+    /// `double_commit`, `commit_against_chain`, `double_proposal`, `double_vote`, `double_attestation` or `late_result`.
     pub kind: String,
     /// Who.
     pub subject: Address,
@@ -78,15 +78,6 @@ pub struct Evidence {
     pub epoch: u64,
     /// The statements as JSON.
     pub statements: String,
-}
-
-/// How far a stream of the chain's logs was taken in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursor {
-    /// Number of the last block that was.
-    pub number: u64,
-    /// Its hash, to tell whether it is still canonical.
-    pub hash: B256,
 }
 
 /// What may be forgotten.
@@ -100,22 +91,16 @@ pub struct Retention {
     pub limit: u32,
 }
 
-/// Memory of what was read of the chain's logs.
-#[async_trait]
-pub trait Cursors {
-    /// Where the stream of that name stands.
-    async fn cursor(&self, name: &str) -> Result<Option<Cursor>, StoreError>;
-
-    /// Moves it, forwards or, after a reorganisation, back.
-    async fn put_cursor(&self, name: &str, cursor: Cursor) -> Result<(), StoreError>;
-}
-
 /// The keeper's memory: what validators and keepers said and what was decided. Its jobs are [`Jobs`]', its transactions
-/// [`Outbox`]'s, its place in the chain's logs [`Cursors`]', and who may write is [`Leases`]' to say.
+/// [`Outbox`]'s, and who may write is [`Leases`]' to say.
 #[async_trait]
-pub trait Store: Ballots + Jobs + Outbox + Cursors + Leases + Send + Sync {
+pub trait Store: Ballots + Jobs + Outbox + Leases + Send + Sync {
     /// Takes a commit whose signature was checked.
     async fn put_commit(&self, commit: &Signed<WeightsCommit>) -> Result<CommitOutcome, StoreError>;
+
+    /// Notes a commit that stands on chain. If its validator has sent another one of that number here, the two are evidence;
+    /// answers whether that is so.
+    async fn put_commit_on_chain(&self, on_chain: &WeightsCommit) -> Result<bool, StoreError>;
 
     /// Takes a reveal that its validator signed; a better one replaces the one that is there.
     async fn put_reveal(&self, reveal: &Reveal, fault: Option<&str>) -> Result<(), StoreError>;

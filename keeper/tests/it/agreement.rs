@@ -41,7 +41,7 @@ struct Net {
     http: Client,
 }
 
-const PATIENCE: PeersConfig = PeersConfig { endpoints: std::collections::BTreeMap::new(), timeout_ms: 500 };
+const PATIENCE: PeersConfig = PeersConfig { endpoints: std::collections::BTreeMap::new(), timeout_ms: 500, sign: None };
 
 impl Net {
     async fn start() -> Self {
@@ -252,6 +252,34 @@ async fn a_row_that_only_the_chain_was_told_of_is_in_every_keepers_list_and_repl
     let sources = BundleSources { peers: vec![net.running[1].as_ref().unwrap().base.clone()], urls: Vec::new() };
     let replayed = replay(&network(), net.chain.as_ref(), &sources, 0).await.unwrap();
     assert_eq!(replayed.differences, Vec::<String>::new());
+}
+
+/// What `Slashing.proveCommitAgainstChain` takes.
+#[tokio::test]
+async fn a_validator_that_tells_keepers_one_thing_and_the_chain_another_leaves_evidence() {
+    let net = Net::start().await;
+    let clock = network().clock;
+    net.at(clock.start_of(0) + LENGTH / 2).await;
+    let (one, other) = ([(3, 60_000), (4, 20_000)], [(3, 1), (4, 2)]);
+    net.commit(&key(11), 0, &one).await;
+    net.commit(&key(12), 0, &one).await;
+    let put = |number: u8, row: &[(u16, u16)]| {
+        let commit = commit(&network(), &key(number), 0, 1, 1, row);
+        net.chain.put_on_chain(crate::support::reveal(&network(), &commit, row, &[]));
+    };
+    put(11, &other);
+    put(12, &one);
+    net.at(clock.commit_deadline(0)).await;
+    for running in net.running.iter().flatten() {
+        let evidence = running.store.evidence(0).await.unwrap();
+        let found: Vec<_> = evidence.iter().map(|found| (found.kind.as_str(), found.subject)).collect();
+        assert_eq!(found, [("commit_against_chain", key(11).address())], "who says the same twice is honest");
+        let (sent, on_chain): (Signed<WeightsCommit>, WeightsCommit) =
+            serde_json::from_str(&evidence[0].statements).unwrap();
+        assert_eq!(sent.signer(&network().domain()).unwrap(), key(11).address());
+        assert_eq!((sent.message.seq, sent.message.epoch), (on_chain.seq, on_chain.epoch));
+        assert_ne!(sent.message.commitHash, on_chain.commitHash);
+    }
 }
 
 #[tokio::test]

@@ -108,9 +108,11 @@ fn only_urls_that_a_store_can_be_made_of_are_taken() {
             .map(|bundles| bundles.place().to_owned())
             .map_err(|error| error.to_string())
     };
-    for url in ["ftp://somewhere/x", "bundles", "file://elsewhere/x", "gs://bucket"] {
+    for url in ["ftp://somewhere/x", "bundles", "file://elsewhere/x", "az://bucket"] {
         assert!(open(url).unwrap_err().starts_with("[K-BUNDLE-5]"), "{url}");
     }
+    #[cfg(not(feature = "gcs"))]
+    assert!(open("gs://bucket/prefix").unwrap_err().contains("--features gcs"));
     #[cfg(not(feature = "s3"))]
     assert!(open("s3://bucket/prefix").unwrap_err().contains("--features s3"));
     assert!(Bundles::open(&BundlesConfig::default(), folder.path()).unwrap().place().ends_with("bundles"));

@@ -141,6 +141,10 @@ pub(crate) async fn all_do_their_work_on(net: &Net) {
 
     let said = keeper(&[&["simulate", "--looks", "3", "--poll-ms", "100", "--json"][..], &audit].concat()).good();
     assert!(said.err.contains("nothing is sent"), "{}", said.err);
+    for line in said.out.lines() {
+        let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(line["would"].is_string() || line["sees"].is_string(), "{line}");
+    }
     assert_eq!(nonces, self::nonces(net).await, "nothing of this has sent a transaction");
 }
 

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use alloy_primitives::{Address, B256};
 use tandem_keeper::{
     agree::Step,
-    chain::{KeeperSetFacts, OracleState, ReportRef, ReportStatus, Schedule},
-    decide::{Action, View, Work, decide, working_epoch},
+    chain::{BlockRef, Gap, KeeperSetFacts, OracleState, ReportRef, ReportStatus, Schedule},
+    decide::{Action, PROVABLE, View, Work, decide, working_epoch},
     rows::turn_of,
 };
 
@@ -88,6 +88,8 @@ fn actions(me: Address, after: u64, work: &Work, change: impl FnOnce(&mut View<'
     let set = set();
     let mut view = View {
         now: deadline() + after,
+        height: 1_000,
+        gaps: &[],
         clock: network().clock.into(),
         me,
         policy: policy(),
@@ -266,6 +268,47 @@ fn margin_is_sent_on_before_its_epoch_is_settled_but_not_waited_for_for_long() {
     assert_eq!(next(EPOCH, &[], 0), [Action::Settle]);
     assert_eq!(next(EPOCH, &[3, 4], policy().forward_wait), [Action::Settle]);
     assert_eq!(next(EPOCH - 1, &[3], 0), [Action::Settle], "an older epoch is open: what is held counts later");
+}
+
+/// No block from before the end of the epoch to its reveal deadline.
+const GAP: Gap = Gap {
+    earlier: BlockRef { number: 990, hash: B256::ZERO, time: GENESIS + (EPOCH + 1) * LENGTH - 30 },
+    later: BlockRef { number: 991, hash: B256::ZERO, time: GENESIS + (EPOCH + 1) * LENGTH + 10 },
+};
+
+#[test]
+fn a_gap_of_blocks_is_recorded_by_one_keeper_after_the_other_before_anything_else_is_sent() {
+    const RECORD: Action = Action::RecordOutage { gap: GAP };
+    let posted = Work { status: ReportStatus::Pending, ..work() };
+    let with_gap = |me, after, change: &dyn Fn(&mut View<'_>)| {
+        actions(me, after, &posted, |view| {
+            (view.gaps, view.height) = (&[GAP], 991 + after);
+            change(view);
+        })
+    };
+    assert_eq!(with_gap(next_at_turn(0), 0, &|_| {}), [RECORD]);
+    assert_eq!(with_gap(next_at_turn(1), policy().stagger - 1, &|_| {}), []);
+    assert_eq!(with_gap(next_at_turn(1), policy().stagger, &|_| {}), [RECORD]);
+    assert_eq!(with_gap(next_at_turn(0), 0, &|view| view.sending = true), []);
+    assert_eq!(with_gap(Address::repeat_byte(0xff), 50, &|_| {}), [], "not by strangers");
+    let also_due = with_gap(next_at_turn(0), 0, &|view| view.oracle.settled_through = EPOCH);
+    assert_eq!(also_due, [RECORD, Action::Settle]);
+    let none = with_gap(next_at_turn(0), 0, &|view| view.gaps = &[]);
+    assert_eq!(none, []);
+}
+
+#[test]
+fn where_blocks_come_fast_keepers_do_not_wait_until_the_gap_can_be_shown_no_more() {
+    let at = |me, height| {
+        actions(me, 0, &Work { status: ReportStatus::Pending, ..work() }, |view| {
+            (view.gaps, view.height) = (&[GAP], height);
+        })
+    };
+    const RECORD: Action = Action::RecordOutage { gap: GAP };
+    assert_eq!(at(next_at_turn(2), 991 + PROVABLE / 3 - 1), []);
+    assert_eq!(at(next_at_turn(2), 991 + PROVABLE / 3), [RECORD]);
+    assert_eq!(at(next_at_turn(0), 991 + PROVABLE - 1), [RECORD]);
+    assert_eq!(at(next_at_turn(0), 991 + PROVABLE), [], "its hashes are gone");
 }
 
 #[test]

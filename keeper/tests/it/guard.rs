@@ -288,5 +288,5 @@ async fn the_commands_export_and_import_and_overwrite_nothing() {
     let new = Guard::open(&at("new").join("guard.sqlite")).await.unwrap();
     assert!(new.authorize(SLOT, B256::repeat_byte(2)).await.is_err());
     let migrate = DbCommand::Migrate(MigrateArgs { config: config("new") });
-    assert_eq!(db::run(migrate).await.unwrap(), "the database is at migration 4");
+    assert_eq!(db::run(migrate).await.unwrap(), "the database is at migration 1");
 }

@@ -35,7 +35,7 @@ async fn open(attest: &str) -> Result<Key, String> {
     config(attest).keys.open(network().chain_id).await.map(|(attest, _)| attest).map_err(|error| error.to_string())
 }
 
-fn private(path: &Path, text: &str) {
+pub(crate) fn private(path: &Path, text: &str) {
     fs::write(path, text).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }
@@ -45,7 +45,7 @@ fn list() -> RowList {
 }
 
 /// What a remote signer may do.
-const HONEST: u8 = 0;
+pub(crate) const HONEST: u8 = 0;
 const WITH_ANOTHER_KEY: u8 = 1;
 const WITH_A_PREFIX: u8 = 2;
 const RUBBISH: u8 = 3;
@@ -53,7 +53,7 @@ const HIGH_S: u8 = 4;
 const ENDLESS: u8 = 5;
 
 /// A process that speaks Web3Signer's way of signing: Keccak-256 of the bytes it is sent, no prefix.
-async fn signer(own: PrivateKeySigner, mood: Arc<AtomicU8>) -> String {
+pub(crate) async fn signer(own: PrivateKeySigner, mood: Arc<AtomicU8>) -> String {
     #[derive(serde::Deserialize)]
     struct Body {
         data: Bytes,
@@ -85,11 +85,9 @@ async fn signer(own: PrivateKeySigner, mood: Arc<AtomicU8>) -> String {
     url
 }
 
-#[tokio::test]
-async fn a_keystore_opens_with_its_password_alone() {
-    let folder = tempfile::tempdir().unwrap();
-    let (own, path) = (key(7), folder.path().join("attest.json"));
-    // Weak on purpose: a real one takes a second to derive.
+/// The published test vector of the format, with the password "testpassword"; weak on purpose: a real one takes a second to
+/// derive.
+pub(crate) fn published_keystore() -> String {
     let stored = serde_json::json!({
         "crypto": {
             "cipher": "aes-128-ctr",
@@ -103,8 +101,14 @@ async fn a_keystore_opens_with_its_password_alone() {
         "id": "3198bc9c-6672-5ab3-d995-4942343ae5b6",
         "version": 3
     });
-    // The published test vector of the format: this password, this key.
-    private(&path, &stored.to_string());
+    stored.to_string()
+}
+
+#[tokio::test]
+async fn a_keystore_opens_with_its_password_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (own, path) = (key(7), folder.path().join("attest.json"));
+    private(&path, &published_keystore());
     let password = folder.path().join("password");
     private(&password, "testpassword\n");
     let reference = |path: &Path, password: &Path| {

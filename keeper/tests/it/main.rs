@@ -17,6 +17,7 @@ mod config;
 mod decide;
 mod fleet;
 mod guard;
+mod keeper_sets;
 mod keys;
 #[cfg(feature = "kill-points")]
 mod kills;
@@ -26,6 +27,8 @@ mod on_chain;
 mod operate;
 #[cfg(feature = "otel")]
 mod otel;
+mod outages;
+mod peers;
 mod postgres;
 mod rows;
 mod rpc_faults;
@@ -37,3 +40,4 @@ mod store_jobs;
 mod store_places;
 mod suite;
 mod support;
+mod units;

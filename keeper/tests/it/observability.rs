@@ -166,7 +166,7 @@ impl<'a> MakeWriter<'a> for Sink {
 
 /// Everything that every crate says, at the lowest level, while a keeper works.
 #[tokio::test]
-async fn logs_carry_request_ids_and_never_a_key() {
+async fn logs_carry_request_ids_and_epochs_and_never_a_key() {
     let sink = Sink::default();
     let writer = sink.clone();
     tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(writer).with_ansi(false).init();
@@ -185,6 +185,9 @@ async fn logs_carry_request_ids_and_never_a_key() {
     let said = String::from_utf8_lossy(&sink.0.lock().unwrap()).into_owned();
     assert!(said.contains("my-own-name") && said.contains("K-NOT-FOUND"), "request ids are in the log");
     assert!(said.contains("/v1/commits"));
+    // What is decided and done says for which epoch, in every line of it.
+    assert!(said.contains("step{epoch=2 working_epoch=1}"));
+    assert!(said.contains("action{name=\"publish_jobs\" epoch=2}"));
     for number in [1, 2, 3, 11] {
         let bytes = key(number).to_bytes();
         let hex = format!("{bytes:x}");

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use alloy::{eips::BlockNumberOrTag, providers::Provider, rpc::types::TransactionRequest};
-use alloy_primitives::{Address, Bytes};
+use alloy_primitives::{Address, B256, Bytes};
 use alloy_sol_types::{SolCall, SolConstructor};
 use serde_json::json;
 use tandem_contracts::bindings::{Outages, WeightCommits};
 use tandem_keeper::{
-    chain::{ChainReader, Deadlines, OnChain, RpcChain, Schedule, is_committed},
+    chain::{BlockRef, ChainReader, Deadlines, Gap, GapProof, OnChain, RpcChain, Schedule, is_committed},
     config::Finality,
     network::Network,
 };
@@ -116,6 +116,49 @@ async fn a_deadline_that_falls_into_a_recorded_gap_of_blocks_is_moved_for_the_ke
     assert_eq!(without.deadlines(0, &head).await.unwrap(), None);
 }
 
+/// What the keeper counts on before a gap is recorded is what the contract says after it.
+#[tokio::test]
+async fn a_gap_is_found_and_shown_to_the_contract_and_moves_deadlines_as_was_foreseen() {
+    let rig = Rig::start().await;
+    let (chain, clock) = (rig.chain(), rig.network.clock);
+    let plain = |epoch| Deadlines { commit: clock.commit_deadline(epoch), reveal: clock.reveal_deadline(epoch) };
+    let quiet = chain.heads().await.unwrap().latest;
+    // Blocks, a gap that is no outage, one over the commit deadline, and one over the reveal deadline and the moved other one.
+    let mut time = quiet.time;
+    let mut gaps = Vec::new();
+    for step in [15, LEAST - 1, LEAST + 1, 1, 1, 2 * LEAST, 1, 1] {
+        time += step;
+        rig.anvil.mine_at(time).await;
+        if step >= LEAST {
+            gaps.push((time - step, time));
+        }
+    }
+    let head = chain.heads().await.unwrap().latest;
+    let found = chain.gaps(quiet.number, &head).await.unwrap();
+    assert_eq!(found.iter().map(|gap| (gap.earlier.time, gap.later.time)).collect::<Vec<_>>(), gaps);
+    assert!(found.iter().all(|gap| gap.earlier.number + 1 == gap.later.number));
+    assert_eq!(chain.gaps(found[0].later.number, &head).await.unwrap(), found[1..]);
+    assert_eq!(chain.gaps(head.number, &head).await.unwrap(), []);
+    let without = RpcChain::connect(&rig.anvil.url, network(), Finality::Behind(0)).unwrap();
+    assert_eq!(without.gaps(quiet.number, &head).await.unwrap(), []);
+
+    let foreseen: Vec<_> = (0..3).map(|epoch| plain(epoch).moved_by(&found, &clock)).collect();
+    assert!(foreseen[0].commit > plain(0).commit && foreseen[0].reveal > plain(0).reveal);
+    for gap in &found {
+        let head = chain.heads().await.unwrap().latest;
+        assert!(!chain.is_recorded(gap, &head).await.unwrap());
+        let GapProof { contract, earlier, later } = chain.proof_of(gap).await.unwrap();
+        assert_eq!(contract, rig.outages);
+        rig.call(contract, Outages::recordCall { earlier, later }).await;
+        let head = chain.heads().await.unwrap().latest;
+        assert!(chain.is_recorded(gap, &head).await.unwrap());
+    }
+    let head = chain.heads().await.unwrap().latest;
+    for (epoch, foreseen) in (0..).zip(foreseen) {
+        assert_eq!(chain.deadlines(epoch, &head).await.unwrap(), Some(foreseen), "epoch {epoch}");
+    }
+}
+
 /// `[EP-4]`
 #[tokio::test]
 async fn commits_and_rows_are_read_from_the_chain_the_last_commit_of_each_validator_alone() {
@@ -167,6 +210,7 @@ fn after_an_outage_of_many_epochs_the_one_from_before_it_is_still_agreed_on() {
         (epoch, Deadlines { commit, reveal: extended(clock.reveal_deadline(epoch)).max(commit + 20) })
     });
     let schedule = Schedule::new(clock, known);
+    let block = |number, time| BlockRef { number, hash: B256::ZERO, time };
     assert_eq!(schedule.last_revealed(from), Some(4));
     assert_eq!(schedule.last_revealed(to), Some(4));
     assert_eq!(
@@ -177,4 +221,14 @@ fn after_an_outage_of_many_epochs_the_one_from_before_it_is_still_agreed_on() {
     assert_eq!(schedule.last_revealed(clock.reveal_deadline(15) - 1), Some(4));
     assert_eq!(schedule.last_revealed(clock.reveal_deadline(16)), Some(16));
     assert_eq!(Schedule::from(clock).last_revealed(to), Some(14));
+    // Commits and rows are taken for those that will be agreed on: of those whose deadlines were moved past that of a later
+    // one, none.
+    assert_eq!(schedule.still_open(to), [15], "after whole epochs the old deadline is not before the new one");
+    let gap = Gap { earlier: block(1, from), later: block(2, to - 20) };
+    let plain = |epoch| Deadlines { commit: clock.commit_deadline(epoch), reveal: clock.reveal_deadline(epoch) };
+    let shorter = Schedule::new(clock, (3..=15).map(|epoch| (epoch, plain(epoch).moved_by(&[gap], &clock))));
+    assert_eq!(shorter.still_open(to), [15, 5]);
+    assert_eq!(shorter.last_revealed(shorter.reveal_deadline(5)), Some(5));
+    assert_eq!(shorter.still_open(shorter.reveal_deadline(5)), [15]);
+    assert_eq!(Schedule::from(clock).still_open(to), [15]);
 }

@@ -7,10 +7,10 @@ use alloy_primitives::{Address, U256};
 use alloy_signer_local::PrivateKeySigner;
 use serde_json::json;
 use tandem_keeper::{
-    chain::Nodes,
+    chain::{ChainReader, Nodes, RpcChain},
     config::{Finality, SenderConfig},
     sender::{SendError, Sender, Transactor},
-    store::{OutboxTx, SqliteStore, Store, TxState},
+    store::{NewTx, OutboxTx, SqliteStore, Store, TxAttempt, TxState},
 };
 
 use crate::support::{
@@ -25,12 +25,17 @@ struct Rig {
     anvil: Anvil,
     folder: tempfile::TempDir,
     key: PrivateKeySigner,
+    finality: Finality,
 }
 
 impl Rig {
     async fn start() -> Self {
-        let rig =
-            Self { anvil: Anvil::start(&["--no-mining"]).await, folder: tempfile::tempdir().unwrap(), key: key(1) };
+        let rig = Self {
+            anvil: Anvil::start(&["--no-mining"]).await,
+            folder: tempfile::tempdir().unwrap(),
+            key: key(1),
+            finality: Finality::Finalized,
+        };
         rig.anvil.ask("anvil_setBalance", json!([rig.key.address(), U256::from(10).pow(U256::from(20))])).await;
         rig
     }
@@ -47,7 +52,7 @@ impl Rig {
             store.clone(),
             Arc::new(self.key.clone()),
             network(),
-            Finality::Finalized,
+            self.finality,
             config,
         );
         (sender, store)
@@ -313,6 +318,139 @@ async fn a_reorganisation_deeper_than_finality_is_lived_through() {
     }
     assert_eq!(rig.nonce().await, 2, "the gap is filled by a no-op");
     assert!(!sender.tick().await.unwrap());
+}
+
+/// `[KP-1]`
+#[tokio::test]
+async fn after_a_reorganisation_of_any_depth_the_same_transaction_is_in_the_chain_again_once() {
+    let mut rig = Rig::start().await;
+    rig.finality = Finality::Behind(64);
+    let (sender, store) = rig.sender(SenderConfig::default()).await;
+    let chain = RpcChain::connect(&rig.anvil.url, network(), rig.finality).unwrap();
+    rig.mine(30).await;
+    let mut sent = Vec::new();
+    for depth in 1..=20 {
+        let tx = sender.prepare(TARGET, vec![1], format!("depth {depth}")).await.unwrap();
+        sender.tick().await.unwrap();
+        rig.mine(depth).await;
+        assert!(!sender.tick().await.unwrap(), "in the first of {depth} blocks");
+        let head = chain.heads().await.unwrap().latest;
+        let below = rig.block_of(tx.attempts[0].hash).await.unwrap() - 1;
+        assert_eq!(below, head.number - depth);
+        rig.anvil.ask("anvil_reorg", json!([depth, []])).await;
+        assert!(!chain.is_canonical(&head).await.unwrap());
+        assert_eq!(rig.block_of(tx.attempts[0].hash).await, None);
+        assert!(sender.tick().await.unwrap(), "{depth}: under way again");
+        rig.mine(1).await;
+        assert!(!sender.tick().await.unwrap());
+        assert_eq!(rig.nonce().await, depth, "no more and no fewer");
+        sent.push(tx.attempts[0].hash);
+    }
+    for (depth, hash) in (1..).zip(sent) {
+        assert!(rig.block_of(hash).await.is_some(), "{depth}");
+    }
+    let open = store.open_txs(rig.key.address()).await.unwrap();
+    assert!(open.iter().all(|tx| tx.attempts.len() == 1), "nothing was signed anew");
+    rig.mine(65).await;
+    sender.tick().await.unwrap();
+    assert!(store.open_txs(rig.key.address()).await.unwrap().is_empty());
+}
+
+/// Later ones wait for its nonce, so only the oldest is worth higher fees.
+#[tokio::test]
+async fn of_several_transactions_that_a_reorganisation_took_out_only_the_oldest_gets_higher_fees() {
+    let mut rig = Rig::start().await;
+    rig.finality = Finality::Behind(64);
+    let (sender, store) = rig.sender(impatient()).await;
+    rig.mine(30).await;
+    let mut highest = 0;
+    for number in 0..3 {
+        let tx = sender.prepare(TARGET, vec![number], format!("number {number}")).await.unwrap();
+        highest = highest.max(tx.attempts[0].max_fee);
+        sender.tick().await.unwrap();
+        rig.mine(1).await;
+        assert!(!sender.tick().await.unwrap());
+    }
+    rig.anvil.ask("anvil_reorg", json!([3, []])).await;
+    assert!(sender.tick().await.unwrap(), "all are in the pool again");
+    rig.anvil.ask("anvil_setNextBlockBaseFeePerGas", json!([U256::from(highest * 20)])).await;
+    rig.mine(1).await;
+    let forms = async || {
+        let open = store.open_txs(rig.key.address()).await.unwrap();
+        open.iter().map(|tx| tx.attempts.len()).collect::<Vec<_>>()
+    };
+    sender.tick().await.unwrap();
+    assert_eq!(forms().await, [1, 1, 1], "it is too early to help");
+    for expected in [[2, 1, 1], [2, 2, 1], [2, 2, 2]] {
+        patience().await;
+        assert!(sender.tick().await.unwrap());
+        assert_eq!(forms().await, expected);
+        rig.mine(1).await;
+    }
+    assert!(!sender.tick().await.unwrap());
+    assert_eq!(rig.nonce().await, 3);
+}
+
+/// What `K-TX-9` says of the first two; the third is ours, but not what the database says of it.
+#[tokio::test]
+async fn a_database_that_was_meddled_with_makes_the_key_neither_send_nor_sign_what_it_did_not_mean() {
+    let rig = Rig::start().await;
+    let me = rig.key.address();
+    let (sender, _store) = rig.sender(impatient()).await;
+    let ours = sender.prepare(TARGET, vec![1], "ours".into()).await.unwrap();
+    let proxy = Proxy::before(&rig.anvil.url).await;
+    let thief = Address::repeat_byte(0x66);
+    let foreign = Sender::new(
+        Nodes::connect([rig.anvil.url.as_str()], None).unwrap(),
+        rig.sender_through(&[&rig.anvil.url], "foreign.sqlite", impatient()).await.1,
+        Arc::new(key(2)),
+        network(),
+        rig.finality,
+        impatient(),
+    );
+    rig.anvil.ask("anvil_setBalance", json!([key(2).address(), U256::from(10).pow(U256::from(20))])).await;
+    let foreign = foreign.prepare(thief, vec![9], "theirs".into()).await.unwrap();
+    let renamed = TxAttempt { hash: foreign.attempts[0].hash, ..ours.attempts[0].clone() };
+    for (file, first) in [("signer.sqlite", &foreign.attempts[0]), ("hash.sqlite", &renamed)] {
+        let (sender, store) = rig.sender_through(&[&proxy.url], file, impatient()).await;
+        let row = NewTx {
+            sender: me,
+            purpose: "meddled".into(),
+            to: thief,
+            data: vec![9],
+            nonce: 0,
+            gas_limit: 100_000,
+            first: first.clone(),
+        };
+        store.put_tx(&row).await.unwrap();
+        sender.tick().await.unwrap();
+        patience().await;
+        assert!(sender.tick().await.unwrap());
+        let held = only(&store, me).await;
+        assert_eq!((held.state, held.attempts.len()), (TxState::Signed, 1), "{file}");
+        assert_eq!(proxy.asked("eth_sendRawTransaction"), 0, "{file}");
+    }
+    let (sender, store) = rig.sender_through(&[&proxy.url], "call.sqlite", impatient()).await;
+    let row = NewTx {
+        sender: me,
+        purpose: "meddled".into(),
+        to: thief,
+        data: vec![9],
+        nonce: 0,
+        gas_limit: ours.gas_limit,
+        first: ours.attempts[0].clone(),
+    };
+    store.put_tx(&row).await.unwrap();
+    sender.tick().await.unwrap();
+    patience().await;
+    sender.tick().await.unwrap();
+    let held = only(&store, me).await;
+    assert!(held.attempts.len() >= 2, "it took too long");
+    rig.mine(1).await;
+    let newest = held.attempts.last().unwrap().hash;
+    assert!(rig.block_of(newest).await.is_some());
+    let mined = rig.anvil.provider.get_transaction_by_hash(newest).await.unwrap().unwrap();
+    assert_eq!((mined.inner.to(), mined.inner.input().as_ref()), (Some(TARGET), &[1][..]), "as it was signed before");
 }
 
 #[tokio::test]

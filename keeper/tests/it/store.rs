@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use alloy_primitives::B256;
 use tandem_keeper::store::{
-    CommitOutcome, Cursor, Fence, JobOutcome, MAX_COMMITS, NewTx, Retention, StoreError, TxAttempt, TxState,
+    CommitOutcome, Fence, JobOutcome, MAX_COMMITS, NewTx, Retention, StoreError, TxAttempt, TxState,
 };
 use tandem_protocol::{
     api::{Attestation, Proposal, Verdict, Vote},
     jobs::jobs,
-    messages::{EpochReport, ListVote, RowList, rows_hash},
+    messages::{EpochReport, ListVote, RowList, WeightsCommit, rows_hash},
     signed::Signed,
 };
 
@@ -64,8 +64,8 @@ rules!(
     a_job_that_is_given_back_is_tried_again_but_not_for_ever,
     old_jobs_are_forgotten_and_newer_ones_stay,
     sequence_numbers_rise_and_two_commits_of_one_number_are_evidence,
+    a_commit_that_contradicts_one_on_chain_is_evidence_once,
     the_better_reveal_of_a_validator_is_kept_whichever_comes_first,
-    a_cursor_is_where_it_was_last_put_forwards_or_back,
     a_list_is_kept_under_its_name_in_its_epoch,
     the_first_decision_stands,
     contradicting_keepers_are_kept_as_evidence,
@@ -108,6 +108,34 @@ async fn sequence_numbers_rise_and_two_commits_of_one_number_are_evidence(place:
     assert!(matches!(store.put_commit(&old).await.unwrap(), CommitOutcome::Stale { .. }));
 }
 
+async fn a_commit_that_contradicts_one_on_chain_is_evidence_once(place: Place) {
+    let store = place.open().await;
+    let (network, validator) = (network(), key(11));
+    let sent = commit(&network, &validator, 3, 1, 2, &[(4, 1)]);
+    store.put_commit(&sent).await.unwrap();
+    let other = commit(&network, &validator, 3, 1, 2, &[(4, 2)]).message;
+    let unrelated = [
+        sent.message.clone(),
+        WeightsCommit { seq: 3, ..other.clone() },
+        WeightsCommit { epoch: 4, ..other.clone() },
+        WeightsCommit { netuid: 2, ..other.clone() },
+        WeightsCommit { validator: key(12).address(), ..other.clone() },
+    ];
+    for honest in unrelated {
+        assert!(!store.put_commit_on_chain(&honest).await.unwrap(), "{honest:?}");
+    }
+    assert_eq!(store.evidence(3).await.unwrap(), []);
+    for _ in 0..3 {
+        assert!(store.put_commit_on_chain(&other).await.unwrap());
+    }
+    let evidence = store.evidence(3).await.unwrap();
+    assert_eq!((evidence.len(), evidence[0].subject), (1, validator.address()));
+    assert_eq!(evidence[0].kind, "commit_against_chain");
+    let (held, on_chain): (Signed<WeightsCommit>, WeightsCommit) =
+        serde_json::from_str(&evidence[0].statements).unwrap();
+    assert_eq!((held, on_chain), (sent, other));
+}
+
 async fn the_better_reveal_of_a_validator_is_kept_whichever_comes_first(place: Place) {
     let network = network();
     let keepers = keeper_keys();
@@ -127,20 +155,6 @@ async fn the_better_reveal_of_a_validator_is_kept_whichever_comes_first(place: P
         let kept = store.reveals(3).await.unwrap();
         assert_eq!((kept.len(), &kept[0].reveal, &kept[0].fault), (1, &best, &None));
     }
-}
-
-/// `[KP-1]`
-async fn a_cursor_is_where_it_was_last_put_forwards_or_back(place: Place) {
-    let store = place.open().await;
-    let at = |number| Cursor { number, hash: B256::with_last_byte(number as u8) };
-    assert_eq!(store.cursor("commits").await.unwrap(), None);
-    store.put_cursor("commits", at(9)).await.unwrap();
-    store.put_cursor("reports", at(4)).await.unwrap();
-    store.put_cursor("commits", at(7)).await.unwrap();
-    store.close().await;
-    let store = place.open().await;
-    assert_eq!(store.cursor("commits").await.unwrap(), Some(at(7)));
-    assert_eq!(store.cursor("reports").await.unwrap(), Some(at(4)));
 }
 
 async fn a_list_is_kept_under_its_name_in_its_epoch(place: Place) {

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use tandem_protocol::api::{
     Agreement, ApiError, Attestation, AuditCount, AuditOutcome, ClaimBatch, ClaimList, ClaimProof, ClaimsRequest,
     CommitRequest, CompletionEvidence, CompletionPayment, JobExtension, JobFailure, JobReceipt, JobResult,
-    KeeperStatus, Lease, LeaseExtended, LeaseRequest, LeaseResponse, Proposal, ReceiptResponse, RevealList, StreamNote,
-    TopUp, TopUpReceipt, Verdict, Vote, VoucherJson,
+    KeeperStatus, Lease, LeaseExtended, LeaseRequest, LeaseResponse, PeerStatus, Proposal, ReceiptResponse, RevealList,
+    StreamNote, TopUp, TopUpReceipt, Verdict, Vote, VoucherJson,
 };
 use tandem_protocol::jobs::Job;
 use tandem_protocol::messages::{
@@ -191,9 +191,12 @@ fn what_a_service_says_of_itself_may_grow() {
         head_age: Some(3),
         not_ready: vec!["no block is known".to_owned()],
         version: "1".to_owned(),
+        leads: true,
+        peers: vec![PeerStatus { keeper: account(6), answered_s: Some(7), error: Some("HTTP status 503".to_owned()) }],
     };
     let mut json = round_trip(&status);
     json["surprise"] = json!(1);
+    json["peers"][0]["surprise"] = json!(1);
     assert_eq!(serde_json::from_value::<KeeperStatus>(json).unwrap(), status);
     let error = ApiError { code: "late".to_owned(), message: "the deadline has passed".to_owned() };
     let mut json = round_trip(&error);

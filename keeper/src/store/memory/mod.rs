@@ -22,8 +22,8 @@ use tandem_protocol::{
 };
 
 use super::{
-    CommitOutcome, Cursor, Cursors, Evidence, Fence, Lease, Leases, MAX_EVIDENCE, MAX_PENDING, Retention, Store,
-    StoreError, StoredReveal, int, json, judge_commit, lease::FenceCell, lease::millis, note_evidence,
+    CommitOutcome, Evidence, Fence, Lease, Leases, MAX_EVIDENCE, MAX_PENDING, Retention, Store, StoreError,
+    StoredReveal, int, json, judge_commit, lease::FenceCell, lease::millis, note_evidence,
 };
 use crate::{
     guard::{Register, Slot},
@@ -55,7 +55,6 @@ struct State {
     choices: BTreeMap<(u64, u32), B256>,
     attestations: BTreeMap<(u64, u32, Address), Attestation>,
     evidence: BTreeSet<Evidence>,
-    cursors: BTreeMap<String, Cursor>,
     leases: BTreeMap<String, Held>,
     signed: BTreeMap<Slot, B256>,
 }
@@ -137,6 +136,16 @@ impl Store for MemoryStore {
             _ => {}
         }
         Ok(outcome)
+    }
+
+    async fn put_commit_on_chain(&self, on_chain: &WeightsCommit) -> Result<bool, StoreError> {
+        let WeightsCommit { netuid, epoch, validator, seq, commitHash } = *on_chain;
+        int(epoch)?;
+        let mut state = self.state();
+        let held = state.commits.get(&(epoch, netuid, validator, seq)).cloned();
+        let Some(held) = held.filter(|held| held.message.commitHash != commitHash) else { return Ok(false) };
+        state.add_evidence("commit_against_chain", validator, epoch, &(held, on_chain))?;
+        Ok(true)
     }
 
     async fn put_reveal(&self, reveal: &Reveal, fault: Option<&str>) -> Result<(), StoreError> {
@@ -259,19 +268,6 @@ fn take<K: Ord + Clone, V>(map: &mut BTreeMap<K, V>, limit: u32, old: impl Fn(&K
         map.remove(key);
     }
     keys.len() as u64
-}
-
-#[async_trait]
-impl Cursors for MemoryStore {
-    async fn cursor(&self, name: &str) -> Result<Option<Cursor>, StoreError> {
-        Ok(self.state().cursors.get(name).copied())
-    }
-
-    async fn put_cursor(&self, name: &str, cursor: Cursor) -> Result<(), StoreError> {
-        int(cursor.number)?;
-        self.state().cursors.insert(name.to_owned(), cursor);
-        Ok(())
-    }
 }
 
 #[async_trait]

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::{PostgresStore, hash, number};
 use crate::{
     guard::{Register, Slot},
-    store::{Cursor, Cursors, Fence, Lease, Leases, StoreError, int, lease::millis},
+    store::{Fence, Lease, Leases, StoreError, int, lease::millis},
 };
 
 #[async_trait]
@@ -111,30 +111,5 @@ impl Register for PostgresStore {
             Ok((Slot { chain_id, contract, epoch, attempt }, hash(row, "digest")?))
         };
         rows.iter().map(slot).collect()
-    }
-}
-
-#[async_trait]
-impl Cursors for PostgresStore {
-    async fn cursor(&self, name: &str) -> Result<Option<Cursor>, StoreError> {
-        sqlx::query("SELECT number, hash FROM cursors WHERE name = $1")
-            .bind(name)
-            .fetch_optional(&self.pool)
-            .await?
-            .map(|row| Ok(Cursor { number: number(&row, "number")?, hash: hash(&row, "hash")? }))
-            .transpose()
-    }
-
-    async fn put_cursor(&self, name: &str, cursor: Cursor) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO cursors (name, number, hash) VALUES ($1, $2, $3)
-             ON CONFLICT (name) DO UPDATE SET number = excluded.number, hash = excluded.hash",
-        )
-        .bind(name)
-        .bind(int(cursor.number)?)
-        .bind(cursor.hash.as_slice())
-        .execute(&self.pool)
-        .await?;
-        Ok(())
     }
 }

@@ -68,6 +68,27 @@ impl Store for PostgresStore {
         Ok(outcome)
     }
 
+    async fn put_commit_on_chain(&self, on_chain: &WeightsCommit) -> Result<bool, StoreError> {
+        let WeightsCommit { netuid, epoch, validator, seq, commitHash } = *on_chain;
+        let mut transaction = self.write_alone(&("commit", epoch, netuid, validator)).await?;
+        let held = sqlx::query(
+            "SELECT message FROM commits
+             WHERE epoch = $1 AND netuid = $2 AND validator = $3 AND seq = $4 AND hash <> $5",
+        )
+        .bind(int(epoch)?)
+        .bind(i64::from(netuid))
+        .bind(validator.as_slice())
+        .bind(i64::from(seq))
+        .bind(commitHash.as_slice())
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(held) = held else { return Ok(false) };
+        let held: Signed<WeightsCommit> = message(&held)?;
+        add_evidence(&mut transaction, "commit_against_chain", validator, epoch, &(held, on_chain)).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
     async fn put_reveal(&self, reveal: &Reveal, fault: Option<&str>) -> Result<(), StoreError> {
         let key = (reveal.epoch, reveal.netuid, reveal.validator);
         let mut transaction = self.write_alone(&("reveal", key)).await?;

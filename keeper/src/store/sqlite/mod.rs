@@ -21,8 +21,8 @@ use tandem_protocol::{
 };
 
 use super::{
-    CommitOutcome, Cursor, Cursors, Evidence, Fence, Lease, Leases, MAX_EVIDENCE, MAX_PENDING, Retention, Store,
-    StoreError, StoredReveal, int, json, judge_commit,
+    CommitOutcome, Evidence, Fence, Lease, Leases, MAX_EVIDENCE, MAX_PENDING, Retention, Store, StoreError,
+    StoredReveal, int, json, judge_commit,
     lease::{FenceCell, millis},
     note_evidence, uint,
 };
@@ -132,6 +132,26 @@ impl Store for SqliteStore {
         }
         transaction.commit().await?;
         Ok(outcome)
+    }
+
+    async fn put_commit_on_chain(&self, on_chain: &WeightsCommit) -> Result<bool, StoreError> {
+        let WeightsCommit { netuid, epoch, validator, seq, commitHash } = *on_chain;
+        let mut transaction = self.write().await?;
+        let held = sqlx::query(
+            "SELECT message FROM commits WHERE epoch = ? AND netuid = ? AND validator = ? AND seq = ? AND hash <> ?",
+        )
+        .bind(int(epoch)?)
+        .bind(netuid)
+        .bind(validator.as_slice())
+        .bind(seq)
+        .bind(commitHash.as_slice())
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(held) = held else { return Ok(false) };
+        let held: Signed<WeightsCommit> = message(&held)?;
+        add_evidence(&mut transaction, "commit_against_chain", validator, epoch, &(held, on_chain)).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 
     async fn put_reveal(&self, reveal: &Reveal, fault: Option<&str>) -> Result<(), StoreError> {
@@ -337,30 +357,6 @@ impl Store for SqliteStore {
     async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
-    }
-}
-
-#[async_trait]
-impl Cursors for SqliteStore {
-    async fn cursor(&self, name: &str) -> Result<Option<Cursor>, StoreError> {
-        sqlx::query("SELECT number, hash FROM cursors WHERE name = ?")
-            .bind(name)
-            .fetch_optional(&self.readers)
-            .await?
-            .map(|row| Ok(Cursor { number: uint(row.try_get("number")?, "number")?, hash: hash(&row, "hash")? }))
-            .transpose()
-    }
-
-    async fn put_cursor(&self, name: &str, cursor: Cursor) -> Result<(), StoreError> {
-        let mut transaction = self.write().await?;
-        sqlx::query("INSERT OR REPLACE INTO cursors (name, number, hash) VALUES (?, ?, ?)")
-            .bind(name)
-            .bind(int(cursor.number)?)
-            .bind(cursor.hash.as_slice())
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(())
     }
 }
 

@@ -7,7 +7,7 @@ use alloy_signer::k256::elliptic_curve::rand_core::OsRng;
 use alloy_signer_local::PrivateKeySigner;
 
 use super::{Block, another_epoch_is_signed, blocks, pages, place_for_a_page, root};
-use crate::support::key;
+use crate::{suite::Net, support::key};
 
 /// Folders that the page writes to, each with an empty layer above.
 const LAYERS: &str = r#"
@@ -55,7 +55,8 @@ fn keystore(folder: &Path, name: &str, signer: &PrivateKeySigner) -> String {
 async fn whoever_follows_the_medium_page_has_a_service_that_is_backed_up_and_restored() {
     let may = Command::new("unshare").args(["--mount", "true"]).status().unwrap();
     assert!(may.success(), "this test mounts folders of its own: run it as root where mount namespaces are allowed");
-    let (net, _others, scratch, mut shell) = place_for_a_page(&["unshare", "--mount", "--"], &[]).await;
+    let net = Net::deploy().await;
+    let (_others, scratch, mut shell) = place_for_a_page(&net, &["unshare", "--mount", "--"], &[]).await;
     checkout(&scratch);
     let page = blocks(&pages()["medium.md"]);
     assert!(page.iter().all(|block| block.info == "sh root"), "every block of this page can be run");

@@ -11,8 +11,8 @@ use alloy_sol_types::SolStruct;
 use async_trait::async_trait;
 use tandem_keeper::{
     chain::{
-        BlockRef, ChainError, ChainReader, EpochFacts, Granted, Heads, KeeperSetFacts, NeuronFacts, OnChain,
-        OracleState, PostedReport, ReportRef, ReportStatus, StoredReport, SubnetFacts,
+        BlockRef, ChainError, ChainReader, Deadlines, EpochFacts, Gap, GapProof, Granted, Heads, KeeperSetFacts,
+        NeuronFacts, OnChain, OracleState, PostedReport, ReportRef, ReportStatus, StoredReport, SubnetFacts,
     },
     network::Network,
     sender::{Intent, SendError, Transactor},
@@ -47,6 +47,17 @@ struct State {
     sent: Vec<String>,
     stolen: u128,
     on_chain: OnChain,
+    /// Blocks that did not come.
+    gap: Option<Stop>,
+    /// The set from an epoch on.
+    next_set: Option<(u64, KeeperSetFacts)>,
+}
+
+#[derive(Clone, Copy)]
+struct Stop {
+    gap: Gap,
+    recorded: bool,
+    recordable: bool,
 }
 
 impl MemoryChain {
@@ -84,6 +95,30 @@ impl MemoryChain {
         self.state().endpoints = endpoints;
     }
 
+    /// The chain makes no blocks between these times; whether the contract lets that be recorded.
+    pub(crate) fn stop_between(&self, from: u64, to: u64, recordable: bool) {
+        let gap = Gap { earlier: Self::block(from), later: Self::block(to) };
+        self.state().gap = Some(Stop { gap, recorded: false, recordable });
+    }
+
+    /// From `epoch` on the set is another one.
+    pub(crate) fn change_keepers(&self, epoch: u64, keepers: Vec<Address>, threshold: usize, endpoints: Vec<String>) {
+        let config_digest = keccak256(keepers.concat());
+        self.state().next_set = Some((epoch, KeeperSetFacts { keepers, endpoints, threshold, config_digest }));
+    }
+
+    fn set_of(&self, epoch: u64, state: &State) -> KeeperSetFacts {
+        match &state.next_set {
+            Some((from, set)) if epoch >= *from => set.clone(),
+            _ => KeeperSetFacts {
+                keepers: self.keepers.clone(),
+                endpoints: state.endpoints.clone(),
+                threshold: self.threshold,
+                config_digest: B256::repeat_byte(0xcd),
+            },
+        }
+    }
+
     /// From now on the chain says that so much less alpha was granted per epoch.
     pub(crate) fn deny_grants(&self, amount: u128) {
         self.state().stolen = amount;
@@ -94,6 +129,7 @@ impl MemoryChain {
         let commit = reveal.commit(self.network.chain_id, self.network.oracle);
         let mut state = self.state();
         state.on_chain.commits.insert((reveal.netuid, reveal.validator), (reveal.seq, commit.commitHash));
+        state.on_chain.all.insert((reveal.netuid, reveal.validator, reveal.seq), commit.commitHash);
         state.on_chain.reveals.push(Reveal { signature: SignatureBytes::ZERO, receipts: Vec::new(), ..reveal });
     }
 
@@ -129,11 +165,15 @@ impl MemoryChain {
         if state.settled_through <= report.epoch || state.now < self.network.clock.end_of(report.epoch) {
             return Err("NotSettled".into());
         }
+        let set = self.set_of(report.epoch, state);
+        if report.configDigest != set.config_digest {
+            return Err("WrongConfig".into());
+        }
         let digest = report.eip712_signing_hash(&self.network.domain());
         let signers: Vec<Address> =
             signatures.chunks(65).map(|signature| recover(digest, &signature.try_into().unwrap()).unwrap()).collect();
         let sound = signers.windows(2).all(|pair| pair[0] < pair[1]);
-        if signers.len() != self.threshold || !sound || !signers.iter().all(|signer| self.keepers.contains(signer)) {
+        if signers.len() != set.threshold || !sound || !signers.iter().all(|signer| set.keepers.contains(signer)) {
             return Err("BadQuorum".into());
         }
         let now = state.now;
@@ -162,12 +202,7 @@ impl ChainReader for MemoryChain {
             epoch,
             read_at: *at,
             beacon: keccak256(epoch.to_be_bytes()),
-            keeper_set: KeeperSetFacts {
-                keepers: self.keepers.clone(),
-                endpoints: self.state().endpoints.clone(),
-                threshold: self.threshold,
-                config_digest: B256::repeat_byte(0xcd),
-            },
+            keeper_set: self.set_of(epoch, &self.state()),
             neuron_immunity: 60,
             committed: Default::default(),
             subnets: vec![SubnetFacts {
@@ -184,10 +219,30 @@ impl ChainReader for MemoryChain {
         })
     }
 
+    async fn deadlines(&self, epoch: u64, _at: &BlockRef) -> Result<Option<Deadlines>, ChainError> {
+        let clock = self.network.clock;
+        let plain = Deadlines { commit: clock.commit_deadline(epoch), reveal: clock.reveal_deadline(epoch) };
+        let recorded = self.state().gap.filter(|stop| stop.recorded);
+        Ok(Some(recorded.map_or(plain, |stop| plain.moved_by(&[stop.gap], &clock))))
+    }
+
+    async fn gaps(&self, after: u64, head: &BlockRef) -> Result<Vec<Gap>, ChainError> {
+        let gap = self.state().gap.map(|stop| stop.gap);
+        Ok(gap.into_iter().filter(|gap| gap.later.number > after && gap.later.number <= head.number).collect())
+    }
+
+    async fn is_recorded(&self, _gap: &Gap, _at: &BlockRef) -> Result<bool, ChainError> {
+        Ok(self.state().gap.is_some_and(|stop| stop.recorded))
+    }
+
+    async fn proof_of(&self, _gap: &Gap) -> Result<GapProof, ChainError> {
+        Ok(GapProof { contract: Address::repeat_byte(0xa8), earlier: Default::default(), later: Default::default() })
+    }
+
     async fn on_chain(&self, epoch: u64, _at: &BlockRef) -> Result<OnChain, ChainError> {
-        let OnChain { commits, reveals } = self.state().on_chain.clone();
+        let OnChain { commits, all, reveals } = self.state().on_chain.clone();
         let of_epoch: Vec<_> = reveals.into_iter().filter(|reveal| reveal.epoch == epoch).collect();
-        Ok(if of_epoch.is_empty() { OnChain::default() } else { OnChain { commits, reveals: of_epoch } })
+        Ok(if of_epoch.is_empty() { OnChain::default() } else { OnChain { commits, all, reveals: of_epoch } })
     }
 
     async fn oracle_state(&self, _at: &BlockRef) -> Result<OracleState, ChainError> {
@@ -252,6 +307,12 @@ impl Transactor for MemoryChain {
                 state.active += 1;
             }
             Intent::Forward { netuid } => return Err(reverts(format!("nothing is held for subnet {netuid}"))),
+            Intent::RecordOutage { from, .. } => match &mut state.gap {
+                Some(stop) if stop.recordable && !stop.recorded && stop.gap.earlier.time == *from => {
+                    stop.recorded = true;
+                }
+                _ => return Err(reverts("Outages_Known".into())),
+            },
         }
         state.sent.push(intent.purpose());
         Ok(())

@@ -150,7 +150,8 @@ impl Running {
         let guard = Guard::open(&folder.join("guard.sqlite")).await.unwrap();
         let bundles = Bundles::in_folder(&folder.join("bundles")).unwrap();
         let attester = Attester::new(key, &chain.network, guard);
-        let over_http = Arc::new(HttpPeers::new(&peers).unwrap());
+        let over_http = HttpPeers::new(&peers).unwrap().introduced_by(attester.introduction(peers.sign));
+        let over_http = Arc::new(over_http);
         let parts = Parts { endpoints: peers.endpoints, ..parts(chain, &store, bundles, attester, over_http) };
         let stop = CancellationToken::new();
         Self::serve(Keeper::new(parts, stop.clone()), store, stop).await
