@@ -17,6 +17,10 @@ mod decide;
 mod guard;
 mod keys;
 mod lead;
+mod load;
+#[path = "../../benches/keeper/load/mod.rs"]
+#[allow(dead_code, reason = "what is the program's alone")]
+mod measured;
 mod observability;
 mod on_chain;
 mod operate;
