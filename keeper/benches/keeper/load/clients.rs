@@ -82,8 +82,17 @@ pub(crate) struct Answers {
 
 /// Clients that take orders.
 pub(crate) enum Clients {
-    Process { child: Child, orders: ChildStdin, answers: BufReader<ChildStdout> },
-    Thread { orders: Option<PipeWriter>, answers: BufReader<PipeReader>, thread: Option<JoinHandle<()>> },
+    Process {
+        child: Child,
+        orders: ChildStdin,
+        answers: BufReader<ChildStdout>,
+    },
+    #[allow(dead_code, reason = "tests have it so")]
+    Thread {
+        orders: Option<PipeWriter>,
+        answers: BufReader<PipeReader>,
+        thread: Option<JoinHandle<()>>,
+    },
 }
 
 impl Clients {
@@ -100,6 +109,7 @@ impl Clients {
     }
 
     /// In a thread, where what it costs is of no interest.
+    #[allow(dead_code, reason = "tests have it so")]
     pub(crate) fn thread(size: &Size) -> Self {
         let (input, orders) = std::io::pipe().unwrap();
         let (answers, output) = std::io::pipe().unwrap();

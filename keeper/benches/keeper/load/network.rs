@@ -13,7 +13,7 @@ use tandem_keeper::{
     rows::proposer,
 };
 use tandem_protocol::{
-    bundle::{EpochBundle, EpochInputs, Hyperparameters, NeuronInput, RULES_VERSION, SubnetInputs},
+    bundle::{EpochInputs, Hyperparameters, NeuronInput, RULES_VERSION, SubnetInputs},
     clock::EpochClock,
     delegation::{Backing, Delegation},
     messages::EpochReport,
@@ -155,11 +155,6 @@ impl Size {
         let bundles = Bundles::in_folder(folder).unwrap();
         bundles.put(report.bundleHash, bundle.encode().into()).await.unwrap();
         report
-    }
-
-    /// That epoch, read back.
-    pub(crate) async fn bundle(&self, folder: &Path, hash: B256) -> EpochBundle {
-        Bundles::in_folder(folder).unwrap().get(hash).await.unwrap().unwrap()
     }
 
     fn inputs_before(&self) -> EpochInputs {
