@@ -121,10 +121,16 @@ impl Bundles {
     /// Keeps a bundle's bytes, after checking that they are the bundle named `hash`.
     pub async fn put(&self, hash: B256, bytes: Bytes) -> Result<EpochBundle, BundleStoreError> {
         let bundle = EpochBundle::decode_named(&bytes, hash)?;
-        // The marker first: a bundle without one would be kept for ever, a marker without a bundle does no harm.
-        self.objects.put(&marker(bundle.inputs.epoch, hash), PutPayload::new()).await?;
-        self.objects.put(&location(hash), PutPayload::from_bytes(bytes)).await?;
+        self.put_computed(bundle.inputs.epoch, hash, bytes).await?;
         Ok(bundle)
+    }
+
+    /// Keeps the bytes of a bundle of `epoch` that this process has itself computed and named.
+    pub async fn put_computed(&self, epoch: u64, hash: B256, bytes: Bytes) -> Result<(), BundleStoreError> {
+        // The marker first: a bundle without one would be kept for ever, a marker without a bundle does no harm.
+        self.objects.put(&marker(epoch, hash), PutPayload::new()).await?;
+        self.objects.put(&location(hash), PutPayload::from_bytes(bytes)).await?;
+        Ok(())
     }
 
     /// The bytes of a bundle.

@@ -12,7 +12,7 @@ use tandem_protocol::{
 use crate::{
     chain::{BlockRef, EpochFacts, Granted},
     network::Network,
-    rows::{IntakeFault, sort_rows},
+    rows::{IntakeFault, SoundRows, sort_rows},
 };
 
 /// What an epoch is put together from.
@@ -32,13 +32,15 @@ pub struct Sources<'a> {
     pub reveals: &'a [Reveal],
     /// Grants since the last posted report up to this epoch: what skipped epochs were granted is paid with this one.
     pub granted: &'a BTreeMap<u16, Granted>,
+    /// Rows whose signatures need no second look.
+    pub sound: &'a SoundRows,
 }
 
 /// Puts the inputs together.
 pub fn assemble(sources: &Sources<'_>) -> Result<EpochInputs, IntakeFault> {
-    let Sources { network, facts, inputs_block, attempt, previous, reveals, granted } = sources;
+    let Sources { network, facts, inputs_block, attempt, previous, reveals, granted, sound } = sources;
     let before = previous.map(|(_, _, bundle)| bundle);
-    let mut rows = sort_rows(reveals, network, facts)?;
+    let mut rows = sort_rows(reveals, network, facts, sound)?;
     let subnets = facts
         .subnets
         .iter()

@@ -18,6 +18,7 @@ use crate::{
     inputs::{Sources, assemble, first_granted},
     network::Network,
     peers::HttpPeers,
+    rows::SoundRows,
 };
 
 /// Where bundles are fetched from.
@@ -146,6 +147,7 @@ impl ChainInputs {
             previous: previous.map(|bundle| (claimed.previous_report, claimed.previous_bundle, bundle)),
             reveals: &reveals,
             granted: &self.granted,
+            sound: &SoundRows::default(),
         });
         let mut expected = match assembled {
             Ok(expected) => expected,

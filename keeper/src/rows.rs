@@ -1,9 +1,13 @@
 //! Which rows count: the rules of commit and reveal intake and of the proposer's list, as pure functions.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{PoisonError, RwLock},
+};
 
 use alloy_primitives::{Address, B256, U256, keccak256};
 use alloy_sol_types::{Eip712Domain, SolStruct};
+use rayon::prelude::*;
 use tandem_protocol::{
     api::{Proposal, Vote},
     bundle::DroppedRow,
@@ -101,6 +105,7 @@ pub fn check_reveal(
     network: &Network,
     clock: &Schedule,
     facts: &EpochFacts,
+    sound: &SoundRows,
     now: u64,
 ) -> Result<Result<(), RowFault>, IntakeFault> {
     let epoch = reveal.epoch;
@@ -111,7 +116,36 @@ pub fn check_reveal(
     if !(from..until).contains(&now) {
         return Err(IntakeFault::NotNow { now, from, until });
     }
-    judge_row(reveal, network, &network.domain(), facts)
+    judge_row(reveal, network, &network.domain(), facts, sound)
+}
+
+/// Rows whose signatures, the validator's and every receipt's, were found to be those of whom they name. Checking them is
+/// nearly all that judging a row costs, and the same row comes when it is revealed, in lists and at the computation. A row
+/// is known by all its bytes, so that nothing else that it is judged by, the keepers of the set above all, is remembered.
+#[derive(Debug, Default)]
+pub struct SoundRows(RwLock<BTreeMap<u64, HashSet<B256>>>);
+
+/// Epochs of which sound rows are remembered.
+const SOUND_EPOCHS: usize = 3;
+/// Rows of each; beyond, they are checked again. The largest network has an eighth of it.
+const SOUND_ROWS: usize = 1 << 17;
+
+impl SoundRows {
+    fn has(&self, epoch: u64, row: B256) -> bool {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.get(&epoch).is_some_and(|rows| rows.contains(&row))
+    }
+
+    fn add(&self, epoch: u64, row: B256) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let rows = known.entry(epoch).or_default();
+        if rows.len() < SOUND_ROWS {
+            rows.insert(row);
+        }
+        while known.len() > SOUND_EPOCHS {
+            known.pop_first();
+        }
+    }
 }
 
 /// As [`check_reveal`], whatever the time.
@@ -120,6 +154,7 @@ pub fn judge_row(
     network: &Network,
     domain: &Eip712Domain,
     facts: &EpochFacts,
+    sound: &SoundRows,
 ) -> Result<Result<(), RowFault>, IntakeFault> {
     if reveal.row.len() > MAX_ROW {
         return Err(IntakeFault::TooLong(reveal.row.len()));
@@ -145,10 +180,16 @@ pub fn judge_row(
     if committed && reveal.signature == SignatureBytes::ZERO && reveal.receipts.is_empty() {
         return Ok(reveal.check_form(&rules));
     }
-    if recover(commit.eip712_signing_hash(domain), &reveal.signature) != Ok(reveal.validator) {
+    let row = rows_hash(std::slice::from_ref(reveal));
+    let known = sound.has(facts.epoch, row);
+    if !known && recover(commit.eip712_signing_hash(domain), &reveal.signature) != Ok(reveal.validator) {
         return Err(IntakeFault::Unsigned(reveal.validator));
     }
-    match reveal.check(&rules) {
+    let verdict = reveal.check_form(&rules).and_then(|()| reveal.check_receipts(&commit, &rules, known));
+    if verdict.is_ok() && !known {
+        sound.add(facts.epoch, row);
+    }
+    match verdict {
         // What the receipts would show, the chain does.
         Err(RowFault::TooFewReceipts { .. }) if committed => Ok(Ok(())),
         verdict => Ok(verdict),
@@ -188,11 +229,13 @@ pub fn sort_rows(
     reveals: &[Reveal],
     network: &Network,
     facts: &EpochFacts,
+    sound: &SoundRows,
 ) -> Result<BTreeMap<u16, SubnetRows>, IntakeFault> {
     let domain = network.domain();
+    let judged: Vec<_> = reveals.par_iter().map(|reveal| judge_row(reveal, network, &domain, facts, sound)).collect();
     let mut sorted: BTreeMap<u16, SubnetRows> = BTreeMap::new();
-    for reveal in reveals {
-        let verdict = judge_row(reveal, network, &domain, facts)?;
+    for (reveal, verdict) in reveals.iter().zip(judged) {
+        let verdict = verdict?;
         let subnet = sorted.entry(reveal.netuid).or_default();
         match verdict {
             Ok(()) => subnet.rows.push(reveal.clone()),
@@ -339,13 +382,13 @@ fn timely(
     Ok(())
 }
 
-/// Checks that rows are the list of that name, ascending by (netuid, validator), and by `judge` ([`judge_row`], or what is
-/// known of it) that every row is its validator's own. Answers the sequence numbers of those that count.
+/// Checks that rows are the list of that name, ascending by (netuid, validator), and by `judge` ([`judge_row`]) that every
+/// row is its validator's own. Answers the sequence numbers of those that count.
 pub fn check_list(
     content: B256,
     reveals: &[Reveal],
     epoch: u64,
-    judge: impl Fn(&Reveal) -> Result<bool, IntakeFault>,
+    judge: impl Fn(&Reveal) -> Result<bool, IntakeFault> + Send + Sync,
 ) -> Result<BTreeMap<RowKey, u32>, ProposalFault> {
     let keys = |reveal: &Reveal| (reveal.netuid, reveal.validator);
     if let Some(at) = reveals.windows(2).position(|pair| keys(&pair[0]) >= keys(&pair[1])) {
@@ -354,10 +397,10 @@ pub fn check_list(
     if rows_hash(reveals) != content || reveals.iter().any(|reveal| reveal.epoch != epoch) {
         return Err(ProposalFault::WrongRows);
     }
+    let judged: Vec<_> = reveals.par_iter().map(judge).collect();
     let mut counting = BTreeMap::new();
-    for reveal in reveals {
-        let counts = judge(reveal).map_err(|fault| ProposalFault::Row { validator: reveal.validator, fault })?;
-        if counts {
+    for (reveal, counts) in reveals.iter().zip(judged) {
+        if counts.map_err(|fault| ProposalFault::Row { validator: reveal.validator, fault })? {
             counting.insert(keys(reveal), reveal.seq);
         }
     }

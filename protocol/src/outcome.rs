@@ -113,6 +113,11 @@ pub fn bundle(inputs: EpochInputs) -> Result<EpochBundle, OutcomeError> {
 
 /// The report that keepers sign for a bundle.
 pub fn report(bundle: &EpochBundle) -> EpochReport {
+    report_named(bundle, bundle.hash())
+}
+
+/// As [`report`], of a bundle whose [`EpochBundle::hash`] is known: the largest takes seconds to name.
+pub fn report_named(bundle: &EpochBundle, hash: B256) -> EpochReport {
     let EpochBundle { inputs, outcome, .. } = bundle;
     EpochReport {
         epoch: inputs.epoch,
@@ -122,7 +127,7 @@ pub fn report(bundle: &EpochBundle) -> EpochReport {
         previousReport: inputs.previous_report,
         subnetsRoot: outcome.subnets_root,
         rewardsRoot: outcome.rewards_root,
-        bundleHash: bundle.hash(),
+        bundleHash: hash,
         rulesVersion: inputs.rules_version,
     }
 }

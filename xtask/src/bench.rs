@@ -16,12 +16,13 @@ struct Bench {
     cargo: &'static [&'static str],
 }
 
-const BENCHES: [Bench; 5] = [
+const BENCHES: [Bench; 6] = [
     Bench { name: "gas", package: "tandem-contracts", target: "gas", cargo: &["--profile", "dev"] },
     Bench { name: "yuma", package: "yuma", target: "epoch", cargo: &[] },
     Bench { name: "yuma-instructions", package: "yuma", target: "instructions", cargo: &[] },
     Bench { name: "toploc", package: "toploc", target: "block", cargo: &[] },
     Bench { name: "model", package: "tandem-model", target: "model", cargo: &[] },
+    Bench { name: "keeper", package: "tandem-keeper", target: "keeper", cargo: &[] },
 ];
 
 pub(crate) fn run(stages: &mut Stages, name: Option<&str>, arguments: &[String]) -> Result<ExitCode> {

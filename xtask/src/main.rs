@@ -42,9 +42,9 @@ enum Task {
     Lint(lint::Options),
     /// Run benchmarks; without a name, all of them.
     Bench {
-        /// Name of a benchmark: gas, yuma, yuma-instructions, toploc, model.
+        /// Name of a benchmark: gas, yuma, yuma-instructions, toploc, model, keeper.
         name: Option<String>,
-        /// Passed on, for example `--check` or `--explain "pool buy"` to gas.
+        /// Passed on, for example `--check` or `--explain "pool buy"` to gas, `proofs --json` to keeper.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },

@@ -77,7 +77,8 @@ pub(super) async fn reveal(
     let facts = keeper
         .facts(reveal.epoch)
         .ok_or_else(|| Failure::new(StatusCode::CONFLICT, "K-REVEAL-1", "the epoch is not open"))?;
-    let verdict = check_reveal(&reveal, &keeper.network, &keeper.schedule(), &facts, now).map_err(|fault| {
+    let schedule = keeper.schedule();
+    let verdict = check_reveal(&reveal, &keeper.network, &schedule, &facts, &keeper.sound, now).map_err(|fault| {
         let (status, code) = match fault {
             IntakeFault::Unsigned(_) => (StatusCode::UNAUTHORIZED, "K-REVEAL-3"),
             IntakeFault::UnknownSubnet(_) | IntakeFault::UnknownValidator(_) => (StatusCode::FORBIDDEN, "K-REVEAL-2"),

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, keccak256};
 use alloy_sol_types::SolStruct;
 use anyhow::{Context, anyhow, bail};
 use metrics::{counter, gauge};
 use tandem_protocol::{
     api::{Attestation, Proposal, Vote},
-    bundle::EpochBundle,
+    bundle::{EpochBundle, EpochOutcome},
     jobs::jobs,
     messages::{EpochReport, ListVote, RowList, rows_hash},
     outcome,
@@ -33,6 +33,12 @@ use crate::{
 const JOBS_KEPT: u64 = 3;
 /// Jobs are handed to the store when so many have come together.
 const JOBS_AT_ONCE: usize = 16_384;
+
+/// A report with the bytes of its bundle.
+struct Computed {
+    report: EpochReport,
+    bytes: Vec<u8>,
+}
 
 impl Keeper {
     /// Does one thing.
@@ -150,9 +156,8 @@ impl Keeper {
             Some(report) => Some(self.previous(report, heads).await?),
             None => None,
         };
-        let bundle = self.compute(inputs, attempt, previous, reveals).await?;
-        let (report, bytes) = (outcome::report(&bundle), bundle.encode());
-        self.bundles.put(report.bundleHash, bytes.into()).await?;
+        let Computed { report, bytes } = self.compute(inputs, attempt, previous, reveals).await?;
+        self.bundles.put_computed(epoch, report.bundleHash, bytes.into()).await?;
         kill::point("attest.bundle_stored");
         let signed = match self.attester.report(report).await {
             Ok(signed) => signed,
@@ -180,11 +185,11 @@ impl Keeper {
         attempt: u32,
         previous: Option<(B256, B256, EpochBundle)>,
         reveals: Vec<Reveal>,
-    ) -> anyhow::Result<EpochBundle> {
+    ) -> anyhow::Result<Computed> {
         let netuids: Vec<u16> = inputs.facts.subnets.iter().map(|subnet| subnet.netuid).collect();
         let first = first_granted(previous.as_ref().map(|(_, _, bundle)| bundle));
         let granted = self.chain.granted(first..=inputs.facts.epoch, &netuids).await?;
-        let network = self.network.clone();
+        let (network, sound) = (self.network.clone(), self.sound.clone());
         let span = tracing::Span::current();
         let computed = tokio::task::spawn_blocking(move || {
             let _entered = span.entered();
@@ -196,8 +201,14 @@ impl Keeper {
                 previous: previous.as_ref().map(|(report, hash, bundle)| (*report, *hash, bundle)),
                 reveals: &reveals,
                 granted: &granted,
+                sound: &sound,
             })?;
-            Ok::<_, anyhow::Error>(outcome::bundle(assembled)?)
+            // The largest network's are hundreds of megabytes each.
+            drop((previous, reveals));
+            let bundle = outcome::bundle(assembled)?;
+            let bytes = bundle.encode();
+            let report = outcome::report_named(&bundle, keccak256(&bytes));
+            Ok::<_, anyhow::Error>(Computed { report, bytes })
         });
         computed.await?
     }
@@ -264,8 +275,11 @@ impl Keeper {
         let Some(active) = active.filter(|active| Some(active.hash) != known) else { return Ok(()) };
         let stored = self.chain.stored_report(active.epoch, &heads.latest).await?;
         let (_, bundle) = self.posted_bundle(active.epoch, &stored, heads).await?;
-        let claims = ClaimsIndex::new(active.epoch, active.hash, bundle.outcome.rewards)?;
-        if claims.root() != bundle.outcome.rewards_root {
+        let EpochOutcome { rewards, rewards_root, .. } = bundle.outcome;
+        // Millions of hashes: those whom this process serves meanwhile shall not wait for them.
+        let built = tokio::task::spawn_blocking(move || ClaimsIndex::new(active.epoch, active.hash, rewards));
+        let claims = built.await??;
+        if claims.root() != rewards_root {
             bail!("the bundle of epoch {} does not lead to its own root", active.epoch);
         }
         tracing::info!(epoch = active.epoch, root = %claims.root(), "claims are served");

@@ -24,7 +24,6 @@ use crate::{
     kill,
     peers::{Peer, Peers, peers_of},
     rows::{IntakeFault, ProposalFault, RowKey, check_list, check_proposal, check_vote, judge_row},
-    store::StoredReveal,
     telemetry,
 };
 
@@ -46,11 +45,15 @@ impl Keeper {
         let signed = known
             .iter()
             .any(|attestation| attestation.keeper == me && attestation.report.message.attempt == stored.attempt);
+        let heard = self.live().heard.1.clone();
+        let unheard = !signed && peers.iter().any(|peer| !heard.contains(&peer.keeper));
+        // Read once for all peers: there may be many.
+        let held = &if unheard { self.held(epoch).await? } else { BTreeMap::new() };
         join_all(peers.iter().map(|peer| async move {
             let rows_and_list = async {
                 if !signed {
                     tokio::join!(
-                        self.ask_for_rows(peer, facts),
+                        self.ask_for_rows(peer, facts, held),
                         self.ask_for_agreement(peer, facts, stored.attempt, round)
                     );
                 }
@@ -61,7 +64,7 @@ impl Keeper {
         Ok(())
     }
 
-    async fn ask_for_rows(&self, peer: &Peer, facts: &EpochFacts) {
+    async fn ask_for_rows(&self, peer: &Peer, facts: &EpochFacts, held: &BTreeMap<RowKey, Reveal>) {
         if self.live().heard.1.contains(&peer.keeper) {
             return;
         }
@@ -70,14 +73,10 @@ impl Keeper {
             Ok(None) => return,
             Err(error) => return tracing::debug!(peer = peer.base, %error, "no rows"),
         };
-        let held = match self.held(facts.epoch).await {
-            Ok(held) => held,
-            Err(error) => return tracing::error!(error = format!("{error:#}"), "the rows held could not be read"),
-        };
         let domain = self.network.domain();
-        let is_held = |reveal: &Reveal| held.get(&key(reveal)).is_some_and(|held| held.reveal == *reveal);
+        let is_held = |reveal: &Reveal| held.get(&key(reveal)) == Some(reveal);
         for reveal in list.reveals.iter().filter(|reveal| reveal.epoch == facts.epoch && !is_held(reveal)) {
-            let Ok(verdict) = judge_row(reveal, &self.network, &domain, facts) else { continue };
+            let Ok(verdict) = judge_row(reveal, &self.network, &domain, facts, &self.sound) else { continue };
             let fault = verdict.err().map(|fault| fault.to_string());
             if let Err(error) = self.store.put_reveal(reveal, fault.as_deref()).await {
                 return tracing::error!(%error, "a peer's row could not be stored");
@@ -87,9 +86,9 @@ impl Keeper {
     }
 
     /// Rows that this keeper holds.
-    async fn held(&self, epoch: u64) -> anyhow::Result<BTreeMap<RowKey, StoredReveal>> {
+    async fn held(&self, epoch: u64) -> anyhow::Result<BTreeMap<RowKey, Reveal>> {
         let rows = self.store.reveals(epoch).await?;
-        Ok(rows.into_iter().map(|held| (key(&held.reveal), held)).collect())
+        Ok(rows.into_iter().map(|held| (key(&held.reveal), held.reveal)).collect())
     }
 
     async fn ask_for_agreement(&self, peer: &Peer, facts: &EpochFacts, attempt: u32, round: u32) {
@@ -184,7 +183,7 @@ impl Keeper {
             let counting = match known {
                 Some(counting) => Some(counting),
                 None => match self.store.list(facts.epoch, content).await? {
-                    Some(reveals) => Some(self.check_list(content, &reveals, facts).await??),
+                    Some(reveals) => Some(self.check_list(content, &reveals, facts)?),
                     None => {
                         let me = self.attester.address();
                         let peers = peers.get_or_insert_with(|| peers_of(&facts.keeper_set, me, &self.endpoints));
@@ -210,7 +209,7 @@ impl Keeper {
                     continue;
                 }
             };
-            match self.check_list(content, &list.reveals, facts).await? {
+            match self.check_list(content, &list.reveals, facts) {
                 Ok(counting) => {
                     self.store.put_list(facts.epoch, content, &list.reveals).await?;
                     return Ok(Some(counting));
@@ -224,22 +223,18 @@ impl Keeper {
         Ok(None)
     }
 
-    /// See [`check_list`]; a row that is held was judged when it was taken in.
-    pub(super) async fn check_list(
+    /// See [`check_list`]; of a row that was taken in before, no signature is checked again.
+    pub(super) fn check_list(
         &self,
         content: B256,
         reveals: &[Reveal],
         facts: &EpochFacts,
-    ) -> anyhow::Result<Result<Counting, ProposalFault>> {
-        let held = self.held(facts.epoch).await?;
+    ) -> Result<Counting, ProposalFault> {
         let domain = self.network.domain();
         let judge = |reveal: &Reveal| -> Result<bool, IntakeFault> {
-            match held.get(&key(reveal)) {
-                Some(held) if held.reveal == *reveal => Ok(held.fault.is_none()),
-                _ => judge_row(reveal, &self.network, &domain, facts).map(|verdict| verdict.is_ok()),
-            }
+            judge_row(reveal, &self.network, &domain, facts, &self.sound).map(|verdict| verdict.is_ok())
         };
-        Ok(check_list(content, reveals, facts.epoch, judge))
+        check_list(content, reveals, facts.epoch, judge)
     }
 
     async fn ask_for_attestations(&self, peer: &Peer, facts: &EpochFacts, attempt: u32, known: &[Attestation]) {

@@ -114,7 +114,7 @@ impl Keeper {
         };
         let domain = self.network.domain();
         for reveal in &found.reveals {
-            let Ok(verdict) = judge_row(reveal, &self.network, &domain, &facts) else { continue };
+            let Ok(verdict) = judge_row(reveal, &self.network, &domain, &facts, &self.sound) else { continue };
             let fault = verdict.err().map(|fault| fault.to_string());
             self.store.put_reveal(reveal, fault.as_deref()).await?;
         }
@@ -226,7 +226,12 @@ impl Keeper {
 
     async fn assemble_work(&self, facts: &EpochFacts, stored: &StoredReport, heads: &Heads) -> anyhow::Result<Work> {
         let (epoch, attempt) = (facts.epoch, stored.attempt);
-        let rows = self.store.reveals(epoch).await?;
+        let known = self.store.attestations(epoch).await?;
+        let me = self.attester.address();
+        let signed = known.iter().any(|known| known.keeper == me && known.report.message.attempt == attempt);
+        // What is decided needs no rows any more, and reading them all, again and again, costs much.
+        let open = matches!(stored.status, ReportStatus::None | ReportStatus::Void) && !signed;
+        let rows = if open { self.store.reveals(epoch).await? } else { Vec::new() };
         let counting = rows.iter().filter(|stored| stored.fault.is_none());
         let rows = counting.map(|stored| (key(&stored.reveal), stored.reveal.seq)).collect();
         let proposals = self.store.proposals(epoch, attempt).await?;
@@ -235,7 +240,7 @@ impl Keeper {
         let votes = votes(&self.store.votes(epoch, attempt).await?);
         let chosen = self.store.chosen(epoch, attempt).await?;
         let ballot = Ballot {
-            me: self.attester.address(),
+            me,
             threshold: facts.keeper_set.threshold,
             round: self.policy.round_at(&self.schedule(), epoch, heads.latest.time),
             proposals: &proposals,
@@ -243,16 +248,17 @@ impl Keeper {
             rows: &rows,
             votes: &votes,
         };
-        let lists = self.lists(facts, ballot.missing().into_iter().chain(chosen).collect()).await?;
+        let wanted = if open { ballot.missing().into_iter().chain(chosen).collect() } else { BTreeSet::new() };
+        let lists = self.lists(facts, wanted).await?;
         let mut attestations: BTreeMap<B256, BTreeSet<_>> = BTreeMap::new();
         let mut attested = None;
-        for attestation in self.store.attestations(epoch).await? {
+        for attestation in known {
             let report = &attestation.report.message;
             if report.attempt != attempt {
                 continue;
             }
             let hash = report.eip712_hash_struct();
-            if attestation.keeper == self.attester.address() {
+            if attestation.keeper == me {
                 attested = Some((hash, report.previousReport));
             }
             attestations.entry(hash).or_default().insert(attestation.keeper);

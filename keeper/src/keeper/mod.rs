@@ -32,7 +32,7 @@ use crate::{
     lead::Lead,
     network::Network,
     peers::{Overheard, Peers, peers_of},
-    rows::RowKey,
+    rows::{RowKey, SoundRows},
     sender::{Transactor, now_ms},
     store::{Store, StoreConfig, StoreError},
     telemetry,
@@ -92,6 +92,8 @@ pub struct Keeper {
     /// Epochs for which rows and statements are kept.
     kept_epochs: u64,
     live: RwLock<Live>,
+    /// Rows whose signatures need no second look.
+    pub(crate) sound: Arc<SoundRows>,
     /// Told when jobs were published.
     pub(crate) new_jobs: Notify,
     /// Ends long-polls and loops.
@@ -188,6 +190,7 @@ impl Keeper {
             lead: Lead::alone(),
             kept_epochs: StoreConfig::default().keep_epochs,
             live: RwLock::default(),
+            sound: Arc::default(),
             new_jobs: Notify::new(),
             stop,
         }

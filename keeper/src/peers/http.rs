@@ -28,8 +28,9 @@ use crate::{attester::Introduction, config::PeersConfig, telemetry};
 const MAX_AGREEMENT: usize = 4 << 20;
 /// Bytes of a list of attestations beyond which it is not read on: a signed report of each keeper is a fraction of this.
 const MAX_ATTESTATIONS: usize = 1 << 20;
-/// Bytes of a list of rows, proposed or held, beyond which it is not read on.
-const MAX_ROWS: usize = 32 << 20;
+/// Bytes of a list of rows, proposed or held, beyond which it is not read on. The rows of the largest network (256 subnets
+/// of 64 validators and 256 uids) are about 90 MB of JSON.
+const MAX_ROWS: usize = 160 << 20;
 /// The same of a refusal.
 const MAX_REFUSAL: usize = 4 << 10;
 /// A peer that refused a signature is asked without one for so long.

@@ -22,6 +22,10 @@ mod keys;
 #[cfg(feature = "kill-points")]
 mod kills;
 mod lead;
+mod load;
+#[path = "../../benches/keeper/load/mod.rs"]
+#[allow(dead_code, reason = "what is the program's alone")]
+mod measured;
 mod observability;
 mod on_chain;
 mod operate;

@@ -12,8 +12,8 @@ use tandem_keeper::{
     agree::Step,
     chain::{ChainReader, EpochFacts, KeeperSetFacts},
     rows::{
-        IntakeFault, MAX_ROW, ProposalFault, RowKey, better, check_list, check_proposal, check_vote, judge_row,
-        proposer, sort_rows, turn_of,
+        IntakeFault, MAX_ROW, ProposalFault, RowKey, SoundRows, better, check_list, check_proposal, check_vote,
+        judge_row, proposer, sort_rows, turn_of,
     },
 };
 use tandem_protocol::{
@@ -53,7 +53,9 @@ fn propose(facts: &EpochFacts, round: u32) -> Proposal {
 
 /// What comes of rows under their own name.
 fn list(facts: &EpochFacts, reveals: &[Reveal]) -> Result<BTreeMap<RowKey, u32>, ProposalFault> {
-    let judge = |reveal: &Reveal| judge_row(reveal, &network(), &network().domain(), facts).map(|row| row.is_ok());
+    let judge = |reveal: &Reveal| {
+        judge_row(reveal, &network(), &network().domain(), facts, &SoundRows::default()).map(|row| row.is_ok())
+    };
     check_list(rows_hash(reveals), reveals, EPOCH, judge)
 }
 
@@ -126,7 +128,7 @@ async fn nobody_can_put_words_into_a_validators_mouth() {
     let facts = facts().await;
     let mut forged = row_of(11, &[(3, 1)], &keeper_keys());
     forged.row = vec![(3, 2)];
-    let judged = judge_row(&forged, &network(), &network().domain(), &facts);
+    let judged = judge_row(&forged, &network(), &network().domain(), &facts, &SoundRows::default());
     assert_eq!(judged, Err(IntakeFault::Unsigned(key(11).address())));
     assert!(matches!(list(&facts, &[forged]), Err(ProposalFault::Row { fault: IntakeFault::Unsigned(_), .. })));
 }
@@ -141,7 +143,7 @@ async fn a_validators_own_faulty_row_is_dropped_with_a_published_reason() {
         (vec![(9, 1)], &keepers[..], RowFault::UidOutOfRange { uid: 9, count: 5 }),
     ] {
         let reveal = row_of(11, &row, receipts);
-        let sorted = sort_rows(std::slice::from_ref(&reveal), &network(), &facts).unwrap();
+        let sorted = sort_rows(std::slice::from_ref(&reveal), &network(), &facts, &SoundRows::default()).unwrap();
         assert!(sorted[&1].rows.is_empty());
         assert_eq!(sorted[&1].dropped[0].reason, expected.to_string());
         assert_eq!(list(&facts, &[reveal]), Ok(BTreeMap::new()), "listed, and not counted");
@@ -153,7 +155,9 @@ async fn a_validators_own_faulty_row_is_dropped_with_a_published_reason() {
 async fn a_row_whose_commit_is_on_chain_counts_without_receipts_and_only_that_one() {
     let mut facts = facts().await;
     let bare = row_of(11, &[(3, 1)], &[]);
-    let judge = |reveal: &Reveal, facts: &EpochFacts| judge_row(reveal, &network(), &network().domain(), facts);
+    let judge = |reveal: &Reveal, facts: &EpochFacts| {
+        judge_row(reveal, &network(), &network().domain(), facts, &SoundRows::default())
+    };
     let too_few = Ok(Err(RowFault::TooFewReceipts { found: 0, needed: 2 }));
     assert_eq!(judge(&bare, &facts), too_few);
     let mut from_chain = bare.clone();
@@ -179,11 +183,55 @@ async fn oversized_rows_and_receipts_are_refused_unread() {
     let facts = facts().await;
     let mut long = row_of(11, &[(3, 1)], &keeper_keys());
     long.row = vec![(0, 0); MAX_ROW + 1];
-    let judge = |reveal: &Reveal| judge_row(reveal, &network(), &network().domain(), &facts);
+    let judge = |reveal: &Reveal| judge_row(reveal, &network(), &network().domain(), &facts, &SoundRows::default());
     assert_eq!(judge(&long), Err(IntakeFault::TooLong(MAX_ROW + 1)));
     let mut receipts = row_of(11, &[(3, 1)], &keeper_keys());
     receipts.receipts.extend(receipts.receipts.clone());
     assert_eq!(judge(&receipts), Err(IntakeFault::TooManyReceipts { given: 6, keepers: 3 }));
+}
+
+/// Remembering signatures saves time and changes nothing: not for a row that was changed since, nor for one that other rules
+/// hold for now.
+#[tokio::test]
+async fn what_is_remembered_of_signatures_changes_no_verdict() {
+    let facts = facts().await;
+    let known = SoundRows::default();
+    let judge = |reveal: &Reveal, facts: &EpochFacts, sound: &SoundRows| {
+        judge_row(reveal, &network(), &network().domain(), facts, sound)
+    };
+    let good = row_of(11, &[(3, 1)], &keeper_keys());
+    let mut rows =
+        vec![good.clone(), row_of(11, &[(3, 1)], &keeper_keys()[..1]), row_of(11, &[(9, 1)], &keeper_keys())];
+    let change = |changed: fn(&mut Reveal)| {
+        let mut reveal = good.clone();
+        changed(&mut reveal);
+        reveal
+    };
+    rows.extend([
+        change(|reveal| reveal.row[0].1 = 2),
+        change(|reveal| reveal.seq = 2),
+        change(|reveal| reveal.salt = B256::ZERO),
+        change(|reveal| reveal.signature.0[5] ^= 1),
+        change(|reveal| reveal.receipts[0].1.0[5] ^= 1),
+        change(|reveal| reveal.receipts.swap(0, 1)),
+        change(|reveal| reveal.receipts[0].0 = Address::ZERO),
+        change(|reveal| reveal.receipts.truncate(2)),
+        change(|reveal| reveal.validator = key(12).address()),
+    ]);
+    let mut fewer = facts.clone();
+    fewer.keeper_set.keepers.remove(0);
+    let mut stricter = facts.clone();
+    stricter.keeper_set.threshold = 4;
+    let mut emptier = facts.clone();
+    emptier.subnets[0].neurons.truncate(3);
+    for _ in 0..2 {
+        for reveal in &rows {
+            for facts in [&facts, &fewer, &stricter, &emptier] {
+                assert_eq!(judge(reveal, facts, &known), judge(reveal, facts, &SoundRows::default()), "{reveal:?}");
+            }
+        }
+    }
+    assert_eq!(judge(&good, &facts, &known), Ok(Ok(())));
 }
 
 #[test]

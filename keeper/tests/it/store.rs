@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use alloy_primitives::B256;
+use futures_util::future::join_all;
 use tandem_keeper::store::{
     CommitOutcome, Fence, JobOutcome, MAX_COMMITS, NewTx, Retention, StoreError, TxAttempt, TxState,
 };
@@ -66,6 +67,7 @@ rules!(
     sequence_numbers_rise_and_two_commits_of_one_number_are_evidence,
     a_commit_that_contradicts_one_on_chain_is_evidence_once,
     the_better_reveal_of_a_validator_is_kept_whichever_comes_first,
+    what_many_bring_at_once_is_judged_as_if_it_came_one_by_one,
     a_list_is_kept_under_its_name_in_its_epoch,
     the_first_decision_stands,
     contradicting_keepers_are_kept_as_evidence,
@@ -154,6 +156,46 @@ async fn the_better_reveal_of_a_validator_is_kept_whichever_comes_first(place: P
         }
         let kept = store.reveals(3).await.unwrap();
         assert_eq!((kept.len(), &kept[0].reveal, &kept[0].fault), (1, &best, &None));
+    }
+}
+
+/// `[KP-1]`
+async fn what_many_bring_at_once_is_judged_as_if_it_came_one_by_one(place: Place) {
+    let (store, network, keepers) = (place.open().await, network(), keeper_keys());
+    let rows: Vec<Vec<(u16, u16)>> = (1..=4).map(|weight| vec![(4, weight)]).collect();
+    let commits: Vec<_> = (11..=30)
+        .flat_map(|validator| rows.iter().map(move |row| (validator, row)))
+        .map(|(validator, row)| commit(&network, &key(validator), 3, 1, 1, row))
+        .collect();
+    let outcomes = join_all(commits.iter().map(|commit| store.put_commit(commit))).await;
+    let outcomes: Vec<CommitOutcome> = outcomes.into_iter().map(Result::unwrap).collect();
+    for of_validator in outcomes.chunks(rows.len()) {
+        let stored = of_validator.iter().filter(|outcome| **outcome == CommitOutcome::Stored).count();
+        let evidence = of_validator.iter().filter(|outcome| **outcome == CommitOutcome::Equivocation).count();
+        assert_eq!((stored, evidence), (1, rows.len() - 1), "one of each number is held, the others are evidence");
+    }
+    assert_eq!(store.evidence(3).await.unwrap().len(), 20 * (rows.len() - 1));
+
+    let mut reveals: Vec<_> =
+        commits.iter().step_by(rows.len()).map(|commit| reveal(&network, commit, &rows[0], &keepers)).collect();
+    // What cannot be stored takes nobody with it.
+    reveals[7].epoch = u64::MAX;
+    let stored = join_all(reveals.iter().map(|reveal| store.put_reveal(reveal, None))).await;
+    for (number, stored) in stored.iter().enumerate() {
+        let refused = matches!(stored, Err(StoreError::TooLarge(_)));
+        assert_eq!((refused, stored.is_ok()), (number == 7, number != 7), "{stored:?}");
+    }
+    assert_eq!(store.reveals(3).await.unwrap().len(), reveals.len() - 1);
+
+    let owed = jobs(B256::ZERO, VALIDATOR, 3, 1, &(0..50).collect::<Vec<_>>(), 1);
+    store.add_jobs(3, &[(VALIDATOR, owed.clone())]).await.unwrap();
+    let leased = join_all((0..40).map(|_| store.lease_jobs(lease(1, 10)))).await;
+    let leased: std::collections::BTreeSet<_> =
+        leased.into_iter().flat_map(Result::unwrap).map(|leased| leased.job.id).collect();
+    assert_eq!(leased.len(), 40, "no job goes to two workers");
+    if !matches!(place, Place::Memory(_)) {
+        store.close().await;
+        assert_eq!(place.open().await.reveals(3).await.unwrap().len(), reveals.len() - 1);
     }
 }
 

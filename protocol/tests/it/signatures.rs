@@ -1,6 +1,6 @@
 //! Which signatures are taken, and that no other form of the same one is.
 
-use alloy_primitives::{Address, B256, FixedBytes, U256};
+use alloy_primitives::{Address, B256, FixedBytes, Signature, U256};
 use proptest::prelude::*;
 use tandem_protocol::messages::{CommitReceipt, SignatureBytes, oracle_domain, settlement_domain};
 use tandem_protocol::signed::{SignatureError, Signed, recover, sign};
@@ -47,6 +47,18 @@ proptest! {
         let signature = sign(digest, &key(1)).unwrap();
         let twin = with(signature, None, Some(N - s_of(&signature)), Some(55 - signature[64]));
         prop_assert_eq!(recover(digest, &twin), Err(SignatureError::Malformed));
+    }
+
+    /// Against the portable implementation that signs.
+    #[test]
+    fn both_implementations_recover_the_same(digest in word(), head: [u8; 32], tail: [u8; 32], odd: bool, n: u64, own: bool) {
+        let any = with(SignatureBytes::ZERO, Some(U256::from_be_bytes(head)), Some(U256::from_be_bytes(tail) >> 1), Some(27 + u8::from(odd)));
+        let bytes = if own { sign(digest, &key(n)).unwrap() } else { any };
+        let theirs = Signature::from_raw_array(&bytes.0)
+            .ok()
+            .filter(|signature| signature.normalize_s().is_none())
+            .and_then(|signature| signature.recover_address_from_prehash(&digest).ok());
+        prop_assert_eq!(recover(digest, &bytes).ok(), theirs);
     }
 
     #[test]

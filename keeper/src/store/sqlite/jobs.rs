@@ -70,21 +70,7 @@ impl Jobs for SqliteStore {
         if free(&self.readers, LeaseQuery { limit: 1, ..query }).await?.is_empty() {
             return Ok(Vec::new());
         }
-        let mut transaction = self.write().await?;
-        let rows = free(&mut *transaction, query).await?;
-        let mut leased = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let job = LeasedJob { job: job(row)?, attempt: row.try_get::<u32, _>("attempt")? + 1 };
-            sqlx::query("UPDATE jobs SET attempt = ?, lease_until_ms = ? WHERE id = ?")
-                .bind(job.attempt)
-                .bind(int(query.until_ms)?)
-                .bind(job.job.id.as_slice())
-                .execute(&mut *transaction)
-                .await?;
-            leased.push(job);
-        }
-        transaction.commit().await?;
-        Ok(leased)
+        self.together.write(move |transaction| Box::pin(lease(transaction, query))).await
     }
 
     async fn extend_lease(
@@ -123,29 +109,8 @@ impl Jobs for SqliteStore {
         if held(&self.readers, validator, result.job).await?.is_none() {
             return Ok(JobOutcome::Unknown);
         }
-        let mut transaction = self.write().await?;
-        let Some(held) = held(&mut *transaction, validator, result.job).await? else {
-            return Ok(JobOutcome::Unknown);
-        };
-        let outcome = held.on_result(result);
-        match outcome {
-            JobOutcome::Applied => {
-                sqlx::query(
-                    "UPDATE jobs SET state = 'done', verdict = ?, tokens = ?, result = ?, lease_until_ms = ? WHERE id = ?",
-                )
-                .bind(verdict_number(result.outcome.verdict))
-                .bind(result.outcome.tokens_audited)
-                .bind(json(&result.outcome)?)
-                .bind(int(now_ms)?)
-                .bind(result.job.as_slice())
-                .execute(&mut *transaction)
-                .await?;
-            }
-            JobOutcome::Late => add_evidence(&mut transaction, "late_result", validator, held.epoch, result).await?,
-            JobOutcome::Duplicate | JobOutcome::Unknown => {}
-        }
-        transaction.commit().await?;
-        Ok(outcome)
+        let (result, text) = (result.clone(), json(&result.outcome)?);
+        self.together.write(move |transaction| Box::pin(complete(transaction, validator, result, text, now_ms))).await
     }
 
     async fn fail_job(&self, validator: Address, failure: &JobFailure, now_ms: u64) -> Result<JobOutcome, StoreError> {
@@ -243,6 +208,52 @@ impl Jobs for SqliteStore {
             Ok((row.try_get("netuid")?, row.try_get("uid")?, row.try_get("verdict")?, row.try_get("count")?, tokens))
         }))
     }
+}
+
+async fn lease(transaction: &mut Transaction<'_, Sqlite>, query: LeaseQuery) -> Result<Vec<LeasedJob>, StoreError> {
+    let rows = free(&mut **transaction, query).await?;
+    let mut leased = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let job = LeasedJob { job: job(row)?, attempt: row.try_get::<u32, _>("attempt")? + 1 };
+        sqlx::query("UPDATE jobs SET attempt = ?, lease_until_ms = ? WHERE id = ?")
+            .bind(job.attempt)
+            .bind(int(query.until_ms)?)
+            .bind(job.job.id.as_slice())
+            .execute(&mut **transaction)
+            .await?;
+        leased.push(job);
+    }
+    Ok(leased)
+}
+
+async fn complete(
+    transaction: &mut Transaction<'_, Sqlite>,
+    validator: Address,
+    result: JobResult,
+    text: String,
+    now_ms: u64,
+) -> Result<JobOutcome, StoreError> {
+    let Some(held) = held(&mut **transaction, validator, result.job).await? else {
+        return Ok(JobOutcome::Unknown);
+    };
+    let outcome = held.on_result(&result);
+    match outcome {
+        JobOutcome::Applied => {
+            sqlx::query(
+                "UPDATE jobs SET state = 'done', verdict = ?, tokens = ?, result = ?, lease_until_ms = ? WHERE id = ?",
+            )
+            .bind(verdict_number(result.outcome.verdict))
+            .bind(result.outcome.tokens_audited)
+            .bind(text)
+            .bind(int(now_ms)?)
+            .bind(result.job.as_slice())
+            .execute(&mut **transaction)
+            .await?;
+        }
+        JobOutcome::Late => add_evidence(transaction, "late_result", validator, held.epoch, &result).await?,
+        JobOutcome::Duplicate | JobOutcome::Unknown => {}
+    }
+    Ok(outcome)
 }
 
 async fn count_open(transaction: &mut Transaction<'_, Sqlite>, epoch: u64) -> Result<u64, StoreError> {

@@ -3,6 +3,7 @@
 mod ballots;
 mod jobs;
 mod outbox;
+mod together;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -20,6 +21,7 @@ use tandem_protocol::{
     signed::Signed,
 };
 
+use self::together::Together;
 use super::{
     CommitOutcome, Evidence, Fence, Lease, Leases, MAX_EVIDENCE, MAX_PENDING, Retention, Store, StoreError,
     StoredReveal, int, json, judge_commit,
@@ -34,6 +36,7 @@ pub struct SqliteStore {
     /// One connection: SQLite has one writer.
     writer: SqlitePool,
     readers: SqlitePool,
+    together: Together,
     fence: Arc<FenceCell>,
     max_pending: u64,
 }
@@ -55,7 +58,8 @@ impl SqliteStore {
         let writer = sqlite::pool().max_connections(1).connect_with(options.clone()).await?;
         sqlx::migrate!("migrations/sqlite").run(&writer).await?;
         let readers = sqlite::pool().max_connections(4).connect_with(options.read_only(true)).await?;
-        Ok(Self { writer, readers, fence: Arc::default(), max_pending })
+        let together = Together::new(writer.clone());
+        Ok(Self { writer, readers, together, fence: Arc::default(), max_pending })
     }
 
     /// Number of the last migration.
@@ -87,51 +91,8 @@ impl SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn put_commit(&self, commit: &Signed<WeightsCommit>) -> Result<CommitOutcome, StoreError> {
-        let WeightsCommit { netuid, epoch, validator, seq, commitHash } = commit.message;
-        let mut transaction = self.write().await?;
-        let row = sqlx::query(
-            "SELECT max(seq) AS last, count(*) AS count FROM commits WHERE epoch = ? AND netuid = ? AND validator = ?",
-        )
-        .bind(int(epoch)?)
-        .bind(netuid)
-        .bind(validator.as_slice())
-        .fetch_one(&mut *transaction)
-        .await?;
-        let last: Option<u32> = row.try_get("last")?;
-        let count: i64 = row.try_get("count")?;
-        let same = sqlx::query(
-            "SELECT hash, message FROM commits WHERE epoch = ? AND netuid = ? AND validator = ? AND seq = ?",
-        )
-        .bind(int(epoch)?)
-        .bind(netuid)
-        .bind(validator.as_slice())
-        .bind(seq)
-        .fetch_optional(&mut *transaction)
-        .await?;
-        let same_hash = same.as_ref().map(|row| hash(row, "hash")).transpose()?;
-        let outcome = judge_commit(&commit.message, last, count, same_hash);
-        match (&outcome, same) {
-            (CommitOutcome::Equivocation, Some(row)) => {
-                let held: Signed<WeightsCommit> = message(&row)?;
-                add_evidence(&mut transaction, "double_commit", validator, epoch, &(held, commit)).await?;
-            }
-            (CommitOutcome::Stored, None) => {
-                sqlx::query(
-                    "INSERT INTO commits (epoch, netuid, validator, seq, hash, message) VALUES (?, ?, ?, ?, ?, ?)",
-                )
-                .bind(int(epoch)?)
-                .bind(netuid)
-                .bind(validator.as_slice())
-                .bind(seq)
-                .bind(commitHash.as_slice())
-                .bind(json(commit)?)
-                .execute(&mut *transaction)
-                .await?;
-            }
-            _ => {}
-        }
-        transaction.commit().await?;
-        Ok(outcome)
+        let (commit, text) = (commit.clone(), json(commit)?);
+        self.together.write(move |transaction| Box::pin(put_commit(transaction, commit, text))).await
     }
 
     async fn put_commit_on_chain(&self, on_chain: &WeightsCommit) -> Result<bool, StoreError> {
@@ -155,30 +116,8 @@ impl Store for SqliteStore {
     }
 
     async fn put_reveal(&self, reveal: &Reveal, fault: Option<&str>) -> Result<(), StoreError> {
-        let mut transaction = self.write().await?;
-        let held = sqlx::query("SELECT message, fault FROM reveals WHERE epoch = ? AND netuid = ? AND validator = ?")
-            .bind(int(reveal.epoch)?)
-            .bind(reveal.netuid)
-            .bind(reveal.validator.as_slice())
-            .fetch_optional(&mut *transaction)
-            .await?;
-        if let Some(row) = held {
-            let held = stored_reveal(&row)?;
-            let kept = better((&held.reveal, held.fault.is_none()), (reveal, fault.is_none()));
-            if *kept == held.reveal {
-                return Ok(());
-            }
-        }
-        sqlx::query("INSERT OR REPLACE INTO reveals (epoch, netuid, validator, message, fault) VALUES (?, ?, ?, ?, ?)")
-            .bind(int(reveal.epoch)?)
-            .bind(reveal.netuid)
-            .bind(reveal.validator.as_slice())
-            .bind(json(reveal)?)
-            .bind(fault)
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(())
+        let (reveal, text, fault) = (reveal.clone(), json(reveal)?, fault.map(str::to_owned));
+        self.together.write(move |transaction| Box::pin(put_reveal(transaction, reveal, text, fault))).await
     }
 
     async fn reveals(&self, epoch: u64) -> Result<Vec<StoredReveal>, StoreError> {
@@ -406,6 +345,83 @@ impl SqliteStore {
         transaction.commit().await?;
         Ok(set.rows_affected() == 1)
     }
+}
+
+async fn put_commit(
+    transaction: &mut Transaction<'_, Sqlite>,
+    commit: Signed<WeightsCommit>,
+    text: String,
+) -> Result<CommitOutcome, StoreError> {
+    let WeightsCommit { netuid, epoch, validator, seq, commitHash } = commit.message;
+    let row = sqlx::query(
+        "SELECT max(seq) AS last, count(*) AS count FROM commits WHERE epoch = ? AND netuid = ? AND validator = ?",
+    )
+    .bind(int(epoch)?)
+    .bind(netuid)
+    .bind(validator.as_slice())
+    .fetch_one(&mut **transaction)
+    .await?;
+    let last: Option<u32> = row.try_get("last")?;
+    let count: i64 = row.try_get("count")?;
+    let same =
+        sqlx::query("SELECT hash, message FROM commits WHERE epoch = ? AND netuid = ? AND validator = ? AND seq = ?")
+            .bind(int(epoch)?)
+            .bind(netuid)
+            .bind(validator.as_slice())
+            .bind(seq)
+            .fetch_optional(&mut **transaction)
+            .await?;
+    let same_hash = same.as_ref().map(|row| hash(row, "hash")).transpose()?;
+    let outcome = judge_commit(&commit.message, last, count, same_hash);
+    match (&outcome, same) {
+        (CommitOutcome::Equivocation, Some(row)) => {
+            let held: Signed<WeightsCommit> = message(&row)?;
+            add_evidence(transaction, "double_commit", validator, epoch, &(held, commit)).await?;
+        }
+        (CommitOutcome::Stored, None) => {
+            sqlx::query("INSERT INTO commits (epoch, netuid, validator, seq, hash, message) VALUES (?, ?, ?, ?, ?, ?)")
+                .bind(int(epoch)?)
+                .bind(netuid)
+                .bind(validator.as_slice())
+                .bind(seq)
+                .bind(commitHash.as_slice())
+                .bind(text)
+                .execute(&mut **transaction)
+                .await?;
+        }
+        _ => {}
+    }
+    Ok(outcome)
+}
+
+async fn put_reveal(
+    transaction: &mut Transaction<'_, Sqlite>,
+    reveal: Reveal,
+    text: String,
+    fault: Option<String>,
+) -> Result<(), StoreError> {
+    let held = sqlx::query("SELECT message, fault FROM reveals WHERE epoch = ? AND netuid = ? AND validator = ?")
+        .bind(int(reveal.epoch)?)
+        .bind(reveal.netuid)
+        .bind(reveal.validator.as_slice())
+        .fetch_optional(&mut **transaction)
+        .await?;
+    if let Some(row) = held {
+        let held = stored_reveal(&row)?;
+        let kept = better((&held.reveal, held.fault.is_none()), (&reveal, fault.is_none()));
+        if *kept == held.reveal {
+            return Ok(());
+        }
+    }
+    sqlx::query("INSERT OR REPLACE INTO reveals (epoch, netuid, validator, message, fault) VALUES (?, ?, ?, ?, ?)")
+        .bind(int(reveal.epoch)?)
+        .bind(reveal.netuid)
+        .bind(reveal.validator.as_slice())
+        .bind(text)
+        .bind(fault)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
 }
 
 /// Keeps two contradicting statements, or one that is out of place.

@@ -33,7 +33,8 @@ pub(crate) struct MemoryChain {
     pub(crate) network: Network,
     keepers: Vec<Address>,
     threshold: usize,
-    neurons: Vec<NeuronFacts>,
+    subnets: Vec<SubnetFacts>,
+    granted: Granted,
     state: Mutex<State>,
 }
 
@@ -68,7 +69,6 @@ impl MemoryChain {
 
     /// The same with other keepers, ascending.
     pub(crate) fn kept_by(keepers: Vec<Address>, threshold: usize, now: u64) -> Self {
-        let state = State { now, endpoints: vec![String::new(); keepers.len()], ..State::default() };
         let neuron = |number: u8| NeuronFacts {
             input: NeuronInput {
                 owner: key(number + 100).address(),
@@ -79,8 +79,38 @@ impl MemoryChain {
             },
             endpoint: if number <= 13 { String::new() } else { format!("http://contributor-{number}") },
         };
-        let neurons = (11..=15).map(neuron).collect();
-        Self { network: network(), keepers, threshold, neurons, state: Mutex::new(state) }
+        let subnet = SubnetFacts {
+            netuid: 1,
+            owner: key(99).address(),
+            hyperparameters: Hyperparameters {
+                kappa: 32_767,
+                bonds_moving_average: 900_000,
+                bonds_penalty: 65_535,
+                max_validators: 64,
+            },
+            neurons: (11..=15).map(neuron).collect(),
+        };
+        Self::of(network(), (keepers, threshold), vec![subnet], Granted { alpha: 1_000, usdc: 100 }, now)
+    }
+
+    /// Any subnets, each of which is granted so much per epoch.
+    pub(crate) fn of(
+        network: Network,
+        (keepers, threshold): (Vec<Address>, usize),
+        subnets: Vec<SubnetFacts>,
+        granted: Granted,
+        now: u64,
+    ) -> Self {
+        let state = State { now, endpoints: vec![String::new(); keepers.len()], ..State::default() };
+        Self { network, keepers, threshold, subnets, granted, state: Mutex::new(state) }
+    }
+
+    /// From now on the chain has an active report, the only one.
+    pub(crate) fn adopt(&self, report: EpochReport) {
+        let mut state = self.state();
+        state.settled_through = report.epoch + 1;
+        state.reports = vec![(report, 0)];
+        state.active = 1;
     }
 
     pub(crate) fn time(&self) -> u64 {
@@ -205,17 +235,7 @@ impl ChainReader for MemoryChain {
             keeper_set: self.set_of(epoch, &self.state()),
             neuron_immunity: 60,
             committed: Default::default(),
-            subnets: vec![SubnetFacts {
-                netuid: 1,
-                owner: key(99).address(),
-                hyperparameters: Hyperparameters {
-                    kappa: 32_767,
-                    bonds_moving_average: 900_000,
-                    bonds_penalty: 65_535,
-                    max_validators: 64,
-                },
-                neurons: self.neurons.clone(),
-            }],
+            subnets: self.subnets.clone(),
         })
     }
 
@@ -286,8 +306,8 @@ impl ChainReader for MemoryChain {
         netuids: &[u16],
     ) -> Result<BTreeMap<u16, Granted>, ChainError> {
         let count = u128::from(epochs.end() + 1 - epochs.start());
-        let alpha = (1_000 - self.state().stolen) * count;
-        Ok(netuids.iter().map(|netuid| (*netuid, Granted { alpha, usdc: 100 * count })).collect())
+        let alpha = (self.granted.alpha - self.state().stolen) * count;
+        Ok(netuids.iter().map(|netuid| (*netuid, Granted { alpha, usdc: self.granted.usdc * count })).collect())
     }
 }
 
