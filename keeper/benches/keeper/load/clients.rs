@@ -15,6 +15,7 @@ use alloy_primitives::B256;
 use alloy_sol_types::SolStruct;
 use axum::body::Body;
 use bytes::Bytes;
+use futures_util::future::join_all;
 use hyper::{Request, StatusCode};
 use nix::{
     sched::{CpuSet, sched_setaffinity},
@@ -42,6 +43,8 @@ use crate::support;
 
 /// Longest that a worker waits for jobs.
 const WAIT_MS: u64 = 20_000;
+/// Workers that connect at once.
+const CONNECTED_AT_ONCE: usize = 64;
 /// One of so many proofs is folded up to its root: enough to notice, too few to keep the clients busy.
 const CHECKED: usize = 256;
 
@@ -295,12 +298,16 @@ impl Office {
         let body = json(&LeaseRequest { max_jobs: 1, wait_ms: WAIT_MS });
         let requests: Vec<Request<Body>> =
             (0..workers).into_par_iter().map(|number| self.signed(number, &body)).collect();
-        for request in requests {
-            let mut line = Line::open(server).await;
-            self.waiting.spawn(async move {
-                let (status, body) = line.send(request).await;
-                (now_ms(), status, body)
-            });
+        let mut requests = requests.into_iter();
+        while requests.len() > 0 {
+            let some: Vec<_> = requests.by_ref().take(CONNECTED_AT_ONCE).collect();
+            let lines = join_all(some.iter().map(|_| Line::open(server))).await;
+            for (mut line, request) in lines.into_iter().zip(some) {
+                self.waiting.spawn(async move {
+                    let (status, body) = line.send(request).await;
+                    (now_ms(), status, body)
+                });
+            }
         }
     }
 

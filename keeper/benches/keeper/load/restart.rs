@@ -44,8 +44,10 @@ use crate::support::anvil::Anvil;
 
 /// Keepers of the network that [`World::populate`] makes.
 const KEEPERS: usize = 3;
-/// Steps of one call of `settle`.
-const SETTLED_AT_ONCE: u64 = 512;
+/// Epochs that the chain itself has behind it: it is the store's history that is measured, which asks no chain.
+const CHAIN_EPOCHS: u64 = 3;
+/// Steps of one call of `settle`, as a keeper sends it.
+const SETTLED_AT_ONCE: u64 = 64;
 /// Seconds from the start of the process to its first answer that it is ready.
 const READY: f64 = 3.0;
 /// Resident memory of a process with nothing to do, MiB.
@@ -66,7 +68,7 @@ pub(crate) struct History {
 /// Starts the program a few times over that history and then leaves it alone.
 pub(crate) async fn restart(history: History) -> Figures {
     let mut figures = Figures::new("restart");
-    let net = Net::deploy(history.epochs).await;
+    let net = Net::deploy(history.epochs.min(CHAIN_EPOCHS)).await;
     let data = net.folder.path().join("keeper");
     fs::create_dir(&data).unwrap();
     net.remember(&data, history).await;
