@@ -10,7 +10,7 @@ use tandem_keeper::{
     chain::{BlockRef, ChainReader, ReportStatus, RpcChain},
     config::{Finality, PeersConfig},
 };
-use tandem_protocol::{bundle::EpochBundle, reveal::Reveal};
+use tandem_protocol::bundle::EpochBundle;
 
 use crate::{
     suite::{KEEPERS, Net},
@@ -24,20 +24,6 @@ const SILENCE: u64 = 65;
 async fn second(net: &Net) {
     net.pass(1).await;
     tokio::time::sleep(Duration::from_millis(600)).await;
-}
-
-async fn reveal(net: &Net, reveal: &Reveal) {
-    for index in 0..KEEPERS {
-        loop {
-            let answer = net.http.post(format!("{}/v1/reveals", net.base(index))).json(reveal).send().await.unwrap();
-            // A keeper that has not seen the newest block yet.
-            if answer.status() != StatusCode::CONFLICT {
-                assert_eq!(answer.status(), StatusCode::NO_CONTENT, "{}", net.logs());
-                break;
-            }
-            net.pass(1).await;
-        }
-    }
 }
 
 /// Whether rows are shown and agreed on depends on what can still be recorded, not on when somebody has done so.
@@ -106,7 +92,7 @@ async fn an_outage_over_the_commit_deadline_is_recorded_once_and_the_epoch_compl
     assert!(net.anvil.time().await < moved, "in time");
     net.pass_until(moved).await;
     for row in &reveals {
-        reveal(&net, row).await;
+        net.reveal(row).await;
     }
     let deadline = clock.reveal_deadline(0) + SILENCE;
     let early = net.http.get(format!("{}/v1/epochs/0/reveals", net.base(1))).send().await.unwrap();
