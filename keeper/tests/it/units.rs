@@ -59,8 +59,8 @@ async fn the_units_commands_serve_and_watch_with_the_configuration_of_their_page
     let manifest = net.folder.path().join("31337.json").display().to_string();
     let here = format!("{}/", folder.display());
     let places = [
-        ("http://127.0.0.1:8545", net.anvil.url.clone()),
-        ("/etc/tandem/8453.json", manifest.clone()),
+        ("$TANDEM_RPC", net.anvil.url.clone()),
+        ("/etc/tandem/manifest.json", manifest.clone()),
         ("/var/lib/tandem-keeper", format!("{here}state")),
         ("/run/credentials/tandem-keeper.service/", here.clone()),
         ("/etc/tandem/", here.clone()),
@@ -69,7 +69,7 @@ async fn the_units_commands_serve_and_watch_with_the_configuration_of_their_page
     ];
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operate/medium.md");
     let page = fs::read_to_string(page).unwrap();
-    let config = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let config = page.split("<<EOF_CONFIG\n").nth(1).and_then(|rest| rest.split("EOF_CONFIG").next()).unwrap();
     fs::write(folder.join("keeper.toml"), moved(config, &places)).unwrap();
 
     // The page leaves the address at its default, which may be taken on a machine of tests.
