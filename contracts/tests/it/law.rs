@@ -145,3 +145,20 @@ pub(crate) fn opened_with(change: impl FnOnce(&mut GenesisConfig)) -> Net {
     net.as_account("anybody", net.suite().genesis_allocation, release).unwrap();
     net
 }
+
+/// [EM-2]
+#[test]
+fn a_thousand_epochs_that_nobody_settled_are_settled_in_batches_of_bounded_gas() {
+    let mut net = net();
+    let controller = net.suite().emission_controller;
+    net.go_to(1_000, 1);
+    let mut settled = 0;
+    while settled < 1_000 {
+        let call = EmissionController::settleCall { maxSubnets: U256::from(512) };
+        let batch = net.as_account("anybody", controller, call).unwrap();
+        assert!(batch.ret > settled, "every batch leads on");
+        assert!(batch.gas_used < 7_000_000, "{} gas", batch.gas_used);
+        settled = batch.ret;
+    }
+    assert_eq!(settled, 1_000);
+}
