@@ -35,7 +35,7 @@ pub(crate) fn run(stages: &mut Stages, options: &Options) -> Result<ExitCode> {
     })?;
     stages.run("clippy", || {
         // The tests that need a card are compiled here, if nowhere else.
-        let features = ["--features", "tandem-cuda/gpu"];
+        let features = ["--features", "tandem-cuda/gpu,tandem-keeper/kill-points"];
         let mut clippy = cargo();
         clippy.args(["clippy", "--workspace", "--all-targets", "--quiet"]).args(features);
         succeed(clippy.args(["--", "--deny", "warnings"]))
