@@ -82,12 +82,16 @@ impl Bundles {
         Self { objects, place: place.to_owned() }
     }
 
+    #[cfg(any(feature = "s3", feature = "gcs"))]
+    fn under(store: impl ObjectStore, prefix: &str, place: &str) -> Self {
+        Self::over(Arc::new(object_store::prefix::PrefixStore::new(store, ObjectPath::from(prefix))), place)
+    }
+
     #[cfg(feature = "s3")]
     fn in_s3(url: &str, prefix: &str) -> Result<Self, BundleStoreError> {
         // Credentials, region and endpoint as AWS_… in the environment say, or the machine's role.
         let store = object_store::aws::AmazonS3Builder::from_env().with_url(url).build()?;
-        let store = object_store::prefix::PrefixStore::new(store, ObjectPath::from(prefix));
-        Ok(Self::over(Arc::new(store), url))
+        Ok(Self::under(store, prefix, url))
     }
 
     #[cfg(not(feature = "s3"))]
@@ -99,8 +103,7 @@ impl Bundles {
     fn in_gcs(url: &str, prefix: &str) -> Result<Self, BundleStoreError> {
         // Credentials as GOOGLE_… in the environment say, or the machine's account.
         let store = object_store::gcp::GoogleCloudStorageBuilder::from_env().with_url(url).build()?;
-        let store = object_store::prefix::PrefixStore::new(store, ObjectPath::from(prefix));
-        Ok(Self::over(Arc::new(store), url))
+        Ok(Self::under(store, prefix, url))
     }
 
     #[cfg(not(feature = "gcs"))]

@@ -9,6 +9,8 @@ use std::time::Duration;
 use alloy::sol_types::SolCall;
 use alloy_primitives::{Address, B256, Bytes, U256, hex};
 use alloy_signer_local::PrivateKeySigner;
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
 use reqwest::Client;
 use serde_json::{Value, json};
 use tandem_contracts::bindings::{CreditDesk, SubnetRegistry, TestUSDC};
@@ -220,7 +222,7 @@ impl Program {
 
     /// Asks it to end and waits for its exit code.
     async fn end(mut self) -> Option<i32> {
-        Command::new("kill").arg(self.0.id().to_string()).status().unwrap();
+        signal::kill(Pid::from_raw(self.0.id() as i32), Signal::SIGTERM).unwrap();
         for _ in 0..400 {
             if let Some(status) = self.0.try_wait().unwrap() {
                 return status.code();

@@ -296,7 +296,7 @@ impl Keeper {
         for action in actions {
             let started = Instant::now();
             let span =
-                tracing::info_span!("action", name = action.name(), epoch = action.epoch(), netuid = action.netuid(),);
+                tracing::info_span!("action", name = action.name(), epoch = action.epoch(), netuid = action.netuid());
             let result = self.execute(&action, heads).instrument(span).await;
             histogram!(telemetry::ACTION_SECONDS, "action" => action.name()).record(started.elapsed());
             if let Err(error) = result {

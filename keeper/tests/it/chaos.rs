@@ -3,10 +3,7 @@
 //!
 //! `TANDEM_CHAOS_SEED=… TANDEM_CHAOS_EPOCHS=… cargo nextest run -p tandem-keeper chaos` repeats the choices, not the moments.
 
-use std::{
-    collections::BTreeSet, env, fmt::Debug, fs, os::unix::fs::OpenOptionsExt, process::Command, str::FromStr,
-    time::Duration,
-};
+use std::{collections::BTreeSet, env, fmt::Debug, process::Command, str::FromStr, time::Duration};
 
 use alloy_primitives::{Address, U256};
 use alloy_sol_types::SolStruct;
@@ -19,6 +16,7 @@ use tokio::time::sleep;
 
 use crate::{
     fleet::Fleet,
+    keys::private,
     suite::{KEEPERS, Net, Place, Program, replay},
     support::{
         postgres::Cluster,
@@ -79,8 +77,7 @@ fn start(net: &Net, proxies: &[Proxy], index: usize) -> Program {
 async fn begin() -> (Fleet, Cluster, Vec<Proxy>) {
     let (cluster, net) = (Cluster::start().await, Net::deploy().await);
     let url = net.folder.path().join("store.url");
-    fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(&url).unwrap();
-    fs::write(&url, cluster.url("postgres")).unwrap();
+    private(&url, &cluster.url("postgres"));
     let mut proxies = Vec::new();
     for _ in 0..KEEPERS {
         proxies.push(Proxy::before(&net.anvil.url).await);

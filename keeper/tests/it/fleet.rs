@@ -10,15 +10,12 @@ use alloy_primitives::{Address, B256};
 use alloy_sol_types::SolStruct;
 use serde::{Serialize, de::DeserializeOwned};
 use tandem_contracts::bindings::EpochOracle;
-use tandem_protocol::{
-    api::{Attestation, ReceiptResponse},
-    reveal::Reveal,
-};
+use tandem_protocol::api::{Attestation, ReceiptResponse};
 use tokio::{sync::Mutex, time::sleep};
 
 use crate::{
     suite::{KEEPERS, Net, Program},
-    support::{SALT, commit},
+    support::{commit, opened},
 };
 
 const VALIDATORS: usize = 3;
@@ -142,13 +139,11 @@ impl Fleet {
         let receipts = self.show("/v1/commits", &commits, clock.commit_deadline(epoch)).await;
         let reveal = |number: usize| {
             let of_it = receipts.iter().filter(|((commit, _), _)| *commit == number);
-            let mut receipts: Vec<_> = of_it
+            let receipts = of_it
                 .map(|(_, bytes)| serde_json::from_slice(bytes).unwrap())
                 .map(|receipt: ReceiptResponse| (receipt.keeper, receipt.signature))
                 .collect();
-            receipts.sort_by_key(|(keeper, _)| *keeper);
-            let (validator, signature) = (commits[number].message.validator, commits[number].signature);
-            Reveal { netuid: 1, epoch, validator, seq: 1, salt: SALT, row: row(number), signature, receipts }
+            opened(&commits[number], &row(number), receipts)
         };
         let reveals: Vec<_> = (0..VALIDATORS).map(reveal).collect();
 

@@ -21,6 +21,10 @@ use std::{
 };
 
 use clap::Parser;
+use nix::{
+    sys::signal::{self, Signal},
+    unistd::Pid,
+};
 use tandem_keeper::{
     commands::Cli,
     config::{self, Config, Overrides},
@@ -287,7 +291,7 @@ impl Shell {
 impl Drop for Shell {
     fn drop(&mut self) {
         // With all that it has started.
-        let _ = Command::new("kill").args(["-9", "--", &format!("-{}", self.process.id())]).status();
+        let _ = signal::killpg(Pid::from_raw(self.process.id() as i32), Signal::SIGKILL);
         let _ = self.process.wait();
     }
 }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use alloy_primitives::{Address, B256};
+use nix::sys::signal::Signal;
 use sqlx::Connection;
 use tandem_keeper::{
     guard::{Guard, GuardError, Register, Slot},
@@ -252,12 +253,12 @@ async fn a_server_that_falls_silent_is_not_waited_for(cluster: &Cluster) {
     let store = Bounded::new(open(&cluster.database("silent").await).await, Duration::from_millis(500));
     let commit = commit(&network(), &key(11), 3, 1, 1, &[(4, 1)]);
     store.put_commit(&commit).await.unwrap();
-    cluster.signal("silent", "-STOP").await;
+    cluster.signal("silent", Signal::SIGSTOP).await;
     let began = Instant::now();
     let refused = store.put_commit(&commit).await;
     assert!(matches!(&refused, Err(error @ StoreError::Silent(_)) if error.is_transient()), "{refused:?}");
     assert!(began.elapsed() < Duration::from_secs(5));
-    cluster.signal("silent", "-CONT").await;
+    cluster.signal("silent", Signal::SIGCONT).await;
     let again =
         tokio::time::timeout(Duration::from_secs(20), async { while store.put_commit(&commit).await.is_err() {} });
     again.await.unwrap();

@@ -411,18 +411,18 @@ async fn a_database_that_was_meddled_with_makes_the_key_neither_send_nor_sign_wh
     rig.anvil.ask("anvil_setBalance", json!([key(2).address(), U256::from(10).pow(U256::from(20))])).await;
     let foreign = foreign.prepare(thief, vec![9], "theirs".into()).await.unwrap();
     let renamed = TxAttempt { hash: foreign.attempts[0].hash, ..ours.attempts[0].clone() };
+    let meddled = |first: &TxAttempt| NewTx {
+        sender: me,
+        purpose: "meddled".into(),
+        to: thief,
+        data: vec![9],
+        nonce: 0,
+        gas_limit: ours.gas_limit,
+        first: first.clone(),
+    };
     for (file, first) in [("signer.sqlite", &foreign.attempts[0]), ("hash.sqlite", &renamed)] {
         let (sender, store) = rig.sender_through(&[&proxy.url], file, impatient()).await;
-        let row = NewTx {
-            sender: me,
-            purpose: "meddled".into(),
-            to: thief,
-            data: vec![9],
-            nonce: 0,
-            gas_limit: 100_000,
-            first: first.clone(),
-        };
-        store.put_tx(&row).await.unwrap();
+        store.put_tx(&meddled(first)).await.unwrap();
         sender.tick().await.unwrap();
         patience().await;
         assert!(sender.tick().await.unwrap());
@@ -431,16 +431,7 @@ async fn a_database_that_was_meddled_with_makes_the_key_neither_send_nor_sign_wh
         assert_eq!(proxy.asked("eth_sendRawTransaction"), 0, "{file}");
     }
     let (sender, store) = rig.sender_through(&[&proxy.url], "call.sqlite", impatient()).await;
-    let row = NewTx {
-        sender: me,
-        purpose: "meddled".into(),
-        to: thief,
-        data: vec![9],
-        nonce: 0,
-        gas_limit: ours.gas_limit,
-        first: ours.attempts[0].clone(),
-    };
-    store.put_tx(&row).await.unwrap();
+    store.put_tx(&meddled(&ours.attempts[0])).await.unwrap();
     sender.tick().await.unwrap();
     patience().await;
     sender.tick().await.unwrap();

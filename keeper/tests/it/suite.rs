@@ -5,7 +5,7 @@ use std::{
     net::TcpListener,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -13,6 +13,10 @@ use alloy::{providers::Provider, rpc::types::TransactionRequest};
 use alloy_primitives::{Address, Bytes, U256};
 use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::SolCall;
+use nix::{
+    sys::signal::{self, Signal},
+    unistd::Pid,
+};
 use reqwest::{Client, StatusCode};
 use serde_json::json;
 use tandem_contracts::{
@@ -33,13 +37,24 @@ use tandem_protocol::{
     tree::RewardKind,
 };
 
-use crate::support::{SALT, anvil::Anvil, commit, postgres::Cluster};
+use crate::{
+    keys::private,
+    support::{anvil::Anvil, commit, opened, postgres::Cluster},
+};
 
 pub(crate) const KEEPERS: usize = 3;
 const POT: u64 = 1_000_000_000;
 
 /// A process that is killed when dropped.
 pub(crate) struct Program(pub(crate) Child);
+
+impl Program {
+    /// Asks it to stop and waits until it has.
+    pub(crate) fn stop(&mut self) -> ExitStatus {
+        signal::kill(Pid::from_raw(self.0.id() as i32), Signal::SIGTERM).unwrap();
+        self.0.wait().unwrap()
+    }
+}
 
 impl Drop for Program {
     fn drop(&mut self) {
@@ -274,17 +289,7 @@ impl Net {
             let receipt: ReceiptResponse = answer.json().await.unwrap();
             receipts.push((receipt.keeper, receipt.signature));
         }
-        receipts.sort_by_key(|(keeper, _)| *keeper);
-        Reveal {
-            netuid: 1,
-            epoch,
-            validator: commit.message.validator,
-            seq: 1,
-            salt: SALT,
-            row: row.to_vec(),
-            signature: commit.signature,
-            receipts,
-        }
+        opened(&commit, row, receipts)
     }
 
     /// Shows a row to every keeper.
@@ -415,8 +420,7 @@ async fn three_processes_carry_an_epoch_from_commit_to_claim_though_one_is_kille
     crate::commands::all_do_their_work_on(&net).await;
 
     let mut last = programs.remove(2);
-    Command::new("kill").args(["-TERM", &last.0.id().to_string()]).status().unwrap();
-    assert!(last.0.wait().unwrap().success(), "asked to stop, it stops cleanly");
+    assert!(last.stop().success(), "asked to stop, it stops cleanly");
 }
 
 /// `[KP-1]`
@@ -424,8 +428,7 @@ async fn three_processes_carry_an_epoch_from_commit_to_claim_though_one_is_kille
 async fn a_process_on_the_same_database_takes_over_from_a_leader_that_was_killed() {
     let (cluster, net) = (Cluster::start().await, Net::deploy().await);
     let url = net.folder.path().join("store.url");
-    fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(&url).unwrap();
-    fs::write(&url, cluster.url("postgres")).unwrap();
+    private(&url, &cluster.url("postgres"));
     let store = format!("[store]\nurl = {{ file = {url:?} }}\nlease_s = 3\n");
     let leads = async |port: u16| {
         let metrics = net.http.get(format!("http://127.0.0.1:{port}/metrics")).send().await.ok()?;

@@ -86,7 +86,6 @@ async fn the_units_commands_serve_and_watch_with_the_configuration_of_their_page
     let mut watch = Program(watch.spawn().unwrap());
     assert!(answers(&net, &format!("http://{watcher}/health")).await, "it is watched");
     for program in [&mut watch, &mut service] {
-        Command::new("kill").args(["-TERM", &program.0.id().to_string()]).status().unwrap();
-        assert!(program.0.wait().unwrap().success());
+        assert!(program.stop().success());
     }
 }

@@ -26,7 +26,7 @@ use tandem_keeper::{
 };
 use tandem_protocol::{
     clock::EpochClock,
-    messages::{CommitReceipt, WeightsCommit, commit_hash},
+    messages::{CommitReceipt, SignatureBytes, WeightsCommit, commit_hash},
     reveal::Reveal,
     signed::{Signed, sign},
 };
@@ -95,7 +95,17 @@ pub(crate) fn reveal(
     let message = &commit.message;
     let receipt = CommitReceipt { epoch: message.epoch, commit: message.eip712_hash_struct() };
     let digest = receipt.eip712_signing_hash(&network.domain());
-    let mut receipts: Vec<_> = keepers.iter().map(|keeper| (keeper.address(), sign(digest, keeper).unwrap())).collect();
+    let receipts: Vec<_> = keepers.iter().map(|keeper| (keeper.address(), sign(digest, keeper).unwrap())).collect();
+    opened(commit, row, receipts)
+}
+
+/// The reveal of that commit with these receipts.
+pub(crate) fn opened(
+    commit: &Signed<WeightsCommit>,
+    row: &[(u16, u16)],
+    mut receipts: Vec<(Address, SignatureBytes)>,
+) -> Reveal {
+    let message = &commit.message;
     receipts.sort_by_key(|(keeper, _)| *keeper);
     Reveal {
         netuid: message.netuid,

@@ -10,6 +10,10 @@ use std::{
     time::Duration,
 };
 
+use nix::{
+    sys::signal::{self, Signal},
+    unistd::Pid,
+};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 /// Starts the server and ends it when standard input ends, be it because this process was killed.
@@ -76,8 +80,8 @@ impl Cluster {
     /// `kill -9` of the postmaster; what it wrote stays.
     pub(crate) fn kill(&mut self) {
         let pid = fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
-        let pid = pid.lines().next().unwrap().to_owned();
-        assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+        let pid = pid.lines().next().unwrap();
+        signal::kill(Pid::from_raw(pid.parse().unwrap()), Signal::SIGKILL).unwrap();
         self.end();
     }
 
@@ -95,13 +99,13 @@ impl Cluster {
     }
 
     /// A signal to every server process that serves the database.
-    pub(crate) async fn signal(&self, database: &str, signal: &str) {
+    pub(crate) async fn signal(&self, database: &str, signal: Signal) {
         let mut connection = PgConnection::connect(&self.url("postgres")).await.unwrap();
         let serving = sqlx::query_scalar("SELECT pid FROM pg_stat_activity WHERE datname = $1").bind(database);
         let pids: Vec<i32> = serving.fetch_all(&mut connection).await.unwrap();
         assert!(!pids.is_empty());
         for pid in pids {
-            assert!(Command::new("kill").args([signal, &pid.to_string()]).status().unwrap().success());
+            signal::kill(Pid::from_raw(pid), signal).unwrap();
         }
         connection.close().await.unwrap();
     }
