@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use yuma::Hyperparameters;
-use yuma::tool::attacks::{Payee, SCENARIOS, play_all, rule_sets};
+use yuma::tool::attacks::{Ledger, Payee, SCENARIOS, play_all, rule_sets};
 
 use super::yuma;
 
@@ -22,7 +22,8 @@ fn text_markdown_and_json_tell_the_same() {
     assert_eq!((answer.as_array().unwrap().len(), text.len(), markdown.len()), (lines.len(), lines.len(), lines.len()));
     for (index, line) in lines.iter().enumerate() {
         assert_eq!(answer[index]["attack"], line.scenario.name);
-        assert!(text[index].contains(line.scenario.name) && markdown[index].contains(line.scenario.name));
+        // Words begin in one column, numbers end in one.
+        assert!(text[index].starts_with(line.scenario.name) && markdown[index].contains(line.scenario.name));
         for (result, ledger) in answer[index]["results"].as_array().unwrap().iter().zip(&line.ledgers) {
             assert_eq!(result["paid"], ledger.paid_share());
             assert_eq!(result["pays"], ledger.pays(line.scenario.payee));
@@ -30,6 +31,13 @@ fn text_markdown_and_json_tell_the_same() {
             assert!(text[index].contains(&percent) && markdown[index].contains(&percent));
         }
     }
+}
+
+#[test]
+fn an_attack_pays_if_it_moves_more_than_a_fiftieth_of_what_is_due() {
+    let pays = |paid: u64, payee| Ledger { paid, due: 5_000, pot: 10_000 }.pays(payee);
+    assert_eq!([4_899, 4_900, 5_100].map(|paid| pays(paid, Payee::Victim)), [true, false, false]);
+    assert_eq!([4_900, 5_100, 5_101].map(|paid| pays(paid, Payee::Own)), [false, false, true]);
 }
 
 /// What the engine promises, whatever the table says.
