@@ -131,7 +131,7 @@ impl ChainInputs {
         let block = chain.last_block_before(end, &heads.latest).await?;
         let block = block.with_context(|| format!("no block before the end of epoch {epoch}"))?;
         let mut facts = chain.facts(epoch, &block).await?;
-        facts.committed = chain.on_chain(epoch, &heads.latest).await?.commits;
+        facts.committed = chain.on_chain(epoch, &heads.latest).await?.committed();
         let netuids: Vec<u16> = bundle.inputs.subnets.iter().map(|subnet| subnet.netuid).collect();
         let granted = chain.granted(first_granted(previous)..=epoch, &netuids).await?;
         Ok(Self { block, facts, granted })

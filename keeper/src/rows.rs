@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use tandem_protocol::{
     api::{Proposal, Vote},
     bundle::DroppedRow,
-    messages::{SignatureBytes, WeightsCommit, rows_hash},
+    messages::{SignatureBytes, WeightsCommit, row_hash, rows_hash},
     reveal::{Reveal, RevealRules, RowFault},
     signed::{Signed, recover},
 };
@@ -180,7 +180,7 @@ pub fn judge_row(
     if committed && reveal.signature == SignatureBytes::ZERO && reveal.receipts.is_empty() {
         return Ok(reveal.check_form(&rules));
     }
-    let row = rows_hash(std::slice::from_ref(reveal));
+    let row = row_hash(reveal);
     let known = sound.has(facts.epoch, row);
     if !known && recover(commit.eip712_signing_hash(domain), &reveal.signature) != Ok(reveal.validator) {
         return Err(IntakeFault::Unsigned(reveal.validator));
@@ -211,8 +211,7 @@ pub fn better<'a>(one: (&'a Reveal, bool), other: (&'a Reveal, bool)) -> &'a Rev
     if first != second {
         return if first > second { one.0 } else { other.0 };
     }
-    let hash = |reveal| rows_hash(std::slice::from_ref(reveal));
-    if hash(one.0) <= hash(other.0) { one.0 } else { other.0 }
+    if row_hash(one.0) <= row_hash(other.0) { one.0 } else { other.0 }
 }
 
 /// The rows of one subnet as a bundle holds them.

@@ -6,7 +6,9 @@ use alloy_primitives::{Address, B256, Bytes, U256};
 use serde::{Deserialize, Serialize};
 
 use crate::jobs::Job;
-use crate::messages::{EpochReport, ListVote, ResponseCommitment, RowList, SignatureBytes, Voucher, WeightsCommit};
+use crate::messages::{
+    EpochReport, ListVote, ResponseCommitment, RowList, SignatureBytes, Voucher, WeightsCommit, row_hash,
+};
 use crate::payment::PaymentDue;
 use crate::reveal::Reveal;
 use crate::signed::Signed;
@@ -286,6 +288,40 @@ pub struct ReceiptResponse {
 pub struct RevealList {
     /// Ascending by (netuid, validator).
     pub reveals: Vec<Reveal>,
+}
+
+/// Which rows a keeper holds (`GET /v1/epochs/{e}/names`), or a list has (`GET /v1/epochs/{e}/lists/{rowsHash}/names`): who has
+/// most of them already need not fetch them all.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RowNames {
+    /// Ascending by (netuid, validator).
+    pub rows: Vec<RowName>,
+}
+
+/// The name of a row.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RowName {
+    /// Subnet.
+    pub netuid: u16,
+    /// Hotkey of the validator.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Address))]
+    pub validator: Address,
+    /// [`row_hash`].
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Hash))]
+    pub hash: B256,
+}
+
+impl RowNames {
+    /// The names of these rows, in their order.
+    pub fn of<'a>(reveals: impl IntoIterator<Item = &'a Reveal>) -> Self {
+        let name =
+            |reveal: &Reveal| RowName { netuid: reveal.netuid, validator: reveal.validator, hash: row_hash(reveal) };
+        Self { rows: reveals.into_iter().map(name).collect() }
+    }
 }
 
 /// The name of a list, signed by its proposer. The list itself, a [`RevealList`], is at

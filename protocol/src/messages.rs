@@ -172,6 +172,11 @@ pub fn rows_hash(reveals: &[Reveal]) -> B256 {
     keccak256(borsh::to_vec(reveals).expect("writing to memory cannot fail and no length exceeds u32"))
 }
 
+/// [`rows_hash`] of one row alone.
+pub fn row_hash(reveal: &Reveal) -> B256 {
+    rows_hash(std::slice::from_ref(reveal))
+}
+
 /// keccak256 of the method in capitals, a space, the path (with the query, if there is one), a newline and the body.
 pub fn request_hash(method: &str, path: &str, body: &[u8]) -> B256 {
     keccak256([method.as_bytes(), b" ", path.as_bytes(), b"\n", body].concat())

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 use crate::stage::{Stages, succeed};
-use crate::{cargo, install};
+use crate::{WORKSPACE, cargo, install};
 
 struct Bench {
     name: &'static str,
@@ -33,7 +33,7 @@ pub(crate) fn run(stages: &mut Stages, name: Option<&str>, arguments: &[String])
     }
     install::npm_packages(stages)?;
     for bench in chosen {
-        stages.run(&format!("bench {}", bench.name), || start(bench, arguments))?;
+        stages.run(&format!("bench {}", bench.name), || start(bench, &["--package", bench.package], arguments))?;
     }
     stages.report();
     Ok(ExitCode::SUCCESS)
@@ -41,11 +41,12 @@ pub(crate) fn run(stages: &mut Stages, name: Option<&str>, arguments: &[String])
 
 /// Fails if a change of the contracts costs or saves gas that the committed snapshots do not know of.
 pub(crate) fn check_gas(stages: &mut Stages) -> Result<()> {
-    stages.run("gas and sizes", || start(&BENCHES[0], &["--check".to_owned()]))
+    stages.run("gas and sizes", || start(&BENCHES[0], &WORKSPACE, &["--check".to_owned()]))
 }
 
-fn start(bench: &Bench, arguments: &[String]) -> Result<()> {
+/// `packages` says for which packages cargo chooses the dependencies' features: those of the build before spare another.
+fn start(bench: &Bench, packages: &[&str], arguments: &[String]) -> Result<()> {
     let mut command = cargo();
-    command.args(["bench", "--quiet", "--package", bench.package, "--bench", bench.target]);
+    command.args(["bench", "--quiet"]).args(packages).args(["--bench", bench.target]);
     succeed(command.args(bench.cargo).arg("--").args(arguments))
 }

@@ -19,6 +19,10 @@ use clap::{Parser, Subcommand};
 
 use crate::stage::Stages;
 
+/// Everything, with the points at which tests make a keeper die. What is built for one of the tests' stages serves the next
+/// only if all of them name the same packages and features.
+const WORKSPACE: [&str; 3] = ["--workspace", "--features", "tandem-keeper/kill-points"];
+
 /// Developer commands of Tandem. Each installs what it needs and prints how long its stages took.
 #[derive(Parser)]
 #[command(name = "cargo xtask", arg_required_else_help = true)]

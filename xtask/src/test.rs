@@ -6,11 +6,9 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::stage::{Stages, succeed};
-use crate::{bench, cargo, gpu, install, kernels, root};
+use crate::{WORKSPACE, bench, cargo, gpu, install, kernels, root};
 
 pub(crate) const NEXTEST_VERSION: &str = "0.9.143";
-/// Everything, with the points at which tests make a keeper die.
-const WORKSPACE: [&str; 3] = ["--workspace", "--features", "tandem-keeper/kill-points"];
 
 /// Options of the test command.
 #[derive(Args)]

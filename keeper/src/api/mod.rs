@@ -9,9 +9,9 @@
 //! | `POST /v1/commits` | validator, by the commit's signature | a receipt |
 //! | `POST /v1/reveals` | validator, by the commit's signature | a row |
 //! | `GET /v1/epochs/{e}/audits` | anybody | counts of this keeper's audits |
-//! | `GET /v1/epochs/{e}/reveals` | anybody, after the deadline | rows held |
+//! | `GET /v1/epochs/{e}/reveals`, `names` | anybody, after the deadline | rows held, or their names alone |
 //! | `GET /v1/epochs/{e}/agreement` | anybody | proposals and votes that are known |
-//! | `GET /v1/epochs/{e}/lists/{hash}` | anybody, after the deadline | rows of a list that was proposed |
+//! | `GET /v1/epochs/{e}/lists/{hash}`, `…/names` | anybody, after the deadline | the same of a list that was proposed |
 //! | `GET /v1/epochs/{e}/attestations` | anybody | signatures on reports |
 //! | `GET /v1/epochs/{e}/evidence` | anybody | contradictions kept |
 //! | `GET /v1/bundles/{hash}` | anybody | a bundle's bytes |
@@ -37,6 +37,7 @@ mod listener;
 mod openapi;
 mod read;
 mod request;
+mod rows;
 mod seen;
 mod tls;
 
@@ -142,11 +143,11 @@ fn router(api: Api) -> Router {
     let document = document();
     telemetry::register_routes(document.paths.paths.keys());
     let document = openapi::Served::new(&document);
-    let [small, rows, costly] = groups();
+    let [small, takes_rows, costly] = groups();
     let costly = costly.layer(from_fn_with_state(api.clone(), limits::few));
     let (routes, _) = small
         .layer(DefaultBodyLimit::max(MAX_SMALL_BODY))
-        .merge(rows.layer(DefaultBodyLimit::max(MAX_BODY)))
+        .merge(takes_rows.layer(DefaultBodyLimit::max(MAX_BODY)))
         .merge(costly.layer(DefaultBodyLimit::max(MAX_BODY)))
         .split_for_parts();
     routes
@@ -183,13 +184,15 @@ fn groups() -> [OpenApiRouter<Api>; 3] {
         .routes(routes!(read::attestations))
         .routes(routes!(read::evidence))
         .routes(routes!(claims::of_account));
-    let rows = OpenApiRouter::new().routes(routes!(intake::reveal));
+    let takes_rows = OpenApiRouter::new().routes(routes!(intake::reveal));
     let costly = OpenApiRouter::new()
         .routes(routes!(read::audits))
-        .routes(routes!(read::reveals))
+        .routes(routes!(rows::reveals))
+        .routes(routes!(rows::names))
         .routes(routes!(read::agreement))
-        .routes(routes!(read::list))
+        .routes(routes!(rows::list))
+        .routes(routes!(rows::list_names))
         .routes(routes!(read::bundle))
         .routes(routes!(claims::of_many));
-    [small, rows, costly]
+    [small, takes_rows, costly]
 }

@@ -11,7 +11,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use tandem_protocol::{
-    api::{Agreement, Attestation, AuditCount, KeeperStatus, RevealList},
+    api::{Agreement, Attestation, AuditCount, KeeperStatus},
     openapi as word,
 };
 use utoipa::{IntoParams, ToSchema};
@@ -109,14 +109,13 @@ pub(super) struct Page {
 
 impl Page {
     /// The page of `entries`, and the header for the next one.
-    fn of<T>(
+    pub(super) fn of<T>(
         page: Result<Query<Self>, QueryRejection>,
         mut entries: Vec<T>,
     ) -> Result<(Vec<T>, Option<usize>), Failure> {
-        let fault = |words: String| Failure::new(StatusCode::BAD_REQUEST, "K-QUERY-1", words);
-        let Query(Self { offset, limit }) = page.map_err(|rejection| fault(rejection.body_text()))?;
+        let Query(Self { offset, limit }) = page.map_err(|rejection| bad_query(rejection.body_text()))?;
         if limit.is_some_and(|limit| !(1..=MAX_PAGE).contains(&limit)) {
-            return Err(fault(format!("limit must be 1 to {MAX_PAGE}")));
+            return Err(bad_query(format!("limit must be 1 to {MAX_PAGE}")));
         }
         let mut rest = entries.split_off(offset.unwrap_or_default().min(entries.len()));
         let next = limit.filter(|limit| *limit < rest.len()).map(|limit| offset.unwrap_or_default() + limit);
@@ -125,7 +124,11 @@ impl Page {
     }
 }
 
-fn paged(body: impl IntoResponse, next: Option<usize>) -> Response {
+pub(super) fn bad_query(words: String) -> Failure {
+    Failure::new(StatusCode::BAD_REQUEST, "K-QUERY-1", words)
+}
+
+pub(super) fn paged(body: impl IntoResponse, next: Option<usize>) -> Response {
     let mut response = body.into_response();
     if let Some(next) = next {
         response.headers_mut().insert(NEXT, next.into());
@@ -164,33 +167,6 @@ pub(super) async fn audits(
     Ok(paged(Json(audits), next))
 }
 
-/// Rows that this keeper holds, ascending by subnet and validator; after the reveal deadline only.
-#[utoipa::path(get, path = "/v1/epochs/{epoch}/reveals", tag = "keepers",
-    params(("epoch" = u64, Path, description = "number of the epoch"), Page),
-    responses((status = 200, description = "rows", body = RevealList)))]
-pub(super) async fn reveals(
-    State(keeper): State<Arc<Keeper>>,
-    Path(epoch): Path<String>,
-    page: Result<Query<Page>, QueryRejection>,
-) -> Result<Response, Failure> {
-    let epoch = number(&epoch)?;
-    after_deadline(&keeper, epoch)?;
-    let stored = telemetry::store("reveals", keeper.store.reveals(epoch)).await?;
-    let (reveals, next) = Page::of(page, stored.into_iter().map(|stored| stored.reveal).collect())?;
-    Ok(paged(Json(RevealList { reveals }), next))
-}
-
-/// Nobody copies what they cannot see.
-fn after_deadline(keeper: &Keeper, epoch: u64) -> Result<(), Failure> {
-    let now = keeper.live().heads.map_or(0, |heads| heads.latest.time);
-    let deadline = keeper.schedule().reveal_deadline(epoch);
-    if now < deadline {
-        let words = format!("rows of epoch {epoch} are shown from chain time {deadline} on");
-        return Err(Failure::new(StatusCode::CONFLICT, "K-EPOCH-1", words));
-    }
-    Ok(())
-}
-
 /// Proposals and votes of the agreement on the epoch's list of rows.
 #[utoipa::path(get, path = "/v1/epochs/{epoch}/agreement", tag = "keepers",
     params(("epoch" = u64, Path, description = "number of the epoch")),
@@ -200,25 +176,6 @@ pub(super) async fn agreement(
     Path(epoch): Path<String>,
 ) -> Result<Json<Agreement>, Failure> {
     Ok(Json(telemetry::store("agreement", keeper.agreement(number(&epoch)?)).await?))
-}
-
-/// The rows of a list that was proposed; after the reveal deadline only.
-#[utoipa::path(get, path = "/v1/epochs/{epoch}/lists/{hash}", tag = "keepers",
-    params(
-        ("epoch" = u64, Path, description = "number of the epoch"),
-        ("hash" = word::Hash, Path, description = "rowsHash of the proposal"),
-    ),
-    responses((status = 200, description = "rows, ascending by subnet and validator", body = RevealList)))]
-pub(super) async fn list(
-    State(keeper): State<Arc<Keeper>>,
-    Path((epoch, hash)): Path<(String, String)>,
-) -> Result<Json<RevealList>, Failure> {
-    let (epoch, hash): (u64, B256) = (number(&epoch)?, parsed(&hash)?);
-    after_deadline(&keeper, epoch)?;
-    let reveals = telemetry::store("list", keeper.store.list(epoch, hash)).await?;
-    let reveals =
-        reveals.ok_or_else(|| Failure::not_found(format!("list {hash} of epoch {epoch} is not held here")))?;
-    Ok(Json(RevealList { reveals }))
 }
 
 /// Signatures on reports, ascending by attempt and keeper.
@@ -283,7 +240,7 @@ pub(super) async fn bundle(
 }
 
 /// The number of an epoch that time can reach.
-fn number(text: &str) -> Result<u64, Failure> {
+pub(super) fn number(text: &str) -> Result<u64, Failure> {
     let epoch: u64 = parsed(text)?;
     if epoch > u64::from(u32::MAX) {
         return Err(Failure::not_found(format!("there will be no epoch {epoch}")));

@@ -54,19 +54,14 @@ impl RpcChain {
     }
 }
 
-/// The last commit of each validator, and the rows that open one of those. Strangers' are among them: who is a validator
-/// is for the aggregation to say.
+/// Commits, and the rows that open a validator's last one. Strangers' are among them: who is a validator is for the
+/// aggregation to say.
 fn sort_out(logs: &[Log]) -> OnChain {
-    let mut commits = CommittedRows::new();
-    let mut all = BTreeMap::new();
+    let mut found = OnChain::default();
     let mut shown = BTreeMap::new();
     for log in logs {
         if let Ok(event) = WeightCommits::Committed::decode_log(&log.inner) {
-            all.insert((event.netuid, event.validator, event.seq), event.commitHash);
-            let last = commits.entry((event.netuid, event.validator)).or_insert((event.seq, event.commitHash));
-            if event.seq >= last.0 {
-                *last = (event.seq, event.commitHash);
-            }
+            found.commits.insert((event.netuid, event.validator, event.seq), event.commitHash);
         } else if let Ok(event) = WeightCommits::Revealed::decode_log(&log.inner) {
             let entry =
                 |bytes: &[u8]| (u16::from_be_bytes([bytes[0], bytes[1]]), u16::from_be_bytes([bytes[2], bytes[3]]));
@@ -83,9 +78,10 @@ fn sort_out(logs: &[Log]) -> OnChain {
             shown.insert((reveal.netuid, reveal.validator, reveal.seq), reveal);
         }
     }
-    let is_last =
-        |reveal: &Reveal| commits.get(&(reveal.netuid, reveal.validator)).is_some_and(|last| last.0 == reveal.seq);
-    OnChain { reveals: shown.into_values().filter(is_last).collect(), commits, all }
+    let last = found.committed();
+    shown.retain(|&(netuid, validator, seq), _| last.get(&(netuid, validator)).is_some_and(|last| last.0 == seq));
+    found.reveals = shown.into_values().collect();
+    found
 }
 
 /// Whether the chain holds this very commit as its validator's last one of the epoch.

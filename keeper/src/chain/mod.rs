@@ -144,12 +144,17 @@ pub type CommittedRows = BTreeMap<(u16, Address), (u32, B256)>;
 /// What validators put on chain in an epoch because keepers would not take it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OnChain {
-    /// The last commit of each validator in each subnet.
-    pub commits: CommittedRows,
     /// Hashes of all commits, by subnet, validator and sequence number.
-    pub all: BTreeMap<(u16, Address, u32), B256>,
+    pub commits: BTreeMap<(u16, Address, u32), B256>,
     /// Rows that open them, ascending by subnet and validator; without signature and receipts, which the chain stands for.
     pub reveals: Vec<Reveal>,
+}
+
+impl OnChain {
+    /// The last commit of each validator in each subnet, which alone counts.
+    pub fn committed(&self) -> CommittedRows {
+        self.commits.iter().map(|(&(netuid, validator, seq), &hash)| ((netuid, validator), (seq, hash))).collect()
+    }
 }
 
 impl EpochFacts {

@@ -1,21 +1,15 @@
 //! Questions to the other keepers, and what is made of their answers: nothing is taken in that is not checked, and what is
 //! known already is not checked again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use alloy_primitives::{Address, B256};
 use alloy_sol_types::SolStruct;
 use futures_util::future::join_all;
 use metrics::counter;
-use tandem_protocol::{
-    api::{Agreement, Attestation, Vote},
-    reveal::Reveal,
-};
+use tandem_protocol::api::{Agreement, Attestation, Vote};
 
-use super::{
-    Keeper, MAX_FACES,
-    collect::{Counting, key, votes},
-};
+use super::{Keeper, MAX_FACES, collect::votes, rows::ByName};
 use crate::{
     agree::{Step, worth_keeping},
     chain::{EpochFacts, Heads, StoredReport},
@@ -23,7 +17,7 @@ use crate::{
     guard::GuardError,
     kill,
     peers::{Peer, Peers, peers_of},
-    rows::{IntakeFault, ProposalFault, RowKey, check_list, check_proposal, check_vote, judge_row},
+    rows::{ProposalFault, check_proposal, check_vote},
     telemetry,
 };
 
@@ -48,7 +42,7 @@ impl Keeper {
         let heard = self.live().heard.1.clone();
         let unheard = !signed && peers.iter().any(|peer| !heard.contains(&peer.keeper));
         // Read once for all peers: there may be many.
-        let held = &if unheard { self.held(epoch).await? } else { BTreeMap::new() };
+        let held = &if unheard { self.held(epoch).await? } else { ByName::new() };
         join_all(peers.iter().map(|peer| async move {
             let rows_and_list = async {
                 if !signed {
@@ -62,33 +56,6 @@ impl Keeper {
         }))
         .await;
         Ok(())
-    }
-
-    async fn ask_for_rows(&self, peer: &Peer, facts: &EpochFacts, held: &BTreeMap<RowKey, Reveal>) {
-        if self.live().heard.1.contains(&peer.keeper) {
-            return;
-        }
-        let list = match self.peers.reveals(peer, facts.epoch).await {
-            Ok(Some(list)) => list,
-            Ok(None) => return,
-            Err(error) => return tracing::debug!(peer = peer.base, %error, "no rows"),
-        };
-        let domain = self.network.domain();
-        let is_held = |reveal: &Reveal| held.get(&key(reveal)) == Some(reveal);
-        for reveal in list.reveals.iter().filter(|reveal| reveal.epoch == facts.epoch && !is_held(reveal)) {
-            let Ok(verdict) = judge_row(reveal, &self.network, &domain, facts, &self.sound) else { continue };
-            let fault = verdict.err().map(|fault| fault.to_string());
-            if let Err(error) = self.store.put_reveal(reveal, fault.as_deref()).await {
-                return tracing::error!(%error, "a peer's row could not be stored");
-            }
-        }
-        self.live_mut().heard.1.insert(peer.keeper);
-    }
-
-    /// Rows that this keeper holds.
-    async fn held(&self, epoch: u64) -> anyhow::Result<BTreeMap<RowKey, Reveal>> {
-        let rows = self.store.reveals(epoch).await?;
-        Ok(rows.into_iter().map(|held| (key(&held.reveal), held.reveal)).collect())
     }
 
     async fn ask_for_agreement(&self, peer: &Peer, facts: &EpochFacts, attempt: u32, round: u32) {
@@ -168,73 +135,6 @@ impl Keeper {
             }
         }
         Ok(())
-    }
-
-    /// Rows of the lists that matter now, from the store or from any peer that has them.
-    pub(super) async fn lists(
-        &self,
-        facts: &EpochFacts,
-        wanted: BTreeSet<B256>,
-    ) -> anyhow::Result<BTreeMap<B256, Counting>> {
-        let mut lists = BTreeMap::new();
-        let mut peers = None;
-        for content in wanted {
-            let known = self.live().listed.get(&content).cloned();
-            let counting = match known {
-                Some(counting) => Some(counting),
-                None => match self.store.list(facts.epoch, content).await? {
-                    Some(reveals) => Some(self.check_list(content, &reveals, facts)?),
-                    None => {
-                        let me = self.attester.address();
-                        let peers = peers.get_or_insert_with(|| peers_of(&facts.keeper_set, me, &self.endpoints));
-                        self.fetch_list(peers, content, facts).await?
-                    }
-                },
-            };
-            if let Some(counting) = counting {
-                self.live_mut().listed.insert(content, counting.clone());
-                lists.insert(content, counting);
-            }
-        }
-        Ok(lists)
-    }
-
-    async fn fetch_list(&self, peers: &[Peer], content: B256, facts: &EpochFacts) -> anyhow::Result<Option<Counting>> {
-        for peer in peers {
-            let list = match self.peers.list(peer, facts.epoch, content).await {
-                Ok(Some(list)) => list,
-                Ok(None) => continue,
-                Err(error) => {
-                    tracing::debug!(peer = peer.base, %content, %error, "no list");
-                    continue;
-                }
-            };
-            match self.check_list(content, &list.reveals, facts) {
-                Ok(counting) => {
-                    self.store.put_list(facts.epoch, content, &list.reveals).await?;
-                    return Ok(Some(counting));
-                }
-                Err(fault) => {
-                    counter!(telemetry::REFUSED_PROPOSALS).increment(1);
-                    tracing::warn!(peer = peer.base, epoch = facts.epoch, %content, %fault, "list refused");
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    /// See [`check_list`]; of a row that was taken in before, no signature is checked again.
-    pub(super) fn check_list(
-        &self,
-        content: B256,
-        reveals: &[Reveal],
-        facts: &EpochFacts,
-    ) -> Result<Counting, ProposalFault> {
-        let domain = self.network.domain();
-        let judge = |reveal: &Reveal| -> Result<bool, IntakeFault> {
-            judge_row(reveal, &self.network, &domain, facts, &self.sound).map(|verdict| verdict.is_ok())
-        };
-        check_list(content, reveals, facts.epoch, judge)
     }
 
     async fn ask_for_attestations(&self, peer: &Peer, facts: &EpochFacts, attempt: u32, known: &[Attestation]) {

@@ -102,15 +102,16 @@ impl Keeper {
             return Ok(());
         }
         let found = self.chain.on_chain(epoch, &heads.latest).await?;
-        let facts = if found.commits == known.facts.committed {
+        let committed = found.committed();
+        let facts = if committed == known.facts.committed {
             known.facts
         } else {
             tracing::info!(epoch, commits = found.commits.len(), rows = found.reveals.len(), "rows on chain");
-            for ((netuid, validator, seq), hash) in found.all {
+            for ((netuid, validator, seq), hash) in found.commits {
                 let on_chain = WeightsCommit { netuid, epoch, validator, seq, commitHash: hash };
                 self.store.put_commit_on_chain(&on_chain).await?;
             }
-            Arc::new(EpochFacts { committed: found.commits, ..(*known.facts).clone() })
+            Arc::new(EpochFacts { committed, ..(*known.facts).clone() })
         };
         let domain = self.network.domain();
         for reveal in &found.reveals {
@@ -218,7 +219,7 @@ impl Keeper {
         }
         let Some(block) = self.chain.last_block_before(end, &heads.last_final).await? else { return Ok(()) };
         let mut facts = self.chain.facts(epoch, &block).await?;
-        facts.committed = self.chain.on_chain(epoch, &heads.last_final).await?.commits;
+        facts.committed = self.chain.on_chain(epoch, &heads.last_final).await?.committed();
         tracing::info!(epoch, block = block.number, hash = %block.hash, "inputs are final");
         self.live_mut().inputs = Some(Arc::new(FinalInputs { block, facts }));
         Ok(())

@@ -4,6 +4,7 @@
 mod act;
 mod ask;
 mod collect;
+mod rows;
 mod upkeep;
 
 use std::{

@@ -8,10 +8,10 @@ use std::{
 use alloy_primitives::{Address, B256};
 use async_trait::async_trait;
 use bytes::Bytes;
-use tandem_protocol::api::{Agreement, Attestation, RevealList};
+use tandem_protocol::api::{Agreement, Attestation, RevealList, RowNames};
 use tokio::time::Instant;
 
-use super::{Peer, PeerError, Peers};
+use super::{Peer, PeerError, Peers, Rows};
 use crate::chain::without_urls;
 
 /// What is known of one peer.
@@ -70,12 +70,18 @@ impl Peers for Overheard {
         self.note(peer, self.inner.agreement(peer, epoch).await)
     }
 
-    async fn list(&self, peer: &Peer, epoch: u64, content: B256) -> Result<Option<RevealList>, PeerError> {
-        self.note(peer, self.inner.list(peer, epoch, content).await)
+    async fn names(&self, peer: &Peer, epoch: u64, rows: Rows) -> Result<Option<RowNames>, PeerError> {
+        self.note(peer, self.inner.names(peer, epoch, rows).await)
     }
 
-    async fn reveals(&self, peer: &Peer, epoch: u64) -> Result<Option<RevealList>, PeerError> {
-        self.note(peer, self.inner.reveals(peer, epoch).await)
+    async fn rows(
+        &self,
+        peer: &Peer,
+        epoch: u64,
+        rows: Rows,
+        netuid: Option<u16>,
+    ) -> Result<Option<RevealList>, PeerError> {
+        self.note(peer, self.inner.rows(peer, epoch, rows, netuid).await)
     }
 
     async fn attestations(&self, peer: &Peer, epoch: u64) -> Result<Option<Vec<Attestation>>, PeerError> {

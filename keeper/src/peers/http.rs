@@ -14,13 +14,13 @@ use metrics::counter;
 use reqwest::{Client, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use tandem_protocol::{
-    api::{Agreement, ApiError, Attestation, RevealList, SIGNATURE_HEADER, SIGNER_HEADER, TIMESTAMP_HEADER},
+    api::{Agreement, ApiError, Attestation, RevealList, RowNames, SIGNATURE_HEADER, SIGNER_HEADER, TIMESTAMP_HEADER},
     bundle::MAX_BUNDLE_BYTES,
     signed::Signed,
 };
 use tokio::time::Instant;
 
-use super::{Peer, PeerError, Peers};
+use super::{Peer, PeerError, Peers, Rows};
 use crate::{attester::Introduction, config::PeersConfig, telemetry};
 
 /// Bytes of an agreement's proposals and votes beyond which they are not read on: each is some hundred bytes, and there are
@@ -31,6 +31,10 @@ const MAX_ATTESTATIONS: usize = 1 << 20;
 /// Bytes of a list of rows, proposed or held, beyond which it is not read on. The rows of the largest network (256 subnets
 /// of 64 validators and 256 uids) are about 90 MB of JSON.
 const MAX_ROWS: usize = 160 << 20;
+/// The same of one subnet's rows, of which several are asked for.
+const MAX_SUBNET_ROWS: usize = MAX_ROWS / 8;
+/// The same of a list of their names: each is some 130 bytes, and a network has at most 65,536 uids.
+const MAX_NAMES: usize = 16 << 20;
 /// The same of a refusal.
 const MAX_REFUSAL: usize = 4 << 10;
 /// A peer that refused a signature is asked without one for so long.
@@ -87,7 +91,8 @@ impl HttpPeers {
             return Ok(None);
         }
         // Each signature is taken once, and questions are repeated within a second.
-        let path = format!("{path}?nonce={:016x}", rand::random::<u64>());
+        let separator = if path.contains('?') { '&' } else { '?' };
+        let path = format!("{path}{separator}nonce={:016x}", rand::random::<u64>());
         let Signed { message, signature } = introduction.sign(&path).await?;
         let answer = self
             .http
@@ -142,12 +147,29 @@ impl Peers for HttpPeers {
         self.json(peer, format!("/v1/epochs/{epoch}/agreement"), MAX_AGREEMENT).await
     }
 
-    async fn list(&self, peer: &Peer, epoch: u64, content: B256) -> Result<Option<RevealList>, PeerError> {
-        self.json(peer, format!("/v1/epochs/{epoch}/lists/{content}"), MAX_ROWS).await
+    async fn names(&self, peer: &Peer, epoch: u64, rows: Rows) -> Result<Option<RowNames>, PeerError> {
+        let path = match rows {
+            Rows::Held => format!("/v1/epochs/{epoch}/names"),
+            Rows::List(content) => format!("/v1/epochs/{epoch}/lists/{content}/names"),
+        };
+        self.json(peer, path, MAX_NAMES).await
     }
 
-    async fn reveals(&self, peer: &Peer, epoch: u64) -> Result<Option<RevealList>, PeerError> {
-        self.json(peer, format!("/v1/epochs/{epoch}/reveals"), MAX_ROWS).await
+    async fn rows(
+        &self,
+        peer: &Peer,
+        epoch: u64,
+        rows: Rows,
+        netuid: Option<u16>,
+    ) -> Result<Option<RevealList>, PeerError> {
+        let path = match rows {
+            Rows::Held => format!("/v1/epochs/{epoch}/reveals"),
+            Rows::List(content) => format!("/v1/epochs/{epoch}/lists/{content}"),
+        };
+        match netuid {
+            Some(netuid) => self.json(peer, format!("{path}?netuid={netuid}"), MAX_SUBNET_ROWS).await,
+            None => self.json(peer, path, MAX_ROWS).await,
+        }
     }
 
     async fn attestations(&self, peer: &Peer, epoch: u64) -> Result<Option<Vec<Attestation>>, PeerError> {

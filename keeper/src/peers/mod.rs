@@ -10,7 +10,7 @@ use alloy_primitives::{Address, B256};
 use async_trait::async_trait;
 use bytes::Bytes;
 use reqwest::StatusCode;
-use tandem_protocol::api::{Agreement, Attestation, RevealList};
+use tandem_protocol::api::{Agreement, Attestation, RevealList, RowNames};
 
 pub use heard::{Heard, Overheard};
 pub use http::HttpPeers;
@@ -46,17 +46,32 @@ pub struct Peer {
     pub base: String,
 }
 
+/// Which of a peer's rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// All that it holds; nobody is shown any before the deadline.
+    Held,
+    /// Those of a list, by its name.
+    List(B256),
+}
+
 /// What can be asked of another keeper. `None`: it has no such thing, or not yet.
 #[async_trait]
 pub trait Peers: Send + Sync {
     /// The proposals and votes that the peer knows of.
     async fn agreement(&self, peer: &Peer, epoch: u64) -> Result<Option<Agreement>, PeerError>;
 
-    /// The rows of a list by its name.
-    async fn list(&self, peer: &Peer, epoch: u64, content: B256) -> Result<Option<RevealList>, PeerError>;
+    /// The names of rows.
+    async fn names(&self, peer: &Peer, epoch: u64, rows: Rows) -> Result<Option<RowNames>, PeerError>;
 
-    /// The rows that the peer holds; `None` before the deadline.
-    async fn reveals(&self, peer: &Peer, epoch: u64) -> Result<Option<RevealList>, PeerError>;
+    /// Rows, of one subnet or of all.
+    async fn rows(
+        &self,
+        peer: &Peer,
+        epoch: u64,
+        rows: Rows,
+        netuid: Option<u16>,
+    ) -> Result<Option<RevealList>, PeerError>;
 
     /// The attestations that the peer knows of.
     async fn attestations(&self, peer: &Peer, epoch: u64) -> Result<Option<Vec<Attestation>>, PeerError>;

@@ -22,7 +22,7 @@ use tandem_keeper::{
     watch::Watch,
 };
 use tandem_protocol::{
-    api::{Agreement, Attestation, ClaimList, Proposal, ReceiptResponse, RevealList, Vote},
+    api::{Agreement, Attestation, ClaimList, Proposal, ReceiptResponse, RevealList, RowNames, Vote},
     bundle::EpochBundle,
     messages::WeightsCommit,
     outcome,
@@ -370,6 +370,10 @@ async fn every_keeper_shows_the_proposals_votes_and_rows_that_it_decided_by() {
         }
         let answer = net.http.get(format!("{epoch}/lists/{}", list.message.rowsHash)).send().await.unwrap();
         let rows: RevealList = answer.json().await.unwrap();
+        let answer = net.http.get(format!("{epoch}/lists/{}/names", list.message.rowsHash)).send().await.unwrap();
+        assert_eq!(answer.json::<RowNames>().await.unwrap(), RowNames::of(&rows.reveals));
+        let answer = net.http.get(format!("{epoch}/lists/{}?netuid=2", list.message.rowsHash)).send().await.unwrap();
+        assert!(answer.json::<RevealList>().await.unwrap().reveals.is_empty());
         shown.push(rows.reveals);
         let answer = net.http.get(format!("{epoch}/lists/{}", B256::ZERO)).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::NOT_FOUND);

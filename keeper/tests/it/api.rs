@@ -18,9 +18,10 @@ use tandem_keeper::{
 use tandem_protocol::{
     api::{
         ApiError, AuditCount, AuditOutcome, JobExtension, JobReceipt, JobResult, KeeperStatus, LeaseRequest,
-        LeaseResponse, ReceiptResponse, RevealList, SIGNATURE_HEADER, SIGNER_HEADER, TIMESTAMP_HEADER, Verdict,
+        LeaseResponse, ReceiptResponse, RevealList, RowName, RowNames, SIGNATURE_HEADER, SIGNER_HEADER,
+        TIMESTAMP_HEADER, Verdict,
     },
-    messages::{CommitReceipt, SignedRequest},
+    messages::{CommitReceipt, SignedRequest, rows_hash},
     signed::{Signed, recover},
 };
 
@@ -173,13 +174,23 @@ async fn rows_are_taken_between_the_deadlines_and_shown_only_after_them() {
         let (status, code) = code(setup.post("/v1/reveals", &wrong).await).await;
         assert_eq!((status, code.as_str()), expected);
     }
-    assert_eq!(code(setup.get("/v1/epochs/2/reveals").await).await, (409, "K-EPOCH-1".into()));
+    for early in ["reveals", "names"] {
+        assert_eq!(code(setup.get(&format!("/v1/epochs/2/{early}")).await).await, (409, "K-EPOCH-1".into()));
+    }
 
     setup.chain.set_time(network.clock.reveal_deadline(2));
     setup.running.keeper.step().await.unwrap();
     assert_eq!(code(setup.post("/v1/reveals", &good).await).await, (409, "K-REVEAL-1".into()));
     let list: RevealList = setup.get("/v1/epochs/2/reveals").await.json().await.unwrap();
-    assert_eq!(list.reveals, [good]);
+    assert_eq!(list.reveals, std::slice::from_ref(&good));
+    let names: RowNames = setup.get("/v1/epochs/2/names").await.json().await.unwrap();
+    let name = RowName { netuid: 1, validator: key(11).address(), hash: rows_hash(&[good]) };
+    assert_eq!(names.rows, [name]);
+    for (netuid, rows) in [(1, 1), (2, 0)] {
+        let of_subnet = setup.get(&format!("/v1/epochs/2/reveals?netuid={netuid}")).await;
+        assert_eq!(of_subnet.json::<RevealList>().await.unwrap().reveals.len(), rows);
+    }
+    assert_eq!(code(setup.get("/v1/epochs/2/reveals?netuid=-1").await).await, (400, "K-QUERY-1".into()));
 }
 
 #[tokio::test]

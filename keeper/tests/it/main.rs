@@ -34,6 +34,7 @@ mod otel;
 mod outages;
 mod peers;
 mod postgres;
+mod row_names;
 mod rows;
 mod rpc_faults;
 mod sender;

@@ -23,12 +23,12 @@ use tandem_keeper::{
     chain::{ChainReader, KeeperSetFacts},
     guard::Guard,
     keeper::Keeper,
-    peers::{Peer, PeerError, Peers},
+    peers::{Peer, PeerError, Peers, Rows},
     rows::proposer,
     store::{Ballots, MemoryStore, Store},
 };
 use tandem_protocol::{
-    api::{Agreement, Attestation, Proposal, RevealList, Vote},
+    api::{Agreement, Attestation, Proposal, RevealList, RowNames, Vote},
     bundle::EpochBundle,
     messages::{EpochReport, ListVote, RowList, rows_hash},
     outcome,
@@ -134,20 +134,29 @@ impl Peers for Line {
         Ok(Some(if to < HOSTILE { self.wire.lies(to, self.from, epoch, agreement).await } else { agreement }))
     }
 
-    async fn list(&self, peer: &Peer, epoch: u64, content: B256) -> Result<Option<RevealList>, PeerError> {
-        let to = self.reach(peer)?;
-        if content == rows_hash(&[]) {
-            return Ok(Some(RevealList { reveals: Vec::new() }));
-        }
-        Ok(self.wire.stores[to].list(epoch, content).await.unwrap().map(|reveals| RevealList { reveals }))
+    async fn names(&self, peer: &Peer, epoch: u64, rows: Rows) -> Result<Option<RowNames>, PeerError> {
+        let list = self.rows(peer, epoch, rows, None).await?;
+        Ok(list.map(|list| RowNames::of(&list.reveals)))
     }
 
-    async fn reveals(&self, peer: &Peer, epoch: u64) -> Result<Option<RevealList>, PeerError> {
+    async fn rows(
+        &self,
+        peer: &Peer,
+        epoch: u64,
+        rows: Rows,
+        netuid: Option<u16>,
+    ) -> Result<Option<RevealList>, PeerError> {
         let to = self.reach(peer)?;
-        let held = self.wire.stores[to].reveals(epoch).await.unwrap();
-        // A hostile keeper shows none.
-        let shown = held.into_iter().filter(|_| to >= HOSTILE).map(|held| held.reveal);
-        Ok(Some(RevealList { reveals: shown.collect() }))
+        let store = &self.wire.stores[to];
+        let reveals = match rows {
+            // A hostile keeper shows none.
+            Rows::Held if to < HOSTILE => Some(Vec::new()),
+            Rows::Held => Some(store.reveals(epoch).await.unwrap().into_iter().map(|held| held.reveal).collect()),
+            Rows::List(content) if content == rows_hash(&[]) => Some(Vec::new()),
+            Rows::List(content) => store.list(epoch, content).await.unwrap(),
+        };
+        let of_subnet = |reveal: &Reveal| netuid.is_none_or(|netuid| reveal.netuid == netuid);
+        Ok(reveals.map(|reveals| RevealList { reveals: reveals.into_iter().filter(of_subnet).collect() }))
     }
 
     async fn attestations(&self, peer: &Peer, epoch: u64) -> Result<Option<Vec<Attestation>>, PeerError> {

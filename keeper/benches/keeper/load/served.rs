@@ -20,14 +20,13 @@ use tandem_keeper::{
     decide::Policy,
     guard::Guard,
     keeper::{Keeper, Parts},
-    peers::{Peer, PeerError, Peers},
+    peers::{Peer, PeerError, Peers, Rows},
     service,
     store::{self, Store},
 };
 use tandem_protocol::{
-    api::{Agreement, Attestation, RevealList, Vote},
+    api::{Agreement, Attestation, RevealList, RowNames, Vote},
     messages::EpochReport,
-    reveal::Reveal,
     signed::Signed,
 };
 use tokio::{runtime::Handle, sync::OnceCell};
@@ -92,7 +91,7 @@ impl Served {
             keeper: OnceLock::new(),
             store: store.clone(),
             size: size.clone(),
-            rows: OnceCell::new(),
+            names: OnceCell::new(),
         });
         let parts = Parts {
             policy: Policy::new(&config.agreement, &network.clock),
@@ -174,7 +173,7 @@ struct Chorus {
     keeper: OnceLock<Weak<Keeper>>,
     store: Arc<dyn Store>,
     size: Size,
-    rows: OnceCell<Vec<Reveal>>,
+    names: OnceCell<RowNames>,
 }
 
 impl Chorus {
@@ -194,13 +193,22 @@ impl Peers for Chorus {
         Ok(Some(Agreement { proposals: Vec::new(), votes }))
     }
 
-    async fn list(&self, _peer: &Peer, _epoch: u64, _content: B256) -> Result<Option<RevealList>, PeerError> {
-        Ok(None)
+    async fn names(&self, _peer: &Peer, epoch: u64, rows: Rows) -> Result<Option<RowNames>, PeerError> {
+        if rows != Rows::Held {
+            return Ok(None);
+        }
+        let read = async || RowNames::of(self.store.reveals(epoch).await.unwrap().iter().map(|held| &held.reveal));
+        Ok(Some(self.names.get_or_init(read).await.clone()))
     }
 
-    async fn reveals(&self, _peer: &Peer, epoch: u64) -> Result<Option<RevealList>, PeerError> {
-        let read = async || self.store.reveals(epoch).await.unwrap().into_iter().map(|held| held.reveal).collect();
-        Ok(Some(RevealList { reveals: self.rows.get_or_init(read).await.clone() }))
+    async fn rows(
+        &self,
+        _peer: &Peer,
+        _epoch: u64,
+        _rows: Rows,
+        _netuid: Option<u16>,
+    ) -> Result<Option<RevealList>, PeerError> {
+        Ok(None)
     }
 
     async fn attestations(&self, peer: &Peer, epoch: u64) -> Result<Option<Vec<Attestation>>, PeerError> {

@@ -69,6 +69,12 @@ impl MemoryChain {
 
     /// The same with other keepers, ascending.
     pub(crate) fn kept_by(keepers: Vec<Address>, threshold: usize, now: u64) -> Self {
+        let granted = Granted { alpha: 1_000, usdc: 100 };
+        Self::of(network(), (keepers, threshold), vec![Self::subnet(1)], granted, now)
+    }
+
+    /// The facts of such a subnet.
+    pub(crate) fn subnet(netuid: u16) -> SubnetFacts {
         let neuron = |number: u8| NeuronFacts {
             input: NeuronInput {
                 owner: key(number + 100).address(),
@@ -79,8 +85,8 @@ impl MemoryChain {
             },
             endpoint: if number <= 13 { String::new() } else { format!("http://contributor-{number}") },
         };
-        let subnet = SubnetFacts {
-            netuid: 1,
+        SubnetFacts {
+            netuid,
             owner: key(99).address(),
             hyperparameters: Hyperparameters {
                 kappa: 32_767,
@@ -89,8 +95,7 @@ impl MemoryChain {
                 max_validators: 64,
             },
             neurons: (11..=15).map(neuron).collect(),
-        };
-        Self::of(network(), (keepers, threshold), vec![subnet], Granted { alpha: 1_000, usdc: 100 }, now)
+        }
     }
 
     /// Any subnets, each of which is granted so much per epoch.
@@ -158,8 +163,7 @@ impl MemoryChain {
     pub(crate) fn put_on_chain(&self, reveal: Reveal) {
         let commit = reveal.commit(self.network.chain_id, self.network.oracle);
         let mut state = self.state();
-        state.on_chain.commits.insert((reveal.netuid, reveal.validator), (reveal.seq, commit.commitHash));
-        state.on_chain.all.insert((reveal.netuid, reveal.validator, reveal.seq), commit.commitHash);
+        state.on_chain.commits.insert((reveal.netuid, reveal.validator, reveal.seq), commit.commitHash);
         state.on_chain.reveals.push(Reveal { signature: SignatureBytes::ZERO, receipts: Vec::new(), ..reveal });
     }
 
@@ -260,9 +264,9 @@ impl ChainReader for MemoryChain {
     }
 
     async fn on_chain(&self, epoch: u64, _at: &BlockRef) -> Result<OnChain, ChainError> {
-        let OnChain { commits, all, reveals } = self.state().on_chain.clone();
+        let OnChain { commits, reveals } = self.state().on_chain.clone();
         let of_epoch: Vec<_> = reveals.into_iter().filter(|reveal| reveal.epoch == epoch).collect();
-        Ok(if of_epoch.is_empty() { OnChain::default() } else { OnChain { commits, all, reveals: of_epoch } })
+        Ok(if of_epoch.is_empty() { OnChain::default() } else { OnChain { commits, reveals: of_epoch } })
     }
 
     async fn oracle_state(&self, _at: &BlockRef) -> Result<OracleState, ChainError> {
