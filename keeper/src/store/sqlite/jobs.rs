@@ -162,7 +162,7 @@ pub(super) async fn insert(
     Ok(statement.build().persistent(false).execute(&mut **transaction).await?.rows_affected())
 }
 
-/// Those of `jobs` that are not there yet.
+/// Those of `jobs` that are not there yet, in whichever epoch.
 pub(super) async fn new_ones<'a>(
     transaction: &mut Transaction<'_, Sqlite>,
     _epoch: u64,
