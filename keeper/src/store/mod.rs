@@ -2,7 +2,8 @@
 //! can be derived again, but what was receipted, decided or signed must not be forgotten.
 //!
 //! [`SqliteStore`] is one machine's file, [`PostgresStore`] serves several processes of one operator, [`MemoryStore`]
-//! forgets with its process and serves simulations. One suite of tests holds for all.
+//! forgets with its process and serves simulations. One suite of tests holds for all. What the first two tell their databases
+//! alike is in `sql/`, which each of them compiles.
 
 mod ballots;
 mod bounded;

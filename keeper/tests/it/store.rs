@@ -350,12 +350,16 @@ async fn what_is_old_is_forgotten_in_bounded_batches_and_what_is_not_over_stays(
         let (purpose, data) = ("settle".into(), vec![]);
         let tx = NewTx { sender: VALIDATOR, purpose, to: OTHER, data, nonce, gas_limit: 1, first };
         let id = store.put_tx(&tx).await.unwrap();
+        store.put_attempt(id, &tx.first).await.unwrap();
         store.set_tx_state(id, state).await.unwrap();
         ids.push(id);
     }
+    // One transaction, of however many forms.
+    let one = Retention { before_epoch: 0, signed_before_ms: 30, limit: 1 };
+    assert_eq!(store.prune(one).await.unwrap(), 1);
     let old = Retention { before_epoch: 3, signed_before_ms: 30, limit: 3 };
-    // Of four commits, reveals and statements each three, then one; both decisions and both transactions at once.
-    assert_eq!(store.prune(old).await.unwrap(), 3 * 3 + 2 + 2);
+    // Of four commits, reveals and statements each three, then one; both decisions and the other transaction at once.
+    assert_eq!(store.prune(old).await.unwrap(), 3 * 3 + 2 + 1);
     assert_eq!(store.prune(old).await.unwrap(), 3);
     assert_eq!(store.prune(old).await.unwrap(), 0);
     assert!(store.reveals(2).await.unwrap().is_empty());

@@ -2,18 +2,17 @@
 
 use alloy_primitives::{Address, B256};
 use async_trait::async_trait;
-use sqlx::{AssertSqlSafe, PgExecutor, Postgres, Row, Transaction, postgres::PgRow};
+use sqlx::{AssertSqlSafe, Postgres, Transaction};
 use tandem_protocol::{
     api::{AuditCount, JobFailure, JobResult},
     jobs::Job,
 };
 
-use super::{PostgresStore, add_evidence, address, hash, number};
-use crate::store::{
-    DeadJob, JobDepths, JobOutcome, Jobs, LeaseQuery, LeasedJob, StoreError, int,
-    jobs::{BATCH, Held, SILENT, back_off_ms, count_audits, room, storable, verdict_number},
-    json, uint,
+use super::{
+    PostgresStore,
+    sql::{jobs, number},
 };
+use crate::store::{DeadJob, JobDepths, JobOutcome, Jobs, LeaseQuery, LeasedJob, StoreError, int, json, uint};
 
 /// Name of an epoch's partition before its number.
 const PARTITION: &str = "jobs_e";
@@ -21,32 +20,8 @@ const PARTITION: &str = "jobs_e";
 #[async_trait]
 impl Jobs for PostgresStore {
     async fn add_jobs(&self, epoch: u64, jobs: &[(Address, Vec<Job>)]) -> Result<u64, StoreError> {
-        let jobs: Vec<(Address, &Job)> =
-            jobs.iter().flat_map(|(validator, list)| list.iter().map(move |job| (*validator, job))).collect();
         self.make_partition(epoch).await?;
-        let (mut added, mut pending) = (0, None);
-        for batch in jobs.chunks(BATCH) {
-            let mut transaction = self.write_fenced().await?;
-            let before = match pending {
-                Some(pending) => pending,
-                None => count_open(&mut transaction, epoch).await?,
-            };
-            let (mut full, mut fitting) = (None, batch.to_vec());
-            if before + batch.len() as u64 > self.max_pending {
-                fitting = new_ones(&mut transaction, epoch, batch).await?;
-                let (room, error) = room(epoch, before, self.max_pending, fitting.len() as u64);
-                fitting.truncate(room as usize);
-                full = error;
-            }
-            let inserted = insert(&mut transaction, epoch, &fitting).await?;
-            transaction.commit().await?;
-            if let Some(full) = full {
-                return Err(full);
-            }
-            added += inserted;
-            pending = Some(before + inserted);
-        }
-        Ok(added)
+        jobs::add(self, epoch, jobs).await
     }
 
     async fn prune_jobs(&self, before: u64) -> Result<u64, StoreError> {
@@ -81,7 +56,7 @@ impl Jobs for PostgresStore {
         .fetch_all(&self.pool)
         .await?
         .iter()
-        .map(|row| Ok(LeasedJob { job: job(row)?, attempt: number(row, "attempt")? }))
+        .map(|row| Ok(LeasedJob { job: jobs::job(row)?, attempt: number(row, "attempt")? }))
         .collect::<Result<Vec<_>, StoreError>>()?;
         leased.sort_unstable_by_key(|leased| (leased.job.round, leased.job.id));
         Ok(leased)
@@ -95,18 +70,7 @@ impl Jobs for PostgresStore {
         now_ms: u64,
         until_ms: u64,
     ) -> Result<bool, StoreError> {
-        let extended = sqlx::query(
-            "UPDATE jobs SET lease_until_ms = greatest(lease_until_ms, $1)
-             WHERE id = $2 AND validator = $3 AND attempt = $4 AND state = 'open' AND lease_until_ms > $5",
-        )
-        .bind(int(until_ms)?)
-        .bind(job.as_slice())
-        .bind(validator.as_slice())
-        .bind(i64::from(attempt))
-        .bind(int(now_ms)?)
-        .execute(&self.pool)
-        .await?;
-        Ok(extended.rows_affected() == 1)
+        jobs::extend(&self.pool, validator, job, attempt, now_ms, until_ms).await
     }
 
     async fn complete_job(
@@ -116,116 +80,36 @@ impl Jobs for PostgresStore {
         now_ms: u64,
     ) -> Result<JobOutcome, StoreError> {
         let mut transaction = self.write().await?;
-        let Some(held) = held(&mut *transaction, validator, result.job).await? else {
-            return Ok(JobOutcome::Unknown);
-        };
-        let outcome = held.on_result(result);
-        match outcome {
-            JobOutcome::Applied => {
-                sqlx::query(
-                    "UPDATE jobs SET state = 'done', verdict = $1, tokens = $2, result = $3, lease_until_ms = $4
-                     WHERE id = $5 AND epoch = $6",
-                )
-                .bind(i64::from(verdict_number(result.outcome.verdict)))
-                .bind(i64::from(result.outcome.tokens_audited))
-                .bind(json(&result.outcome)?)
-                .bind(int(now_ms)?)
-                .bind(result.job.as_slice())
-                .bind(int(held.epoch)?)
-                .execute(&mut *transaction)
-                .await?;
-            }
-            JobOutcome::Late => add_evidence(&mut transaction, "late_result", validator, held.epoch, result).await?,
-            JobOutcome::Duplicate | JobOutcome::Unknown => {}
-        }
+        let text = json(&result.outcome)?;
+        let outcome = jobs::complete(&mut transaction, validator, result, text, now_ms).await?;
         transaction.commit().await?;
         Ok(outcome)
     }
 
     async fn fail_job(&self, validator: Address, failure: &JobFailure, now_ms: u64) -> Result<JobOutcome, StoreError> {
         let mut transaction = self.write().await?;
-        let Some(held) = held(&mut *transaction, validator, failure.job).await? else {
-            return Ok(JobOutcome::Unknown);
-        };
-        let outcome = held.on_word(failure.attempt);
-        if outcome == JobOutcome::Applied {
-            sqlx::query("UPDATE jobs SET lease_until_ms = $1, reason = $2 WHERE id = $3 AND epoch = $4")
-                .bind(int(now_ms.saturating_add(back_off_ms(failure.attempt)))?)
-                .bind(storable(&failure.reason))
-                .bind(failure.job.as_slice())
-                .bind(int(held.epoch)?)
-                .execute(&mut *transaction)
-                .await?;
-        }
+        let outcome = jobs::fail(&mut transaction, validator, failure, now_ms).await?;
         transaction.commit().await?;
         Ok(outcome)
     }
 
     async fn bury_jobs(&self, epoch: u64, now_ms: u64, max_attempts: u32) -> Result<u64, StoreError> {
         let mut transaction = self.write_fenced().await?;
-        let buried = sqlx::query(
-            "UPDATE jobs SET state = 'dead'
-             WHERE state = 'open' AND epoch = $1 AND attempt >= $2 AND lease_until_ms <= $3",
-        )
-        .bind(int(epoch)?)
-        .bind(i64::from(max_attempts))
-        .bind(int(now_ms)?)
-        .execute(&mut *transaction)
-        .await?;
+        let buried = jobs::bury(&mut transaction, epoch, now_ms, max_attempts).await?;
         transaction.commit().await?;
-        Ok(buried.rows_affected())
+        Ok(buried)
     }
 
     async fn dead_jobs(&self, epoch: u64, limit: u16) -> Result<Vec<DeadJob>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT id, validator, epoch, netuid, uid, round, attempt, reason FROM jobs
-             WHERE state = 'dead' AND epoch = $1 ORDER BY id LIMIT $2",
-        )
-        .bind(int(epoch)?)
-        .bind(i64::from(limit))
-        .fetch_all(&self.pool)
-        .await?;
-        let dead = |row: &PgRow| {
-            let reason: Option<String> = row.try_get("reason")?;
-            Ok(DeadJob {
-                validator: address(row, "validator")?,
-                job: job(row)?,
-                attempts: number(row, "attempt")?,
-                reason: reason.unwrap_or_else(|| SILENT.to_owned()),
-            })
-        };
-        rows.iter().map(dead).collect()
+        jobs::dead(self, epoch, limit).await
     }
 
     async fn job_depths(&self, epoch: u64, now_ms: u64) -> Result<JobDepths, StoreError> {
-        let rows = sqlx::query(
-            "SELECT state, attempt > 0 AND lease_until_ms > $1 AS leased, count(*) AS count FROM jobs
-             WHERE epoch = $2 GROUP BY 1, 2",
-        )
-        .bind(int(now_ms)?)
-        .bind(int(epoch)?)
-        .fetch_all(&self.pool)
-        .await?;
-        let mut depths = JobDepths::default();
-        for row in rows {
-            let (state, leased): (String, bool) = (row.try_get("state")?, row.try_get("leased")?);
-            *depths.slot(&state, leased)? += number::<u64>(&row, "count")?;
-        }
-        Ok(depths)
+        jobs::depths(self, epoch, now_ms).await
     }
 
     async fn audits(&self, epoch: u64) -> Result<Vec<AuditCount>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT netuid, uid, verdict, count(*) AS count, sum(tokens)::bigint AS tokens FROM jobs
-             WHERE epoch = $1 AND state = 'done' GROUP BY netuid, uid, verdict ORDER BY netuid, uid, verdict",
-        )
-        .bind(int(epoch)?)
-        .fetch_all(&self.pool)
-        .await?;
-        count_audits(rows.iter().map(|row| {
-            let subject = (number(row, "netuid")?, number(row, "uid")?, number(row, "verdict")?);
-            Ok((subject.0, subject.1, subject.2, number(row, "count")?, number(row, "tokens")?))
-        }))
+        jobs::audits(self, epoch).await
     }
 }
 
@@ -263,15 +147,7 @@ impl PostgresStore {
     }
 }
 
-async fn count_open(transaction: &mut Transaction<'_, Postgres>, epoch: u64) -> Result<u64, StoreError> {
-    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM jobs WHERE state = 'open' AND epoch = $1")
-        .bind(int(epoch)?)
-        .fetch_one(&mut **transaction)
-        .await?;
-    uint(count, "count")
-}
-
-async fn insert(
+pub(super) async fn insert(
     transaction: &mut Transaction<'_, Postgres>,
     epoch: u64,
     jobs: &[(Address, &Job)],
@@ -295,7 +171,7 @@ async fn insert(
 }
 
 /// Those of `jobs` that are not there yet.
-async fn new_ones<'a>(
+pub(super) async fn new_ones<'a>(
     transaction: &mut Transaction<'_, Postgres>,
     epoch: u64,
     jobs: &[(Address, &'a Job)],
@@ -311,27 +187,4 @@ async fn new_ones<'a>(
 
 fn ids(jobs: &[(Address, &Job)]) -> Vec<Vec<u8>> {
     jobs.iter().map(|(_, job)| job.id.to_vec()).collect()
-}
-
-/// Locks the job: words on one are taken one after the other.
-async fn held(executor: impl PgExecutor<'_>, validator: Address, job: B256) -> Result<Option<Held>, StoreError> {
-    sqlx::query("SELECT epoch, attempt, state, result FROM jobs WHERE id = $1 AND validator = $2 FOR UPDATE")
-        .bind(job.as_slice())
-        .bind(validator.as_slice())
-        .fetch_optional(executor)
-        .await?
-        .map(|row| {
-            Held::new(number(&row, "epoch")?, number(&row, "attempt")?, row.try_get("state")?, row.try_get("result")?)
-        })
-        .transpose()
-}
-
-fn job(row: &PgRow) -> Result<Job, StoreError> {
-    Ok(Job {
-        id: hash(row, "id")?,
-        epoch: number(row, "epoch")?,
-        netuid: number(row, "netuid")?,
-        uid: number(row, "uid")?,
-        round: number(row, "round")?,
-    })
 }

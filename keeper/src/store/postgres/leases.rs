@@ -5,7 +5,10 @@ use std::time::Duration;
 use alloy_primitives::{Address, B256};
 use async_trait::async_trait;
 
-use super::{PostgresStore, hash, number};
+use super::{
+    PostgresStore,
+    sql::{bytes, number},
+};
 use crate::{
     guard::{Register, Slot},
     store::{Fence, Lease, Leases, StoreError, int, lease::millis},
@@ -88,7 +91,7 @@ impl Register for PostgresStore {
         .fetch_one(&mut *transaction)
         .await?;
         transaction.commit().await?;
-        hash(&row, "digest")
+        bytes(&row, "digest")
     }
 
     async fn reserved(
@@ -108,7 +111,7 @@ impl Register for PostgresStore {
         .await?;
         let slot = |row| {
             let (epoch, attempt) = (number(row, "epoch")?, number(row, "attempt")?);
-            Ok((Slot { chain_id, contract, epoch, attempt }, hash(row, "digest")?))
+            Ok((Slot { chain_id, contract, epoch, attempt }, bytes(row, "digest")?))
         };
         rows.iter().map(slot).collect()
     }

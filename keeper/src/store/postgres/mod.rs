@@ -4,23 +4,42 @@
 //! keeps others of the same key out. No session state, no notifications. Nothing is kept on this side: a lost connection
 //! fails the call, and the next one opens another.
 
-mod ballots;
 mod jobs;
 mod leases;
-mod outbox;
-mod rows;
+#[path = "../sql/mod.rs"]
+#[expect(clippy::duplicate_mod, reason = "compiled for each of the two databases")]
+mod sql;
 
 use std::{str::FromStr, time::Duration};
 
-use alloy_primitives::{Address, B256, keccak256};
-use serde::{Serialize, de::DeserializeOwned};
+use alloy_primitives::keccak256;
+use futures_util::future::BoxFuture;
+use serde::Serialize;
 use sqlx::{
-    ConnectOptions, Connection, PgPool, Postgres, Row, Transaction,
+    ConnectOptions, Connection, PgPool, Postgres, Transaction,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions, PgRow},
 };
 
-use super::{MAX_EVIDENCE, StoreError, int, json, lease::Fence, lease::FenceCell, note_evidence};
+use super::{StoreError, json, lease::Fence, lease::FenceCell};
+
+type Db = Postgres;
+type DbRow = PgRow;
+type SqlStore = PostgresStore;
+
+/// Whether a lease is the last one given. Its row is shared with the transaction until that ends: whoever takes the lease
+/// over waits for it, or comes first and the write is refused.
+const LEADS: &str = "SELECT 1 FROM leases WHERE name = $1 AND holder = $2 AND term = $3 FOR SHARE";
+
+/// What is held of a job. Locks it: words on one are taken one after the other.
+const HELD_JOB: &str = "SELECT epoch, attempt, state, result FROM jobs WHERE id = $1 AND validator = $2 FOR UPDATE";
+
+/// Statements may be longer than an index takes: their digest stands for them.
+const KEEP_EVIDENCE: &str = "INSERT INTO evidence (epoch, kind, subject, statements, digest) SELECT $1, $2, $3, $4, $6
+    WHERE (SELECT count(*) FROM evidence WHERE epoch = $1 AND kind = $2 AND subject = $3) < $5 ON CONFLICT DO NOTHING";
+
+/// Where a row lies.
+const ROW: &str = "ctid";
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
@@ -67,28 +86,23 @@ impl PostgresStore {
         Ok(self.pool.begin().await?)
     }
 
-    /// A transaction for a write that only a leader may do. The lease's row is shared with it until it ends: whoever takes
-    /// the lease over waits for that, or comes first and the write is refused.
-    async fn write_fenced(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
-        let wanted = self.fence.wanted()?;
+    /// Does `work` in a transaction of its own.
+    async fn write_with<T>(
+        &self,
+        work: impl for<'t, 'c> FnOnce(&'t mut Transaction<'c, Postgres>) -> BoxFuture<'t, Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
         let mut transaction = self.write().await?;
-        if let Some(lease) = wanted {
-            let held = sqlx::query("SELECT 1 FROM leases WHERE name = $1 AND holder = $2 AND term = $3 FOR SHARE")
-                .bind(&lease.name)
-                .bind(lease.holder.as_slice())
-                .bind(int(lease.term)?)
-                .fetch_optional(&mut *transaction)
-                .await?;
-            held.ok_or(StoreError::NotLeading)?;
-        }
-        Ok(transaction)
+        let answer = work(&mut transaction).await?;
+        transaction.commit().await?;
+        Ok(answer)
     }
 
-    /// As [`Self::write`], alone with its key among transactions that name the same one.
-    async fn write_alone<T: Serialize>(&self, key: &T) -> Result<Transaction<'static, Postgres>, StoreError> {
-        let mut transaction = self.write().await?;
-        alone(&mut transaction, key).await?;
-        Ok(transaction)
+    fn reader(&self) -> &PgPool {
+        &self.pool
+    }
+
+    async fn close_connections(&self) {
+        self.pool.close().await;
     }
 }
 
@@ -164,52 +178,4 @@ async fn alone<T: Serialize>(transaction: &mut Transaction<'_, Postgres>, key: &
         .execute(&mut **transaction)
         .await?;
     Ok(())
-}
-
-/// Keeps two contradicting statements, or one that is out of place.
-async fn add_evidence<T: Serialize>(
-    transaction: &mut Transaction<'_, Postgres>,
-    kind: &'static str,
-    subject: Address,
-    epoch: u64,
-    statements: &T,
-) -> Result<(), StoreError> {
-    let statements = json(statements)?;
-    sqlx::query(
-        "INSERT INTO evidence (epoch, kind, subject, digest, statements) SELECT $1, $2, $3, $4, $5
-         WHERE (SELECT count(*) FROM evidence WHERE epoch = $1 AND kind = $2 AND subject = $3) < $6
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(int(epoch)?)
-    .bind(kind)
-    .bind(subject.as_slice())
-    .bind(keccak256(&statements).as_slice())
-    .bind(statements)
-    .bind(MAX_EVIDENCE)
-    .execute(&mut **transaction)
-    .await?;
-    note_evidence(kind, subject, epoch);
-    Ok(())
-}
-
-/// A number of any width; all are 64-bit in the database.
-fn number<T: TryFrom<i64>>(row: &PgRow, column: &'static str) -> Result<T, StoreError> {
-    let value: i64 = row.try_get(column)?;
-    T::try_from(value).map_err(|_| StoreError::Malformed { what: column, reason: format!("{value} is out of range") })
-}
-
-fn hash(row: &PgRow, column: &'static str) -> Result<B256, StoreError> {
-    let bytes: Vec<u8> = row.try_get(column)?;
-    B256::try_from(bytes.as_slice()).map_err(|error| StoreError::Malformed { what: column, reason: error.to_string() })
-}
-
-fn address(row: &PgRow, column: &'static str) -> Result<Address, StoreError> {
-    let bytes: Vec<u8> = row.try_get(column)?;
-    Address::try_from(bytes.as_slice())
-        .map_err(|error| StoreError::Malformed { what: column, reason: error.to_string() })
-}
-
-fn message<T: DeserializeOwned>(row: &PgRow) -> Result<T, StoreError> {
-    let text: String = row.try_get("message")?;
-    serde_json::from_str(&text).map_err(|error| StoreError::Malformed { what: "message", reason: error.to_string() })
 }

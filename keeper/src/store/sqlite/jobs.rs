@@ -1,48 +1,26 @@
-//! Jobs in SQLite.
+//! Jobs in SQLite. Words on jobs that are not there cost the one writer nothing: readers are asked first.
 
 use alloy_primitives::{Address, B256};
 use async_trait::async_trait;
-use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, SqliteExecutor, Transaction, sqlite::SqliteRow};
+use sqlx::{AssertSqlSafe, QueryBuilder, Sqlite, SqliteExecutor, Transaction, sqlite::SqliteRow};
 use tandem_protocol::{
     api::{AuditCount, JobFailure, JobResult},
     jobs::Job,
 };
 
-use super::{SqliteStore, add_evidence, address, hash};
-use crate::store::{
-    DeadJob, JobDepths, JobOutcome, Jobs, LeaseQuery, LeasedJob, StoreError, int,
-    jobs::{BATCH, Held, SILENT, back_off_ms, count_audits, room, storable, verdict_number},
-    json, uint,
+use super::{
+    SqliteStore,
+    sql::{
+        jobs::{self, SPENT, held},
+        number,
+    },
 };
+use crate::store::{DeadJob, JobDepths, JobOutcome, Jobs, LeaseQuery, LeasedJob, StoreError, int, jobs::BATCH, json};
 
 #[async_trait]
 impl Jobs for SqliteStore {
     async fn add_jobs(&self, epoch: u64, jobs: &[(Address, Vec<Job>)]) -> Result<u64, StoreError> {
-        let jobs: Vec<(Address, &Job)> =
-            jobs.iter().flat_map(|(validator, list)| list.iter().map(move |job| (*validator, job))).collect();
-        let (mut added, mut pending) = (0, None);
-        for batch in jobs.chunks(BATCH) {
-            let mut transaction = self.write_fenced().await?;
-            let before = match pending {
-                Some(pending) => pending,
-                None => count_open(&mut transaction, epoch).await?,
-            };
-            let (mut full, mut fitting) = (None, batch.to_vec());
-            if before + batch.len() as u64 > self.max_pending {
-                fitting = new_ones(&mut transaction, batch).await?;
-                let (room, error) = room(epoch, before, self.max_pending, fitting.len() as u64);
-                fitting.truncate(room as usize);
-                full = error;
-            }
-            let inserted = insert(&mut transaction, epoch, &fitting).await?;
-            transaction.commit().await?;
-            if let Some(full) = full {
-                return Err(full);
-            }
-            added += inserted;
-            pending = Some(before + inserted);
-        }
-        Ok(added)
+        jobs::add(self, epoch, jobs).await
     }
 
     async fn prune_jobs(&self, before: u64) -> Result<u64, StoreError> {
@@ -70,7 +48,7 @@ impl Jobs for SqliteStore {
         if free(&self.readers, LeaseQuery { limit: 1, ..query }).await?.is_empty() {
             return Ok(Vec::new());
         }
-        self.together.write(move |transaction| Box::pin(lease(transaction, query))).await
+        self.write_with(move |transaction| Box::pin(lease(transaction, query))).await
     }
 
     async fn extend_lease(
@@ -85,19 +63,9 @@ impl Jobs for SqliteStore {
             return Ok(false);
         }
         let mut transaction = self.write().await?;
-        let extended = sqlx::query(
-            "UPDATE jobs SET lease_until_ms = max(lease_until_ms, ?)
-             WHERE id = ? AND validator = ? AND attempt = ? AND state = 'open' AND lease_until_ms > ?",
-        )
-        .bind(int(until_ms)?)
-        .bind(job.as_slice())
-        .bind(validator.as_slice())
-        .bind(attempt)
-        .bind(int(now_ms)?)
-        .execute(&mut *transaction)
-        .await?;
+        let extended = jobs::extend(&mut *transaction, validator, job, attempt, now_ms, until_ms).await?;
         transaction.commit().await?;
-        Ok(extended.rows_affected() == 1)
+        Ok(extended)
     }
 
     async fn complete_job(
@@ -110,7 +78,10 @@ impl Jobs for SqliteStore {
             return Ok(JobOutcome::Unknown);
         }
         let (result, text) = (result.clone(), json(&result.outcome)?);
-        self.together.write(move |transaction| Box::pin(complete(transaction, validator, result, text, now_ms))).await
+        self.write_with(move |transaction| {
+            Box::pin(async move { jobs::complete(transaction, validator, &result, text, now_ms).await })
+        })
+        .await
     }
 
     async fn fail_job(&self, validator: Address, failure: &JobFailure, now_ms: u64) -> Result<JobOutcome, StoreError> {
@@ -118,28 +89,16 @@ impl Jobs for SqliteStore {
             return Ok(JobOutcome::Unknown);
         }
         let mut transaction = self.write().await?;
-        let Some(held) = held(&mut *transaction, validator, failure.job).await? else {
-            return Ok(JobOutcome::Unknown);
-        };
-        let outcome = held.on_word(failure.attempt);
-        if outcome == JobOutcome::Applied {
-            sqlx::query("UPDATE jobs SET lease_until_ms = ?, reason = ? WHERE id = ?")
-                .bind(int(now_ms.saturating_add(back_off_ms(failure.attempt)))?)
-                .bind(storable(&failure.reason))
-                .bind(failure.job.as_slice())
-                .execute(&mut *transaction)
-                .await?;
-        }
+        let outcome = jobs::fail(&mut transaction, validator, failure, now_ms).await?;
         transaction.commit().await?;
         Ok(outcome)
     }
 
     async fn bury_jobs(&self, epoch: u64, now_ms: u64, max_attempts: u32) -> Result<u64, StoreError> {
         // Most of the time there is none, and those who write need not wait for the search.
-        let spent = "state = 'open' AND epoch = ? AND attempt >= ? AND lease_until_ms <= ?";
-        let any = sqlx::query(AssertSqlSafe(format!("SELECT 1 FROM jobs WHERE {spent} LIMIT 1")))
+        let any = sqlx::query(AssertSqlSafe(format!("SELECT 1 FROM jobs WHERE {SPENT} LIMIT 1")))
             .bind(int(epoch)?)
-            .bind(max_attempts)
+            .bind(i64::from(max_attempts))
             .bind(int(now_ms)?)
             .fetch_optional(&self.readers)
             .await?;
@@ -147,66 +106,21 @@ impl Jobs for SqliteStore {
         if any.is_none() {
             return Ok(0);
         }
-        let buried = sqlx::query(AssertSqlSafe(format!("UPDATE jobs SET state = 'dead' WHERE {spent}")))
-            .bind(int(epoch)?)
-            .bind(max_attempts)
-            .bind(int(now_ms)?)
-            .execute(&mut *transaction)
-            .await?;
+        let buried = jobs::bury(&mut transaction, epoch, now_ms, max_attempts).await?;
         transaction.commit().await?;
-        Ok(buried.rows_affected())
+        Ok(buried)
     }
 
     async fn dead_jobs(&self, epoch: u64, limit: u16) -> Result<Vec<DeadJob>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT id, validator, epoch, netuid, uid, round, attempt, reason FROM jobs
-             WHERE state = 'dead' AND epoch = ? ORDER BY id LIMIT ?",
-        )
-        .bind(int(epoch)?)
-        .bind(limit)
-        .fetch_all(&self.readers)
-        .await?;
-        let dead = |row: &SqliteRow| {
-            let reason: Option<String> = row.try_get("reason")?;
-            Ok(DeadJob {
-                validator: address(row, "validator")?,
-                job: job(row)?,
-                attempts: row.try_get("attempt")?,
-                reason: reason.unwrap_or_else(|| SILENT.to_owned()),
-            })
-        };
-        rows.iter().map(dead).collect()
+        jobs::dead(self, epoch, limit).await
     }
 
     async fn job_depths(&self, epoch: u64, now_ms: u64) -> Result<JobDepths, StoreError> {
-        let rows = sqlx::query(
-            "SELECT state, attempt > 0 AND lease_until_ms > ? AS leased, count(*) AS count FROM jobs
-             WHERE epoch = ? GROUP BY 1, 2",
-        )
-        .bind(int(now_ms)?)
-        .bind(int(epoch)?)
-        .fetch_all(&self.readers)
-        .await?;
-        let mut depths = JobDepths::default();
-        for row in rows {
-            let (state, leased): (String, bool) = (row.try_get("state")?, row.try_get("leased")?);
-            *depths.slot(&state, leased)? += uint(row.try_get("count")?, "count")?;
-        }
-        Ok(depths)
+        jobs::depths(self, epoch, now_ms).await
     }
 
     async fn audits(&self, epoch: u64) -> Result<Vec<AuditCount>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT netuid, uid, verdict, count(*) AS count, sum(tokens) AS tokens FROM jobs
-             WHERE epoch = ? AND state = 'done' GROUP BY netuid, uid, verdict ORDER BY netuid, uid, verdict",
-        )
-        .bind(int(epoch)?)
-        .fetch_all(&self.readers)
-        .await?;
-        count_audits(rows.iter().map(|row| {
-            let tokens = uint(row.try_get("tokens")?, "tokens")?;
-            Ok((row.try_get("netuid")?, row.try_get("uid")?, row.try_get("verdict")?, row.try_get("count")?, tokens))
-        }))
+        jobs::audits(self, epoch).await
     }
 }
 
@@ -214,7 +128,7 @@ async fn lease(transaction: &mut Transaction<'_, Sqlite>, query: LeaseQuery) -> 
     let rows = free(&mut **transaction, query).await?;
     let mut leased = Vec::with_capacity(rows.len());
     for row in &rows {
-        let job = LeasedJob { job: job(row)?, attempt: row.try_get::<u32, _>("attempt")? + 1 };
+        let job = LeasedJob { job: jobs::job(row)?, attempt: number::<u32>(row, "attempt")? + 1 };
         sqlx::query("UPDATE jobs SET attempt = ?, lease_until_ms = ? WHERE id = ?")
             .bind(job.attempt)
             .bind(int(query.until_ms)?)
@@ -226,45 +140,7 @@ async fn lease(transaction: &mut Transaction<'_, Sqlite>, query: LeaseQuery) -> 
     Ok(leased)
 }
 
-async fn complete(
-    transaction: &mut Transaction<'_, Sqlite>,
-    validator: Address,
-    result: JobResult,
-    text: String,
-    now_ms: u64,
-) -> Result<JobOutcome, StoreError> {
-    let Some(held) = held(&mut **transaction, validator, result.job).await? else {
-        return Ok(JobOutcome::Unknown);
-    };
-    let outcome = held.on_result(&result);
-    match outcome {
-        JobOutcome::Applied => {
-            sqlx::query(
-                "UPDATE jobs SET state = 'done', verdict = ?, tokens = ?, result = ?, lease_until_ms = ? WHERE id = ?",
-            )
-            .bind(verdict_number(result.outcome.verdict))
-            .bind(result.outcome.tokens_audited)
-            .bind(text)
-            .bind(int(now_ms)?)
-            .bind(result.job.as_slice())
-            .execute(&mut **transaction)
-            .await?;
-        }
-        JobOutcome::Late => add_evidence(transaction, "late_result", validator, held.epoch, &result).await?,
-        JobOutcome::Duplicate | JobOutcome::Unknown => {}
-    }
-    Ok(outcome)
-}
-
-async fn count_open(transaction: &mut Transaction<'_, Sqlite>, epoch: u64) -> Result<u64, StoreError> {
-    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM jobs WHERE state = 'open' AND epoch = ?")
-        .bind(int(epoch)?)
-        .fetch_one(&mut **transaction)
-        .await?;
-    uint(count, "count")
-}
-
-async fn insert(
+pub(super) async fn insert(
     transaction: &mut Transaction<'_, Sqlite>,
     epoch: u64,
     jobs: &[(Address, &Job)],
@@ -286,9 +162,10 @@ async fn insert(
     Ok(statement.build().persistent(false).execute(&mut **transaction).await?.rows_affected())
 }
 
-/// Those of `jobs` that are not there yet.
-async fn new_ones<'a>(
+/// Those of `jobs` that are not there yet, in whichever epoch.
+pub(super) async fn new_ones<'a>(
     transaction: &mut Transaction<'_, Sqlite>,
+    _epoch: u64,
     jobs: &[(Address, &'a Job)],
 ) -> Result<Vec<(Address, &'a Job)>, StoreError> {
     let mut new = Vec::new();
@@ -315,27 +192,4 @@ async fn free(executor: impl SqliteExecutor<'_>, query: LeaseQuery) -> Result<Ve
     .fetch_all(executor)
     .await?;
     Ok(rows)
-}
-
-async fn held(executor: impl SqliteExecutor<'_>, validator: Address, job: B256) -> Result<Option<Held>, StoreError> {
-    sqlx::query("SELECT epoch, attempt, state, result FROM jobs WHERE id = ? AND validator = ?")
-        .bind(job.as_slice())
-        .bind(validator.as_slice())
-        .fetch_optional(executor)
-        .await?
-        .map(|row| {
-            let epoch = uint(row.try_get("epoch")?, "epoch")?;
-            Held::new(epoch, row.try_get("attempt")?, row.try_get("state")?, row.try_get("result")?)
-        })
-        .transpose()
-}
-
-fn job(row: &SqliteRow) -> Result<Job, StoreError> {
-    Ok(Job {
-        id: hash(row, "id")?,
-        epoch: uint(row.try_get("epoch")?, "epoch")?,
-        netuid: row.try_get("netuid")?,
-        uid: row.try_get("uid")?,
-        round: row.try_get("round")?,
-    })
 }

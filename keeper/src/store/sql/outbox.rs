@@ -1,18 +1,19 @@
-//! The outbox in SQL. That one transaction of a key is under way at a time is a unique index's to say.
+//! The outbox. That one transaction of a key is under way at a time is a unique index's to say.
 
 use alloy_primitives::Address;
 use async_trait::async_trait;
-use sqlx::{Row, Sqlite, Transaction, sqlite::SqliteRow};
+use sqlx::{AssertSqlSafe, Row, Transaction};
 
-use super::{SqliteStore, address, hash};
-use crate::store::{NewTx, Outbox, OutboxTx, StoreError, TxAttempt, TxState, int, uint};
+use super::{Db, DbRow, SqlStore, bytes, number};
+use crate::store::{NewTx, Outbox, OutboxTx, StoreError, TxAttempt, TxState, int};
 
 #[async_trait]
-impl Outbox for SqliteStore {
+impl Outbox for SqlStore {
     async fn put_tx(&self, tx: &NewTx) -> Result<i64, StoreError> {
         let mut transaction = self.write_fenced().await?;
-        let inserted = sqlx::query(
-            "INSERT INTO outbox (sender, purpose, target, data, nonce, gas_limit, state) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        let id: i64 = sqlx::query_scalar(
+            "INSERT INTO outbox (sender, purpose, target, data, nonce, gas_limit, state)
+             VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
         )
         .bind(tx.sender.as_slice())
         .bind(&tx.purpose)
@@ -21,10 +22,9 @@ impl Outbox for SqliteStore {
         .bind(int(tx.nonce)?)
         .bind(int(tx.gas_limit)?)
         .bind(TxState::Signed.name())
-        .execute(&mut *transaction)
+        .fetch_one(&mut *transaction)
         .await
         .map_err(|error| in_flight(error, tx.sender))?;
-        let id = inserted.last_insert_rowid();
         insert_attempt(&mut transaction, id, &tx.first).await?;
         transaction.commit().await?;
         Ok(id)
@@ -32,21 +32,21 @@ impl Outbox for SqliteStore {
 
     async fn put_attempt(&self, id: i64, attempt: &TxAttempt) -> Result<(), StoreError> {
         let mut transaction = self.write_fenced().await?;
-        insert_attempt(&mut transaction, id, attempt).await?;
-        sqlx::query("UPDATE outbox SET state = 'signed' WHERE id = ? AND state = 'broadcast'")
+        sqlx::query("UPDATE outbox SET state = 'signed' WHERE id = $1 AND state = 'broadcast'")
             .bind(id)
             .execute(&mut *transaction)
             .await?;
+        insert_attempt(&mut transaction, id, attempt).await?;
         transaction.commit().await?;
         Ok(())
     }
 
     async fn set_tx_state(&self, id: i64, state: TxState) -> Result<(), StoreError> {
         let mut transaction = self.write_fenced().await?;
-        let sender = sqlx::query("SELECT sender FROM outbox WHERE id = ?").bind(id).fetch_optional(&mut *transaction);
+        let sender = sqlx::query("SELECT sender FROM outbox WHERE id = $1").bind(id).fetch_optional(&mut *transaction);
         let Some(sender) = sender.await? else { return Ok(()) };
-        let sender = address(&sender, "sender")?;
-        sqlx::query("UPDATE outbox SET state = ? WHERE id = ?")
+        let sender = bytes(&sender, "sender")?;
+        sqlx::query("UPDATE outbox SET state = $1 WHERE id = $2")
             .bind(state.name())
             .bind(id)
             .execute(&mut *transaction)
@@ -61,7 +61,7 @@ impl Outbox for SqliteStore {
         let mut transaction = self.write().await?;
         let rows = sqlx::query(
             "SELECT id, purpose, target, data, nonce, gas_limit, state FROM outbox
-             WHERE sender = ? AND state IN ('signed', 'broadcast', 'mined') ORDER BY nonce, id",
+             WHERE sender = $1 AND state IN ('signed', 'broadcast', 'mined') ORDER BY nonce, id",
         )
         .bind(sender.as_slice())
         .fetch_all(&mut *transaction)
@@ -70,7 +70,7 @@ impl Outbox for SqliteStore {
         for row in rows {
             let id: i64 = row.try_get("id")?;
             let attempts =
-                sqlx::query("SELECT hash, raw, max_fee, tip, signed_ms FROM outbox_attempts WHERE tx = ? ORDER BY n")
+                sqlx::query("SELECT hash, raw, max_fee, tip, signed_ms FROM outbox_attempts WHERE tx = $1 ORDER BY n")
                     .bind(id)
                     .fetch_all(&mut *transaction)
                     .await?
@@ -81,10 +81,10 @@ impl Outbox for SqliteStore {
             open.push(OutboxTx {
                 id,
                 purpose: row.try_get("purpose")?,
-                to: address(&row, "target")?,
+                to: bytes(&row, "target")?,
                 data: row.try_get("data")?,
-                nonce: uint(row.try_get("nonce")?, "nonce")?,
-                gas_limit: uint(row.try_get("gas_limit")?, "gas_limit")?,
+                nonce: number(&row, "nonce")?,
+                gas_limit: number(&row, "gas_limit")?,
                 state: TxState::from_name(&state)
                     .ok_or_else(|| StoreError::Malformed { what: "state", reason: state.clone() })?,
                 attempts,
@@ -92,6 +92,24 @@ impl Outbox for SqliteStore {
         }
         Ok(open)
     }
+}
+
+/// Deletes transactions that are done and of which nothing was signed at `signed_before_ms` or later.
+pub(super) async fn prune(
+    transaction: &mut Transaction<'_, Db>,
+    signed_before_ms: u64,
+    limit: u32,
+) -> Result<u64, StoreError> {
+    // The same ones both times: what has lost its forms is still done and has none that is newer.
+    let over = "SELECT id FROM outbox WHERE state IN ('final', 'lost') AND NOT EXISTS
+                (SELECT 1 FROM outbox_attempts WHERE tx = outbox.id AND signed_ms >= $1) ORDER BY id LIMIT $2";
+    let mut deleted = 0;
+    for rows in ["outbox_attempts WHERE tx", "outbox WHERE id"] {
+        let delete = sqlx::query(AssertSqlSafe(format!("DELETE FROM {rows} IN ({over})")));
+        let done = delete.bind(int(signed_before_ms)?).bind(i64::from(limit)).execute(&mut **transaction).await?;
+        deleted = done.rows_affected();
+    }
+    Ok(deleted)
 }
 
 /// The index that allows one transaction of a key speaks by refusing.
@@ -102,31 +120,10 @@ fn in_flight(error: sqlx::Error, sender: Address) -> StoreError {
     }
 }
 
-/// Deletes transactions that are done and of which nothing was signed at `signed_before_ms` or later.
-pub(super) async fn prune(
-    transaction: &mut Transaction<'_, Sqlite>,
-    signed_before_ms: u64,
-    limit: u32,
-) -> Result<u64, StoreError> {
-    let over = "SELECT id FROM outbox WHERE state IN ('final', 'lost') AND NOT EXISTS
-                (SELECT 1 FROM outbox_attempts WHERE tx = outbox.id AND signed_ms >= ?) ORDER BY id LIMIT ?";
-    let ids: Vec<i64> =
-        sqlx::query_scalar(over).bind(int(signed_before_ms)?).bind(limit).fetch_all(&mut **transaction).await?;
-    for id in &ids {
-        sqlx::query("DELETE FROM outbox_attempts WHERE tx = ?").bind(id).execute(&mut **transaction).await?;
-        sqlx::query("DELETE FROM outbox WHERE id = ?").bind(id).execute(&mut **transaction).await?;
-    }
-    Ok(ids.len() as u64)
-}
-
-async fn insert_attempt(
-    transaction: &mut Transaction<'_, Sqlite>,
-    id: i64,
-    attempt: &TxAttempt,
-) -> Result<(), StoreError> {
+async fn insert_attempt(transaction: &mut Transaction<'_, Db>, id: i64, attempt: &TxAttempt) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO outbox_attempts (tx, n, hash, raw, max_fee, tip, signed_ms)
-         VALUES (?1, (SELECT count(*) FROM outbox_attempts WHERE tx = ?1), ?2, ?3, ?4, ?5, ?6)",
+         VALUES ($1, (SELECT count(*) FROM outbox_attempts WHERE tx = $1), $2, $3, $4, $5, $6)",
     )
     .bind(id)
     .bind(attempt.hash.as_slice())
@@ -139,16 +136,16 @@ async fn insert_attempt(
     Ok(())
 }
 
-fn tx_attempt(row: &SqliteRow) -> Result<TxAttempt, StoreError> {
+fn tx_attempt(row: &DbRow) -> Result<TxAttempt, StoreError> {
     let fee = |column: &'static str| -> Result<u128, StoreError> {
         let text: String = row.try_get(column)?;
         text.parse().map_err(|_| StoreError::Malformed { what: column, reason: text })
     };
     Ok(TxAttempt {
-        hash: hash(row, "hash")?,
+        hash: bytes(row, "hash")?,
         raw: row.try_get("raw")?,
         max_fee: fee("max_fee")?,
         tip: fee("tip")?,
-        signed_ms: uint(row.try_get("signed_ms")?, "signed_ms")?,
+        signed_ms: number(row, "signed_ms")?,
     })
 }

@@ -1,8 +1,8 @@
-//! What validators and keepers said, in PostgreSQL.
+//! What validators and keepers said.
 
 use alloy_primitives::{Address, B256};
 use async_trait::async_trait;
-use sqlx::{Row, postgres::PgRow};
+use sqlx::{AssertSqlSafe, Row, Transaction};
 use tandem_protocol::{
     api::{Attestation, Proposal},
     messages::WeightsCommit,
@@ -10,67 +10,27 @@ use tandem_protocol::{
     signed::Signed,
 };
 
-use super::{PostgresStore, add_evidence, address, alone, hash, message, number, outbox};
+use super::{super::ROW, Db, DbRow, SqlStore, add_evidence, alone, bytes, message, number, outbox};
 use crate::{
     rows::better,
     store::{CommitOutcome, Evidence, Retention, Store, StoreError, StoredReveal, int, json, judge_commit},
 };
 
+/// What is forgotten by its epoch alone. Jobs are [`crate::store::Jobs::prune_jobs`]'.
+const OF_EPOCHS: [&str; 8] =
+    ["commits", "reveals", "proposals", "lists", "votes", "choices", "attestations", "evidence"];
+
 #[async_trait]
-impl Store for PostgresStore {
+impl Store for SqlStore {
     async fn put_commit(&self, commit: &Signed<WeightsCommit>) -> Result<CommitOutcome, StoreError> {
-        let WeightsCommit { netuid, epoch, validator, seq, commitHash } = commit.message;
-        let mut transaction = self.write_alone(&("commit", epoch, netuid, validator)).await?;
-        let row = sqlx::query(
-            "SELECT max(seq) AS last, count(*) AS count FROM commits
-             WHERE epoch = $1 AND netuid = $2 AND validator = $3",
-        )
-        .bind(int(epoch)?)
-        .bind(i64::from(netuid))
-        .bind(validator.as_slice())
-        .fetch_one(&mut *transaction)
-        .await?;
-        let count: i64 = row.try_get("count")?;
-        let last = if count == 0 { None } else { Some(number(&row, "last")?) };
-        let same = sqlx::query(
-            "SELECT hash, message FROM commits WHERE epoch = $1 AND netuid = $2 AND validator = $3 AND seq = $4",
-        )
-        .bind(int(epoch)?)
-        .bind(i64::from(netuid))
-        .bind(validator.as_slice())
-        .bind(i64::from(seq))
-        .fetch_optional(&mut *transaction)
-        .await?;
-        let same_hash = same.as_ref().map(|row| hash(row, "hash")).transpose()?;
-        let outcome = judge_commit(&commit.message, last, count, same_hash);
-        match (&outcome, same) {
-            (CommitOutcome::Equivocation, Some(row)) => {
-                let held: Signed<WeightsCommit> = message(&row)?;
-                add_evidence(&mut transaction, "double_commit", validator, epoch, &(held, commit)).await?;
-            }
-            (CommitOutcome::Stored, None) => {
-                sqlx::query(
-                    "INSERT INTO commits (epoch, netuid, validator, seq, hash, message)
-                     VALUES ($1, $2, $3, $4, $5, $6)",
-                )
-                .bind(int(epoch)?)
-                .bind(i64::from(netuid))
-                .bind(validator.as_slice())
-                .bind(i64::from(seq))
-                .bind(commitHash.as_slice())
-                .bind(json(commit)?)
-                .execute(&mut *transaction)
-                .await?;
-            }
-            _ => {}
-        }
-        transaction.commit().await?;
-        Ok(outcome)
+        let (commit, text) = (commit.clone(), json(commit)?);
+        self.write_with(move |transaction| Box::pin(put_commit(transaction, commit, text))).await
     }
 
     async fn put_commit_on_chain(&self, on_chain: &WeightsCommit) -> Result<bool, StoreError> {
         let WeightsCommit { netuid, epoch, validator, seq, commitHash } = *on_chain;
-        let mut transaction = self.write_alone(&("commit", epoch, netuid, validator)).await?;
+        let mut transaction = self.write().await?;
+        alone(&mut transaction, &("commit", epoch, netuid, validator)).await?;
         let held = sqlx::query(
             "SELECT message FROM commits
              WHERE epoch = $1 AND netuid = $2 AND validator = $3 AND seq = $4 AND hash <> $5",
@@ -90,41 +50,14 @@ impl Store for PostgresStore {
     }
 
     async fn put_reveal(&self, reveal: &Reveal, fault: Option<&str>) -> Result<(), StoreError> {
-        let key = (reveal.epoch, reveal.netuid, reveal.validator);
-        let mut transaction = self.write_alone(&("reveal", key)).await?;
-        let held =
-            sqlx::query("SELECT message, fault FROM reveals WHERE epoch = $1 AND netuid = $2 AND validator = $3")
-                .bind(int(reveal.epoch)?)
-                .bind(i64::from(reveal.netuid))
-                .bind(reveal.validator.as_slice())
-                .fetch_optional(&mut *transaction)
-                .await?;
-        if let Some(row) = held {
-            let held = stored_reveal(&row)?;
-            let kept = better((&held.reveal, held.fault.is_none()), (reveal, fault.is_none()));
-            if *kept == held.reveal {
-                return Ok(());
-            }
-        }
-        sqlx::query(
-            "INSERT INTO reveals (epoch, netuid, validator, message, fault) VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (epoch, netuid, validator) DO UPDATE SET message = excluded.message, fault = excluded.fault",
-        )
-        .bind(int(reveal.epoch)?)
-        .bind(i64::from(reveal.netuid))
-        .bind(reveal.validator.as_slice())
-        .bind(json(reveal)?)
-        .bind(fault)
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(())
+        let (reveal, text, fault) = (reveal.clone(), json(reveal)?, fault.map(str::to_owned));
+        self.write_with(move |transaction| Box::pin(put_reveal(transaction, reveal, text, fault))).await
     }
 
     async fn reveals(&self, epoch: u64) -> Result<Vec<StoredReveal>, StoreError> {
         sqlx::query("SELECT message, fault FROM reveals WHERE epoch = $1 ORDER BY netuid, validator")
             .bind(int(epoch)?)
-            .fetch_all(&self.pool)
+            .fetch_all(self.reader())
             .await?
             .iter()
             .map(stored_reveal)
@@ -174,7 +107,7 @@ impl Store for PostgresStore {
         sqlx::query("SELECT message FROM proposals WHERE epoch = $1 AND attempt = $2 ORDER BY round, proposer")
             .bind(int(epoch)?)
             .bind(i64::from(attempt))
-            .fetch_all(&self.pool)
+            .fetch_all(self.reader())
             .await?
             .iter()
             .map(message)
@@ -195,23 +128,23 @@ impl Store for PostgresStore {
             .fetch_one(&mut *transaction)
             .await?;
         transaction.commit().await?;
-        hash(&row, "content")
+        bytes(&row, "content")
     }
 
     async fn chosen(&self, epoch: u64, attempt: u32) -> Result<Option<B256>, StoreError> {
         sqlx::query("SELECT content FROM choices WHERE epoch = $1 AND attempt = $2")
             .bind(int(epoch)?)
             .bind(i64::from(attempt))
-            .fetch_optional(&self.pool)
+            .fetch_optional(self.reader())
             .await?
-            .map(|row| hash(&row, "content"))
+            .map(|row| bytes(&row, "content"))
             .transpose()
     }
 
     async fn put_attestation(&self, attestation: &Attestation) -> Result<bool, StoreError> {
         let report = &attestation.report.message;
-        let key = (report.epoch, report.attempt, attestation.keeper);
-        let mut transaction = self.write_alone(&("attestation", key)).await?;
+        let mut transaction = self.write().await?;
+        alone(&mut transaction, &("attestation", (report.epoch, report.attempt, attestation.keeper))).await?;
         let held = sqlx::query("SELECT message FROM attestations WHERE epoch = $1 AND attempt = $2 AND keeper = $3")
             .bind(int(report.epoch)?)
             .bind(i64::from(report.attempt))
@@ -244,7 +177,7 @@ impl Store for PostgresStore {
     async fn attestations(&self, epoch: u64) -> Result<Vec<Attestation>, StoreError> {
         sqlx::query("SELECT message FROM attestations WHERE epoch = $1 ORDER BY attempt, keeper")
             .bind(int(epoch)?)
-            .fetch_all(&self.pool)
+            .fetch_all(self.reader())
             .await?
             .iter()
             .map(message)
@@ -254,48 +187,40 @@ impl Store for PostgresStore {
     async fn last_attested(&self, keeper: Address) -> Result<Option<u64>, StoreError> {
         sqlx::query("SELECT epoch FROM attestations WHERE keeper = $1 ORDER BY epoch DESC LIMIT 1")
             .bind(keeper.as_slice())
-            .fetch_optional(&self.pool)
+            .fetch_optional(self.reader())
             .await?
             .map(|row| number(&row, "epoch"))
             .transpose()
     }
 
     async fn evidence(&self, epoch: u64) -> Result<Vec<Evidence>, StoreError> {
-        sqlx::query(
-            "SELECT kind, subject, statements FROM evidence WHERE epoch = $1
-             ORDER BY kind COLLATE \"C\", subject, statements COLLATE \"C\"",
-        )
-        .bind(int(epoch)?)
-        .fetch_all(&self.pool)
-        .await?
-        .iter()
-        .map(|row| {
-            Ok(Evidence {
-                kind: row.try_get("kind")?,
-                subject: address(row, "subject")?,
-                epoch,
-                statements: row.try_get("statements")?,
+        let mut evidence = sqlx::query("SELECT kind, subject, statements FROM evidence WHERE epoch = $1")
+            .bind(int(epoch)?)
+            .fetch_all(self.reader())
+            .await?
+            .iter()
+            .map(|row| {
+                Ok(Evidence {
+                    kind: row.try_get("kind")?,
+                    subject: bytes(row, "subject")?,
+                    epoch,
+                    statements: row.try_get("statements")?,
+                })
             })
-        })
-        .collect()
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        // Here rather than there: a server sorts words by its own language.
+        evidence.sort_unstable();
+        Ok(evidence)
     }
 
     async fn prune(&self, retention: Retention) -> Result<u64, StoreError> {
         let Retention { before_epoch, signed_before_ms, limit } = retention;
         let mut transaction = self.write_fenced().await?;
         let mut pruned = 0;
-        for delete in [
-            "DELETE FROM commits WHERE ctid IN (SELECT ctid FROM commits WHERE epoch < $1 LIMIT $2)",
-            "DELETE FROM reveals WHERE ctid IN (SELECT ctid FROM reveals WHERE epoch < $1 LIMIT $2)",
-            "DELETE FROM proposals WHERE ctid IN (SELECT ctid FROM proposals WHERE epoch < $1 LIMIT $2)",
-            "DELETE FROM lists WHERE ctid IN (SELECT ctid FROM lists WHERE epoch < $1 LIMIT $2)",
-            "DELETE FROM votes WHERE ctid IN (SELECT ctid FROM votes WHERE epoch < $1 LIMIT $2)",
-            "DELETE FROM choices WHERE ctid IN (SELECT ctid FROM choices WHERE epoch < $1 LIMIT $2)",
-            "DELETE FROM attestations WHERE ctid IN (SELECT ctid FROM attestations WHERE epoch < $1 LIMIT $2)",
-            "DELETE FROM evidence WHERE ctid IN (SELECT ctid FROM evidence WHERE epoch < $1 LIMIT $2)",
-        ] {
-            let deleted =
-                sqlx::query(delete).bind(int(before_epoch)?).bind(i64::from(limit)).execute(&mut *transaction).await?;
+        for table in OF_EPOCHS {
+            let old = format!("SELECT {ROW} FROM {table} WHERE epoch < $1 LIMIT $2");
+            let delete = sqlx::query(AssertSqlSafe(format!("DELETE FROM {table} WHERE {ROW} IN ({old})")));
+            let deleted = delete.bind(int(before_epoch)?).bind(i64::from(limit)).execute(&mut *transaction).await?;
             pruned += deleted.rows_affected();
         }
         pruned += outbox::prune(&mut transaction, signed_before_ms, limit).await?;
@@ -304,10 +229,95 @@ impl Store for PostgresStore {
     }
 
     async fn close(&self) {
-        self.pool.close().await;
+        self.close_connections().await;
     }
 }
 
-fn stored_reveal(row: &PgRow) -> Result<StoredReveal, StoreError> {
+async fn put_commit(
+    transaction: &mut Transaction<'_, Db>,
+    commit: Signed<WeightsCommit>,
+    text: String,
+) -> Result<CommitOutcome, StoreError> {
+    let WeightsCommit { netuid, epoch, validator, seq, commitHash } = commit.message;
+    alone(transaction, &("commit", epoch, netuid, validator)).await?;
+    let row = sqlx::query(
+        "SELECT max(seq) AS last, count(*) AS count FROM commits WHERE epoch = $1 AND netuid = $2 AND validator = $3",
+    )
+    .bind(int(epoch)?)
+    .bind(i64::from(netuid))
+    .bind(validator.as_slice())
+    .fetch_one(&mut **transaction)
+    .await?;
+    let count: i64 = row.try_get("count")?;
+    let last = if count == 0 { None } else { Some(number(&row, "last")?) };
+    let same = sqlx::query(
+        "SELECT hash, message FROM commits WHERE epoch = $1 AND netuid = $2 AND validator = $3 AND seq = $4",
+    )
+    .bind(int(epoch)?)
+    .bind(i64::from(netuid))
+    .bind(validator.as_slice())
+    .bind(i64::from(seq))
+    .fetch_optional(&mut **transaction)
+    .await?;
+    let same_hash = same.as_ref().map(|row| bytes(row, "hash")).transpose()?;
+    let outcome = judge_commit(&commit.message, last, count, same_hash);
+    match (&outcome, same) {
+        (CommitOutcome::Equivocation, Some(row)) => {
+            let held: Signed<WeightsCommit> = message(&row)?;
+            add_evidence(transaction, "double_commit", validator, epoch, &(held, commit)).await?;
+        }
+        (CommitOutcome::Stored, None) => {
+            sqlx::query(
+                "INSERT INTO commits (epoch, netuid, validator, seq, hash, message) VALUES ($1, $2, $3, $4, $5, $6)",
+            )
+            .bind(int(epoch)?)
+            .bind(i64::from(netuid))
+            .bind(validator.as_slice())
+            .bind(i64::from(seq))
+            .bind(commitHash.as_slice())
+            .bind(text)
+            .execute(&mut **transaction)
+            .await?;
+        }
+        _ => {}
+    }
+    Ok(outcome)
+}
+
+async fn put_reveal(
+    transaction: &mut Transaction<'_, Db>,
+    reveal: Reveal,
+    text: String,
+    fault: Option<String>,
+) -> Result<(), StoreError> {
+    alone(transaction, &("reveal", (reveal.epoch, reveal.netuid, reveal.validator))).await?;
+    let held = sqlx::query("SELECT message, fault FROM reveals WHERE epoch = $1 AND netuid = $2 AND validator = $3")
+        .bind(int(reveal.epoch)?)
+        .bind(i64::from(reveal.netuid))
+        .bind(reveal.validator.as_slice())
+        .fetch_optional(&mut **transaction)
+        .await?;
+    if let Some(row) = held {
+        let held = stored_reveal(&row)?;
+        let kept = better((&held.reveal, held.fault.is_none()), (&reveal, fault.is_none()));
+        if *kept == held.reveal {
+            return Ok(());
+        }
+    }
+    sqlx::query(
+        "INSERT INTO reveals (epoch, netuid, validator, message, fault) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (epoch, netuid, validator) DO UPDATE SET message = excluded.message, fault = excluded.fault",
+    )
+    .bind(int(reveal.epoch)?)
+    .bind(i64::from(reveal.netuid))
+    .bind(reveal.validator.as_slice())
+    .bind(text)
+    .bind(fault)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+fn stored_reveal(row: &DbRow) -> Result<StoredReveal, StoreError> {
     Ok(StoredReveal { reveal: message(row)?, fault: row.try_get("fault")? })
 }

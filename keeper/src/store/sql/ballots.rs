@@ -1,14 +1,14 @@
-//! Lists and votes in PostgreSQL.
+//! Lists and votes.
 
 use alloy_primitives::B256;
 use async_trait::async_trait;
 use tandem_protocol::{api::Vote, messages::ListVote, reveal::Reveal};
 
-use super::{PostgresStore, add_evidence, alone, message};
+use super::{SqlStore, add_evidence, alone, message};
 use crate::store::{Ballots, StoreError, int, json};
 
 #[async_trait]
-impl Ballots for PostgresStore {
+impl Ballots for SqlStore {
     async fn put_list(&self, epoch: u64, content: B256, reveals: &[Reveal]) -> Result<(), StoreError> {
         let mut transaction = self.write_fenced().await?;
         sqlx::query("INSERT INTO lists (epoch, content, reveals) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
@@ -25,7 +25,7 @@ impl Ballots for PostgresStore {
         sqlx::query("SELECT reveals AS message FROM lists WHERE epoch = $1 AND content = $2")
             .bind(int(epoch)?)
             .bind(content.as_slice())
-            .fetch_optional(&self.pool)
+            .fetch_optional(self.reader())
             .await?
             .as_ref()
             .map(message)
@@ -58,7 +58,8 @@ impl Ballots for PostgresStore {
         let taken = held.is_empty() || contradicting;
         if taken {
             sqlx::query(
-                "INSERT INTO votes (epoch, attempt, round, step, keeper, content, message) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                "INSERT INTO votes (epoch, attempt, round, step, keeper, content, message)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
             )
             .bind(int(epoch)?)
             .bind(i64::from(attempt))
@@ -78,7 +79,7 @@ impl Ballots for PostgresStore {
         sqlx::query("SELECT message FROM votes WHERE epoch = $1 AND attempt = $2 ORDER BY round, step, keeper, content")
             .bind(int(epoch)?)
             .bind(i64::from(attempt))
-            .fetch_all(&self.pool)
+            .fetch_all(self.reader())
             .await?
             .iter()
             .map(message)
