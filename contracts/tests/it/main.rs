@@ -12,6 +12,7 @@ mod differential;
 mod indexer;
 mod law;
 mod model;
+mod scenarios;
 mod support;
 mod trace;
 mod units;

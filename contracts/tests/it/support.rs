@@ -231,3 +231,17 @@ pub(crate) fn leaf(claim: &IRewardDistributor::Claim) -> B256 {
 pub(crate) fn root_of_two(first: B256, second: B256) -> B256 {
     keccak256([second, first].concat())
 }
+
+/// The root over any number of leaves, filled up with zeros, and the proof of each.
+pub(crate) fn tree(leaves: &[B256]) -> (B256, Vec<Vec<B256>>) {
+    let mut level = leaves.to_vec();
+    level.resize(leaves.len().next_power_of_two(), B256::ZERO);
+    let mut proofs = vec![Vec::new(); leaves.len()];
+    for depth in 0..level.len().ilog2() {
+        for (index, proof) in proofs.iter_mut().enumerate() {
+            proof.push(level[(index >> depth) ^ 1]);
+        }
+        level = level.chunks(2).map(|pair| root_of_two(pair[0], pair[1])).collect();
+    }
+    (level[0], proofs)
+}
