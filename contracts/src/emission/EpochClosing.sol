@@ -247,18 +247,9 @@ abstract contract EpochClosing is Allowances {
             Netuid netuid = Netuid.wrap(netuids[i]);
             Part memory p = c.parts[c.next + i];
             if (!p.known) _recall(c, p, netuid);
-            uint256 emitted = 0;
-            uint256 alphaOut = 0;
-            if (p.price > 0) {
-                emitted = p.given + _topUpDown(unused, c.unmet, p.wanted - p.given);
-                // Alpha worth what was emitted, within the schedule and the supply [EM-3].
-                alphaOut = Math.min(
-                    emitted * WAD / Math.max(p.price, p.twap),
-                    scheduled > 0 ? scheduled : _scheduledDown(c.epoch, netuid)
-                );
-                sum += emitted;
-            }
-            grants[i] = packGrant(emitted, alphaOut, p.eligible);
+            GrantWord word = _grantDown(c, p, netuid, unused, scheduled);
+            sum += word.emitted();
+            grants[i] = word;
         }
         if (sum > 0) {
             c.emitted += sum;
@@ -268,6 +259,21 @@ abstract contract EpochClosing is Allowances {
         uint256[] memory usdc = DISTRIBUTOR.closeEpoch(c.epoch, netuids, grants);
         _record(c, netuids, grants, usdc);
         c.next = end;
+    }
+
+    /// @dev Alpha worth what is emitted, within the schedule and the supply [EM-3].
+    function _grantDown(
+        Closing memory c,
+        Part memory p,
+        Netuid netuid,
+        uint256 unused,
+        uint256 scheduled
+    ) private view returns (GrantWord) {
+        if (p.price == 0) return packGrant(0, 0, 0, p.eligible);
+        uint256 emitted = p.given + _topUpDown(unused, c.unmet, p.wanted - p.given);
+        uint256 worth = emitted * WAD / Math.max(p.price, p.twap);
+        if (scheduled == 0) scheduled = _scheduledDown(c.epoch, netuid);
+        return packGrant(emitted, Math.min(worth, scheduled), worth, p.eligible);
     }
 
     /// @dev Ledgers, the memory of grants and the event of subnets that are paid.

@@ -229,6 +229,7 @@ contract AlphaPools is PoolRedemption {
                 uint256 issued = l.issued() + word.alphaOut();
                 if (issued > MAX_SUPPLY) revert AlphaPools_SupplyExceeded(netuid, issued);
                 w.ledger = l.with(l.pending() + word.emitted(), issued);
+                if (word.worth() != 0) w.worth = (w.worth | USED) + word.worth();
             }
         }
     }

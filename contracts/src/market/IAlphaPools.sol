@@ -194,7 +194,7 @@ interface IAlphaPools {
     /// @notice Moves emission into the pool: min(pending, pourCap of the pool's TNDM) with alpha at the current ratio, once
     /// per pool and epoch, not in the one of its creation, no catch-up, and only while the price is within a factor of 1.25 of the TWAP of the
     /// epoch before (in the epoch after creation too; before there is one, of the EMA), so that pushing prices, pouring and pushing them back
-    /// costs more than it brings [AM-2]. If the alpha schedule caps the alpha side, TNDM is cut in the same ratio. Gives zeros where
+    /// costs more than it brings [AM-2]; nor at more than that factor above the price at which what is pending was granted. If the alpha schedule caps the alpha side, TNDM is cut in the same ratio. Gives zeros where
     /// there is nothing to do. A touch that finds nothing to pour does not use up the epoch's pour.
     function pour(
         Netuid netuid

@@ -21,6 +21,7 @@ abstract contract PoolReserves is IAlphaPools, EpochPrices {
         Running running;
         Ledger ledger;
         History history;
+        uint256 worth; // USED | alpha that the pending emission was worth when it was granted
     }
 
     /// @dev WAD. A pool is poured into only while its price lies within this factor of the last TWAP, either way. Moving ΔT of TNDM from one
@@ -28,8 +29,14 @@ abstract contract PoolReserves is IAlphaPools, EpochPrices {
     /// up by y², pours in between give away at most pourCap·ΔT·((x − 1) + (y − 1)/y). Honest prices may stand at one end of the band and
     /// be pushed to the other, so x and y are at most this factor: with 1.25 that is below 0.9 of the cost while pourCap < 4·feeRate. A push of one
     /// pool costs the same and brings less.
+    ///
+    /// Nor is it poured into at more than this factor above the price at which its pending emission was granted, however long a higher one is held:
+    /// participants had alpha for the same amount at that price. With u the emission in parts of the pool's TNDM and t² the factor, all alpha
+    /// together sells for no more than was poured in while u >= (t − 1)², and for less than a push costs in fees below.
     uint256 private constant POUR_BAND = 1.25e18;
     uint256 private constant POUR_CAP_DIVIDED_BY_FEE = 4;
+    /// @dev In `worth` from the first grant on: a slot that falls to zero would cost the next grant thrice as much.
+    uint256 internal constant USED = 2 ** 255;
 
     IERC20 public immutable TNDM;
     address public immutable FACTORY;
@@ -92,8 +99,10 @@ abstract contract PoolReserves is IAlphaPools, EpochPrices {
     ) internal returns (Reserves, Running, uint256 tndm, uint256 alpha) {
         Ledger l = w.ledger;
         History h = w.history;
-        (tndm, alpha) = _pourableDown(r, b, l, h.lastTwap());
+        (tndm, alpha) = _pourableDown(w, r, b, l, h.lastTwap());
         if (tndm == 0) return (r, b, 0, 0);
+        uint256 worth = _worthOf(w);
+        w.worth = USED | (worth - worth * tndm / l.pending());
         r = ReservesWord.pack(r.tndm() + tndm, r.alpha() + alpha, r.burnable());
         b = _store(w, r, b.withPoured(true));
         w.ledger = l.with(l.pending() - tndm, l.issued() + alpha);
@@ -141,7 +150,7 @@ abstract contract PoolReserves is IAlphaPools, EpochPrices {
         (r, b) = _load(netuid, w);
         if (_isTouched(b)) return r;
         uint256 anchor = _twapBefore(b, w.history, currentEpoch());
-        (uint256 tndm, uint256 alpha) = _pourableDown(r, b.withPoured(false), w.ledger, anchor);
+        (uint256 tndm, uint256 alpha) = _pourableDown(w, r, b.withPoured(false), w.ledger, anchor);
         return ReservesWord.pack(r.tndm() + tndm, r.alpha() + alpha, 0);
     }
 
@@ -161,6 +170,7 @@ abstract contract PoolReserves is IAlphaPools, EpochPrices {
 
     /// @dev Both sides or none: one without the other would move the price.
     function _pourableDown(
+        Words storage w,
         Reserves r,
         Running b,
         Ledger l,
@@ -168,6 +178,8 @@ abstract contract PoolReserves is IAlphaPools, EpochPrices {
     ) private view returns (uint256 tndm, uint256 alpha) {
         if (b.poured() || l.pending() == 0) return (0, 0);
         if (_isPushed(b.price(), lastTwap == 0 ? l.ema() : lastTwap)) return (0, 0);
+        // Prices and amounts of 85 bits, and a sum of such amounts.
+        if (b.price() * _worthOf(w) > l.pending() * POUR_BAND) return (0, 0);
         tndm = Math.min(l.pending(), r.tndm() * POUR_CAP / WAD);
         alpha = tndm * r.alpha() / r.tndm();
         uint256 limit = _injectableDown(b, l.issued());
@@ -176,6 +188,12 @@ abstract contract PoolReserves is IAlphaPools, EpochPrices {
             tndm = limit * r.tndm() / r.alpha();
         }
         if (tndm == 0 || alpha == 0) return (0, 0);
+    }
+
+    function _worthOf(
+        Words storage w
+    ) private view returns (uint256) {
+        return w.worth & ~USED;
     }
 
     /// @dev Liquidity added at a pushed price pays whoever pushed it once the price returns. What must be held for an epoch to

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.35;
 
-import { GrantWord, MAX_PER_EPOCH, MAX_USDC, packGrant } from "../../src/emission/GrantWord.sol";
+import { GrantWord, MAX_PER_EPOCH, MAX_USDC, MAX_WORTH, packGrant } from "../../src/emission/GrantWord.sol";
 import { IEmissionController } from "../../src/emission/IEmissionController.sol";
 import { packDown, packLikeDown } from "../../src/epoch/RewardShares.sol";
 import { Netuid } from "../../src/types/Types.sol";
@@ -15,14 +15,16 @@ contract GrantWordsTest is EconomyWorld {
     function testFuzz_whatIsPackedIsRead(
         uint80 emitted,
         uint80 alphaOut,
+        uint256 worth,
         uint256 usdc,
         bool eligible,
         uint24 lap,
         uint24 other
     ) public pure {
-        GrantWord word = packGrant(emitted, alphaOut, eligible);
+        GrantWord word = packGrant(emitted, alphaOut, worth, eligible);
         vm.assertEq(word.emitted(), emitted);
         vm.assertEq(word.alphaOut(), alphaOut);
+        vm.assertEq(word.worth(), worth < MAX_WORTH ? worth : MAX_WORTH);
         vm.assertEq(word.isEligible(), eligible);
         vm.assertEq(word.isZero(), emitted == 0 && alphaOut == 0);
         GrantWord kept = word.beside(usdc, lap);

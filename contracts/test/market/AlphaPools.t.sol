@@ -78,7 +78,7 @@ contract AlphaPoolsTest is PoolsWorld {
     function test_neighboursFunctionsRefuseEveryoneElse() public {
         vm.startPrank(trader);
         vm.expectRevert(abi.encodeWithSelector(IAlphaPools.AlphaPools_OnlyController.selector, trader));
-        grantTo(pools, one, 1, 1);
+        grantTo(pools, one, 1, 1, 1);
         vm.expectRevert(abi.encodeWithSelector(IAlphaPools.AlphaPools_OnlyController.selector, trader));
         closePool(pools, one, 0);
         vm.expectRevert(abi.encodeWithSelector(IAlphaPools.AlphaPools_OnlyRegistry.selector, trader));
@@ -218,6 +218,37 @@ contract AlphaPoolsTest is PoolsWorld {
         vm.assertGt(_poured(one), 0, "a price that stood for an epoch is the new reference");
     }
 
+    /// @dev However long it is held: what was granted at a price is poured at up to 1.25 times that, and again once the price has come back, or most
+    /// of what waits was granted at the new one.
+    function test_aHeldPriceMakesWhatWasGrantedBelowItWait() public {
+        _toEpoch(1);
+        _givePending(one, 100e18);
+        uint256 granted = pools.spotPrice(one);
+        _buy(one, 3000e18);
+        _toEpoch(9);
+        vm.assertEq(_poured(one), 0, "held for eight epochs");
+        uint256 snapshot = vm.snapshotState();
+        _sellDownTo(granted * 5 / 4);
+        _toEpoch(11);
+        vm.assertGt(_poured(one), 0, "the end of the band");
+        vm.assertTrue(vm.revertToState(snapshot));
+        uint256 beyond = vm.snapshotState();
+        _sellDownTo(granted * 5 / 4 + granted / 1e6);
+        _toEpoch(11);
+        vm.assertEq(_poured(one), 0, "beyond it");
+        vm.assertTrue(vm.revertToState(beyond));
+        _sellDownTo(granted * 3 / 2);
+        _toEpoch(11);
+        _givePending(one, 1e18);
+        vm.assertEq(_poured(one), 0, "little was granted since");
+        _givePending(one, 100e18);
+        vm.assertGt(_poured(one), 0, "as much as before");
+        for (uint64 epoch = 12; pools.poolOf(one).pending != 0; ++epoch) {
+            _toEpoch(epoch);
+            pools.pour(one);
+        }
+    }
+
     /// @dev The band is 1.25 either way, its ends included.
     function test_theBandReachesAFactorOfFiveQuartersEitherWay() public {
         _buy(one, 1000e18);
@@ -255,13 +286,13 @@ contract AlphaPoolsTest is PoolsWorld {
     function test_alphaIsNeverIssuedBeyondItsSupply() public {
         vm.startPrank(address(settler));
         vm.expectRevert(abi.encodeWithSelector(IAlphaPools.AlphaPools_UnknownPool.selector, NOWHERE));
-        grantTo(pools, NOWHERE, 1, 1);
+        grantTo(pools, NOWHERE, 1, 1, 1);
         for (uint256 left = type(uint256).max; left > 100e18;) {
             left = 21_000_000e18 - pools.poolOf(one).issued;
-            grantTo(pools, one, 0, left > 1_000_100e18 ? 1_000_000e18 : left - 100e18);
+            grantTo(pools, one, 0, left > 1_000_100e18 ? 1_000_000e18 : left - 100e18, 0);
         }
         vm.expectRevert(abi.encodeWithSelector(IAlphaPools.AlphaPools_SupplyExceeded.selector, one, 21_000_000e18 + 1));
-        grantTo(pools, one, 0, 100e18 + 1);
+        grantTo(pools, one, 0, 100e18 + 1, 0);
         vm.stopPrank();
         _givePending(one, 1000e18);
         _toEpoch(1);

@@ -29,10 +29,11 @@ function grantTo(
     IAlphaPools pools,
     Netuid netuid,
     uint256 tndm,
-    uint256 alpha
+    uint256 alpha,
+    uint256 worth
 ) {
     GrantWord[] memory grants = new GrantWord[](1);
-    grants[0] = packGrant(tndm, alpha, false);
+    grants[0] = packGrant(tndm, alpha, worth, false);
     pools.grant(listOf(netuid), grants);
 }
 
@@ -44,7 +45,7 @@ function closeBudget(
     uint256 alpha
 ) returns (uint256 usdc) {
     GrantWord[] memory grants = new GrantWord[](1);
-    grants[0] = packGrant(0, alpha, eligible);
+    grants[0] = packGrant(0, alpha, 0, eligible);
     uint256[] memory all = distributor.closeEpoch(epoch, listOf(netuid), grants);
     if (all.length != 0) usdc = all[0];
 }

@@ -53,8 +53,10 @@ abstract contract PoolsWorld is EconomyWorld {
         uint256 tndm_,
         uint256 alpha
     ) internal {
+        // At the price that stands.
+        uint256 worth = tndm_ * 1e18 / pools.spotPrice(netuid);
         vm.prank(address(settler));
-        grantTo(pools, netuid, tndm_, alpha);
+        grantTo(pools, netuid, tndm_, alpha, worth);
     }
 
     function _closeOne(

@@ -16,7 +16,7 @@ use tandem_contracts::{
 
 use super::{Dice, is_down, play, product};
 use crate::model::{
-    WAD,
+    WAD, mul_div_down,
     pools::{Pools, SUPPLY, Terms},
 };
 
@@ -372,14 +372,15 @@ impl Pair {
                 continue;
             }
             let (tndm, alpha) = (dice.amount(150 * WAD), dice.amount(150 * WAD));
+            let worth = mul_div_down(tndm, WAD, model.0.max(model.1).max(1));
             let (treasury, pools) = (self.world.account("treasury"), self.pools);
             self.world.transfer(self.tndm, treasury, pools, U256::from(tndm)).unwrap();
             let call = AlphaPools::grantCall {
                 netuids: vec![netuid],
-                grants: vec![U256::from(tndm) | U256::from(alpha) << 80_usize],
+                grants: vec![U256::from(tndm) | U256::from(alpha) << 80_usize | U256::from(worth) << 160_usize],
             };
             self.by("controller", call).unwrap();
-            self.model.grant(netuid, tndm, alpha);
+            self.model.grant(netuid, tndm, alpha, worth);
         }
         self.settled(epoch + 1);
         self.compare_all(dice);

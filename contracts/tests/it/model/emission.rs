@@ -136,7 +136,7 @@ impl Emission {
                 grant.alpha_out = worth.min(schedule);
                 limits.schedule |= worth > schedule;
                 limits.twap |= closing.twap > closing.price;
-                self.pools.grant(closing.netuid, emitted, grant.alpha_out);
+                self.pools.grant(closing.netuid, emitted, grant.alpha_out, worth);
             }
             let ledger = self.ledgers.entry(*netuid).or_default();
             ledger.allowance -= emitted;

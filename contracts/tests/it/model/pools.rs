@@ -90,6 +90,8 @@ pub(crate) struct Pool {
     pub(crate) reserves: Reserves,
     pub(crate) burnable: u128,
     pub(crate) pending: u128,
+    /// Alpha that it was worth when it was granted.
+    worth: u128,
     /// Seed, injection and granted budgets.
     pub(crate) issued: u128,
     /// Budgets granted and not released.
@@ -168,6 +170,9 @@ impl Pool {
         if 4 * price > 5 * anchor || 5 * price < 4 * anchor {
             return (0, 0);
         }
+        if U256::from(price) * U256::from(self.worth) * U256::from(4) > U256::from(self.pending) * U256::from(5 * WAD) {
+            return (0, 0);
+        }
         let Reserves { tndm, alpha } = self.reserves;
         let mut give = self.pending.min(mul_div_down(tndm, terms.pour_cap, WAD));
         let mut with = mul_div_down(give, alpha, tndm);
@@ -185,6 +190,7 @@ impl Pool {
             return (0, 0);
         }
         self.poured = true;
+        self.worth -= mul_div_down(self.worth, tndm, self.pending);
         self.pending -= tndm;
         self.reserves.tndm += tndm;
         self.reserves.alpha += alpha;
@@ -238,6 +244,7 @@ impl Pools {
             reserves: Reserves { tndm, alpha },
             burnable: 0,
             pending: 0,
+            worth: 0,
             issued: alpha,
             open_budgets: 0,
             outside: 0,
@@ -426,9 +433,11 @@ impl Pools {
         budgets + pool.injected_at(epoch)
     }
 
-    pub(crate) fn grant(&mut self, netuid: u16, tndm: u128, alpha: u128) {
+    /// `worth` is what `tndm` is worth in alpha at the price of the grant.
+    pub(crate) fn grant(&mut self, netuid: u16, tndm: u128, alpha: u128, worth: u128) {
         let pool = self.pool_mut(netuid);
         pool.pending += tndm;
+        pool.worth += worth;
         pool.issued += alpha;
         pool.open_budgets += alpha;
     }
