@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use alloy::primitives::{Address, B256, U256};
 use tandem_contracts::{
     bindings::{
-        AlphaPools, BurnAuction, CreditDesk, EmissionController, RewardDistributor, alpha_pools::IAlphaPools,
+        AlphaPools, BurnAuction, CreditDesk, EmissionController, RewardDistributor,
         emission_controller::IEmissionController, reward_distributor::IRewardDistributor,
     },
     suite::GenesisConfig,
@@ -148,10 +148,6 @@ impl Arena {
     fn ledger(&self, netuid: u16) -> IEmissionController::Ledger {
         let ask = EmissionController::ledgerOfCall { netuid };
         self.net.view(self.net.plan.suite.emission_controller, ask)
-    }
-
-    fn pool(&self, netuid: u16) -> IAlphaPools::Pool {
-        self.net.view(self.net.plan.suite.alpha_pools, AlphaPools::poolOfCall { netuid })
     }
 
     fn price(&self, netuid: u16) -> U256 {
