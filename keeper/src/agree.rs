@@ -6,8 +6,8 @@
 //!   round r:  proposal ──▶ prevotes ──▶ a quorum for v ──▶ precommits, locked on v ──▶ a quorum for v ──▶ v is decided
 //! ```
 //!
-//! A keeper proposes, prevotes and precommits at most once a round, and only in the round that chain time is in. It
-//! prevotes for a list that leaves out no row it holds, or for which a quorum prevoted before. Once it has precommitted
+//! A keeper proposes, prevotes and precommits at most once a round, only in the round that chain time is in, and votes in no
+//! round before one that it voted in: chain time may step back, where a head is replaced or another node asked. It prevotes for a list that leaves out no row it holds, or for which a quorum prevoted before. Once it has precommitted
 //! (is *locked*), it prevotes for nothing else, unless a quorum prevoted for that in a round since. A proposer puts forward
 //! again what a quorum prevoted for last.
 //!
@@ -112,6 +112,14 @@ impl Ballot<'_> {
 
     /// What to vote now, if anything.
     pub fn vote(&self) -> Option<(Step, B256)> {
+        // A later prevote may have been for another list than a precommit now would be: nobody could rely on that lock.
+        let voted_later = self
+            .votes
+            .range((self.round.saturating_add(1), Step::Prevote)..)
+            .any(|(slot, _)| self.mine(*slot).is_some());
+        if voted_later {
+            return None;
+        }
         let quorum = self.quorum((self.round, Step::Prevote)).filter(|content| self.lists.contains_key(content));
         if let Some(content) = quorum
             && self.mine((self.round, Step::Precommit)).is_none()

@@ -226,6 +226,28 @@ proptest! {
     }
 }
 
+/// A storm in which a keeper, whose chain time stepped back, precommitted in a round that it had left.
+#[test]
+fn a_keeper_whose_clock_steps_back_votes_in_no_round_that_it_has_left() {
+    let mut game = Game::new(2_500_128_343_732_000_215, 4, 1);
+    game.storm(2, 0.575_896_989_874_738_1);
+    game.calm(2..10);
+    assert_eq!(game.decided().len(), 1);
+
+    let lists = BTreeMap::from([(list(1), Rows::new()), (list(2), Rows::new())]);
+    let proposals = BTreeMap::from([(0, list(1)), (1, list(2))]);
+    let voted = |keepers: &[usize], content| keepers.iter().map(|index| (keeper(*index), content)).collect();
+    let mut votes: Votes = BTreeMap::from([((0, Step::Prevote), voted(&[1, 2, 3], list(1)))]);
+    let ballot = |votes: &Votes, round| {
+        let rows = Rows::new();
+        Ballot { me: keeper(0), threshold: 3, round, proposals: &proposals, lists: &lists, rows: &rows, votes }.vote()
+    };
+    assert_eq!(ballot(&votes, 0), Some((Step::Precommit, list(1))));
+    votes.insert((1, Step::Prevote), voted(&[0], list(2)));
+    assert_eq!(ballot(&votes, 0), None, "the quorum came to be known after it voted for another list");
+    assert_eq!(ballot(&votes, 1), None, "and there it has voted");
+}
+
 /// Who is locked holds others to it: the case that a rule without locks gets wrong.
 #[test]
 fn a_keeper_that_precommitted_votes_for_nothing_else_until_a_quorum_has_since() {
