@@ -402,7 +402,9 @@ impl Pair {
     /// Tokens sent to the pools belong to none of them; alpha among them is no longer outside the vault.
     fn donate(&mut self, dice: &mut Dice) {
         let (name, netuid) = (dice.one_of(&TRADERS), self.a_pool(dice));
-        let (tndm, alpha) = (dice.amount(WAD), dice.amount(self.alpha_of(name, netuid) / 4));
+        // Who has traded for long may have little left.
+        let has: u128 = self.world.balance_of(self.tndm, self.world.account(name)).to();
+        let (tndm, alpha) = (dice.amount(WAD.min(has)), dice.amount(self.alpha_of(name, netuid) / 4));
         dice.doing("donate", (name, netuid, tndm, alpha));
         let (account, pools, token) = (self.world.account(name), self.pools, self.alpha(netuid));
         self.world.transfer(self.tndm, account, pools, U256::from(tndm)).unwrap();
